@@ -1,0 +1,8 @@
+"""`python -m headway`: the command line without an installed script."""
+
+from __future__ import annotations
+
+from headway.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""A plan, loaded: what `headway.load` returns, with every verb as a method.
+
+Owns the Python face of the verbs. Each verb's work is in the file of its name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from headway.app.estimate import answer
+from headway.domain.measurement import Measurement
+from headway.domain.plan import Plan
+from headway.estimate.nouns import Estimate, Rates
+from headway.plan import PlanFile, read_plan
+from headway.report.answer import Answer
+from headway.report.estimate_view import estimate_view
+from headway.report.render.html import render as render_html
+from headway.report.render.json import estimate_document
+from headway.report.render.markdown import render as render_markdown
+from headway.report.view import View
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """An answer that shows itself in notebooks and turns into plain data."""
+
+    answer: Answer
+
+    @property
+    def estimate(self) -> Estimate:
+        """The estimate alone."""
+        return self.answer.estimate
+
+    def view(self, verbose: int = 0) -> View:
+        """The page, before it is rendered."""
+        return estimate_view(self.answer, verbose=verbose)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON document `headway.estimate/1`."""
+        return estimate_document(self.answer)
+
+    def _repr_markdown_(self) -> str:
+        return render_markdown(self.view())
+
+    def _repr_html_(self) -> str:
+        return render_html(self.view())
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A plan file with its verbs."""
+
+    source: PlanFile
+
+    @property
+    def plan(self) -> Plan:
+        """The plan, expanded."""
+        return self.source.plan
+
+    def estimate(
+        self,
+        *,
+        rates: Rates = "best",
+        machine: str = "",
+        subset: str = "",
+        option: str = "",
+        seed: int = 0,
+        sensitivity: bool = True,
+        measurements: Iterable[Measurement] = (),
+        today: str = "",
+    ) -> Result:
+        """Hours, money, energy, calendar and memory of the plan.
+
+        `rates` chooses whose rates count: `stated` (the author's), `predicted`, `measured`, or `best` (measured before
+        predicted before stated). `machine` runs every stage on another machine of the plan; `subset` and `option`
+        name options of the plan; `seed` decides all draws; `today` (ISO date) dates prices and deadlines, by default
+        the clock's. Raises PlanError where the plan does not decide what is run.
+        """
+        return Result(
+            answer(
+                self.source,
+                rates=rates,
+                machine=machine,
+                subset=subset,
+                option=option,
+                seed=seed,
+                sensitivity=sensitivity,
+                measurements=tuple(measurements),
+                today=today,
+            )
+        )
+
+
+def load(path: str | Path, *, assume: Mapping[str, Any] | None = None) -> Project:
+    """The plan at `path`, with `assume` overriding keys by dotted path. Raises PlanError where it cannot be read."""
+    source = read_plan(path)
+    return Project(source.override(assume) if assume else source)

@@ -1,0 +1,218 @@
+"""Hours of an estimate become bills, energy, calendar days and jobs.
+
+Owns the translation from the nouns of `estimate/` to those of `cost/` and `schedule/`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from headway.cost.billing import Bill, bill
+from headway.cost.calendar import before_deadline, calendar_days, needs_resume, over_budget
+from headway.cost.energy import Energy, energy, is_owned
+from headway.cost.scenarios import Booking, Scenario, booking, scenarios
+from headway.cost.segments import Segment
+from headway.cost.spot import interrupted_within
+from headway.domain.errors import UserError
+from headway.domain.lookup import Machine
+from headway.domain.plan import Plan, Value
+from headway.domain.spread import Spread
+from headway.domain.units import Range
+from headway.estimate.nouns import Estimate, ExperimentEstimate, Rates
+from headway.report.answer import Calendar, MachineAnswer
+from headway.schedule.jobs import Job
+
+if TYPE_CHECKING:
+    from headway.app.estimate import Inputs
+
+
+def segments_of(estimate: Estimate, machine: Machine, *, with_optional: bool = False) -> list[Segment]:
+    """One stretch for each experiment, in the plan's order; GPUs busy on average over it."""
+    return [_segment(item, machine) for item in estimate.experiments if with_optional or not item.optional]
+
+
+def _segment(item: ExperimentEstimate, machine: Machine) -> Segment:
+    busy = item.gpu_s.p50 / item.wall_s.p50 if item.wall_s.p50 else 0.0
+    by = "gpu" if any(stage.by == "gpu" for stage in item.stages) else item.stages[0].by
+    return Segment(
+        id=item.id,
+        name=item.name,
+        gpus=min(busy, machine.node.total_gpus),
+        wall=item.wall_s,
+        by="cpu" if by == "cpu" else "human" if by == "human" else "gpu",
+        optional=item.optional,
+    )
+
+
+def _bill(inputs: Inputs, estimate: Estimate, machine: Machine) -> Bill | None:
+    """The bill as the plan wants to pay; None where the machine is too small for the plan."""
+    run = inputs.plan.run
+    pricing = {"spot": "spot", "reserved": "reserved"}.get(run.pricing, "on-demand")
+    try:
+        return bill(
+            segments_of(estimate, machine),
+            machine,
+            pricing=pricing,  # type: ignore[arg-type]
+            idle="stop" if run.idle == "stop" else "keep",
+            buffer_share=estimate.buffer_share,
+            reserve_usd=run.reserve.range if run.reserve else None,
+            today=inputs.today,
+        )
+    except UserError:
+        return None
+
+
+def machine_answers(inputs: Inputs, estimate: Estimate, rates: Rates) -> tuple[MachineAnswer, ...]:
+    """The plan's machines, its own first, then catalog offers of the same device.
+
+    Stated hours belong to the machine they were stated for: on others they are kept and marked as not transferred.
+    Predictions are made anew for each device.
+    """
+    own = inputs.lookup.machines.get(estimate.machine)
+    names = [estimate.machine, *(name for name in inputs.lookup.machines if name != estimate.machine)]
+    found = []
+    for name in names:
+        if name not in inputs.lookup.machines:
+            continue
+        machine = inputs.lookup.machines[name]
+        same = own is not None and machine.node.device.name == own.node.device.name
+        there = estimate if rates == "stated" or name == estimate.machine else inputs.estimate(rates, name)
+        found.append(_answer(machine, there, _bill(inputs, there, machine), transferred=rates != "stated" or same))
+    return (*found, *_catalog_answers(inputs, estimate, own))
+
+
+def _catalog_answers(inputs: Inputs, estimate: Estimate, own: Machine | None) -> list[MachineAnswer]:
+    found = []
+    for offer in inputs.lookup.offers if own is not None else ():
+        from headway.app.resolve import offered
+
+        machine = offered(offer, own)
+        answer = _answer(machine, estimate, _bill(inputs, estimate, machine), transferred=True)
+        found.append(replace(answer, from_catalog=True))
+    return found
+
+
+def _answer(machine: Machine, estimate: Estimate, made: Bill | None, *, transferred: bool) -> MachineAnswer:
+    return MachineAnswer(
+        name=machine.name,
+        provider=machine.provider,
+        instance=machine.instance,
+        device=machine.node.device.name,
+        gpus=machine.node.total_gpus,
+        estimate=estimate,
+        bill=made,
+        from_catalog=False,
+        hours_transferred=transferred,
+    )
+
+
+def _own(inputs: Inputs, estimate: Estimate) -> Machine | None:
+    machines = inputs.lookup.machines
+    return machines.get(estimate.machine) or (next(iter(machines.values())) if len(machines) == 1 else None)
+
+
+def energy_of(inputs: Inputs, estimate: Estimate) -> Energy | None:
+    """Electricity of the plan on its own machine."""
+    machine = _own(inputs, estimate)
+    return None if machine is None else energy(estimate.gpu_s, machine)
+
+
+def calendar(inputs: Inputs, estimate: Estimate, machines: tuple[MachineAnswer, ...]) -> Calendar:
+    """Days, jobs that outlast a working day, budgets and the deadline."""
+    run = inputs.plan.run
+    cost: Spread | None = machines[0].bill.total_usd if machines and machines[0].bill else None
+    limits = over_budget(run.budget, wall_s=estimate.wall_s, cost_usd=cost, gpu_s=estimate.gpu_s)
+    if run.deadline:
+        limits = (*limits, before_deadline(estimate.wall_s, run.hours_per_day, run.deadline, inputs.today))
+    durations = {item.id: item.wall_s.p50 for item in estimate.experiments if not item.optional}
+    return Calendar(
+        days=calendar_days(estimate.wall_s, 24),
+        working_days=calendar_days(estimate.wall_s, run.hours_per_day),
+        hours_per_day=run.hours_per_day,
+        needs_resume=needs_resume(durations, run.hours_per_day),
+        limits=limits,
+        contingency={name: value.range for name, value in run.contingency.items()},
+    )
+
+
+def node_scenarios(inputs: Inputs, estimate: Estimate) -> tuple[Scenario, ...]:
+    """Ways to pay for a rented machine of several GPUs, optional phases included; empty for others."""
+    machine = _own(inputs, estimate)
+    if machine is None or is_owned(machine) or machine.node.total_gpus < 2:
+        return ()
+    run = inputs.plan.run
+    return scenarios(
+        segments_of(estimate, machine, with_optional=True),
+        machine,
+        with_optional=True,
+        buffer_share=estimate.buffer_share,
+        reserve_usd=run.reserve.range if run.reserve else None,
+        today=inputs.today,
+    )
+
+
+def booking_of(inputs: Inputs, estimate: Estimate) -> Booking | None:
+    """What to type into the provider's form; None for an owned machine."""
+    machine = _own(inputs, estimate)
+    if machine is None or is_owned(machine):
+        return None
+    made = _bill(inputs, estimate, machine)
+    return None if made is None else booking(made, machine)
+
+
+def interruptions(inputs: Inputs, estimate: Estimate) -> Mapping[str, float]:
+    """Probability of losing a spot machine within the plan's wall time and within the times its author asks about."""
+    machine = _own(inputs, estimate)
+    if machine is None or machine.hazard_per_hour is None:
+        return {}
+    times = {f"{value.mid / 3600:g} h": value.mid for value in _claimed_times(inputs.plan)}
+    times[f"{estimate.wall_s.p50 / 3600:.3g} h"] = estimate.wall_s.p50
+    hazard: Range = machine.hazard_per_hour
+    return {name: interrupted_within(seconds, hazard).mid for name, seconds in times.items()}
+
+
+def _claimed_times(plan: Plan) -> list[Value]:
+    """Keys of `claims: {interrupted_within: {8 h: 35%}}`: the times that its author asks about."""
+    from headway.plan import parse_duration_key
+
+    return [
+        parse_duration_key(claim.path[1])
+        for claim in plan.claims
+        if len(claim.path) == 2 and claim.path[0] == "interrupted_within"
+    ]
+
+
+def jobs_of(plan: Plan, estimate: Estimate) -> list[Job]:
+    """Experiments as jobs: each one serial, on one GPU unless it needs more; `needs` are waited for, `after` is not."""
+    needs = experiment_needs(plan)
+    counted = {item.id for item in estimate.experiments if not item.optional}
+    return [
+        Job(
+            id=item.id,
+            duration_s=item.wall_s.p50,
+            gpus=round(item.gpus),
+            needs=tuple(name for name in needs.get(item.id, ()) if name in counted),
+        )
+        for item in estimate.experiments
+        if item.id in counted
+    ]
+
+
+def experiment_needs(plan: Plan) -> Mapping[str, tuple[str, ...]]:
+    """Ids of the experiments that each one waits for, from its phase's `needs` and those of the phases around it."""
+    from headway.plan import select
+
+    parents = {phase.id: phase for phase in plan.phases}
+    waited: dict[str, tuple[str, ...]] = {}
+    for phase in plan.phases:
+        around, names = phase, []
+        while True:
+            if around.needs is not None:
+                names += select(plan, around.needs)
+            if around.parent not in parents:
+                break
+            around = parents[around.parent]
+        waited[phase.id] = tuple(dict.fromkeys(names))
+    return {item.id: waited[item.phase] for item in plan.experiments if waited.get(item.phase)}

@@ -1,0 +1,61 @@
+"""What predictions rest on besides datasheets: constants with their doubt, fitted or assumed, each with its source.
+
+Owns the noun. Shipped values are data (`catalog/data/calibration.json`); fitting them is `predict/`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from headway.domain.spread import Draws, Kind
+from headway.domain.units import Range
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Constant:
+    """One number of the predictor: p10, p50, p90 in `unit`."""
+
+    name: str
+    range: Range
+    unit: str
+    kind: Kind
+    source: str
+    date: str = ""
+    notes: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """All constants by name."""
+
+    constants: Mapping[str, Constant]
+
+    def __getitem__(self, name: str) -> Constant:
+        return self.constants[name]
+
+    def middle(self) -> dict[str, float]:
+        """The p50 of every constant."""
+        return {name: constant.range.mid for name, constant in self.constants.items()}
+
+    def draws(self, rng: np.random.Generator, count: int) -> dict[str, Draws]:
+        """`count` joint draws of every constant, in the order of their names (so that a seed decides them)."""
+        return {name: draw_range(self.constants[name].range, rng, count) for name in sorted(self.constants)}
+
+
+def draw_range(value: Range, rng: np.random.Generator, count: int) -> Draws:
+    """Draws whose p10, p50 and p90 are the ends and middle of `value`: two half-lognormals, or half-normals at 0.
+
+    A positive range gets lognormal halves (rates and times err by factors); one that touches 0 gets normal halves
+    cut at 0. Shape (count,).
+    """
+    if value.is_point:
+        return np.full(count, value.mid)
+    score = rng.standard_normal(count) / 1.2815515655446004  # p10 and p90 of the normal at -1 and +1
+    if value.low > 0:
+        down, up = np.log(value.mid / value.low), np.log(value.high / value.mid)
+        return np.asarray(value.mid * np.exp(np.where(score < 0, down, up) * score))
+    drawn = value.mid + np.where(score < 0, value.mid - value.low, value.high - value.mid) * score
+    return np.maximum(drawn, 0.0)

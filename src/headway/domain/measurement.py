@@ -1,0 +1,28 @@
+"""What was measured: one term of one stage on one machine. Made by `worker/` and `logs/`, read by the spine.
+
+Owns the noun only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from headway.domain.units import Range
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """Seconds of one term (`step`, `load`, `checkpoint`, ...) of one stage, measured on one kind of device."""
+
+    stage: str
+    """Fingerprint of the stage (`domain.plan.Stage.fingerprint`)."""
+    device: str
+    gpus: int
+    term: str
+    seconds: Range
+    """p10, p50 and p90 over the repeats."""
+    repeats: int
+    source: str
+    date: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)

@@ -1,0 +1,44 @@
+"""Canonical JSON and fingerprints: the identity of anything that is stored or compared.
+
+Owns the one byte form of a value. Values without a stable form are refused, never turned into text silently.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+
+def plain(value: object) -> Any:
+    """`value` as JSON types: mappings, lists, text, numbers, booleans and None.
+
+    Dataclasses become mappings of their fields; whole floats become integers, so that 5 and 5.0 are one value.
+    Raises TypeError on anything without a stable form, and ValueError on NaN and infinities.
+    """
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError(f"a fingerprint needs finite numbers, got {value}")
+        return int(value) if value.is_integer() and abs(value) < 2**53 else value
+    if is_dataclass(value) and not isinstance(value, type):
+        return {f.name: plain(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
+        return [plain(item) for item in value]
+    raise TypeError(f"no stable form for {type(value).__name__}; give mappings, sequences, text or numbers")
+
+
+def canonical_json(value: object) -> str:
+    """The one JSON text of `value`: sorted keys, no spaces, UTF-8 kept as it is."""
+    return json.dumps(plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def fingerprint(value: object) -> str:
+    """The first 16 hexadecimal digits of the SHA-256 of `canonical_json(value)`."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:16]

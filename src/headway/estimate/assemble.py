@@ -1,0 +1,166 @@
+"""A whole plan: every experiment, phases with all that is nested in them, totals, scenarios, what is left out.
+
+Owns the adding up. Optional experiments are estimated but stand outside the totals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from headway.domain.calibration import Calibration
+from headway.domain.lookup import Lookup
+from headway.domain.measurement import Measurement
+from headway.domain.plan import Phase, Plan
+from headway.domain.spread import Spread, total
+from headway.estimate.nouns import TERMS, Estimate, ExperimentEstimate, PhaseEstimate, Rates, Scenario
+from headway.estimate.physics import findings
+from headway.estimate.predicted import Predictor
+from headway.estimate.setting import Setting, make_setting
+from headway.estimate.stages import estimate_experiment
+
+WINDOW = 0.04
+"""Share of draws on either side of a quantile whose mean tells how the terms share it."""
+
+
+def estimate(
+    plan: Plan,
+    lookup: Lookup,
+    calibration: Calibration,
+    *,
+    rates: Rates,
+    rng: np.random.Generator,
+    machine: str = "",
+    measurements: Iterable[Measurement] = (),
+) -> Estimate:
+    """Hours of every experiment, phase and the plan, under the rates asked for.
+
+    `machine` overrides where every stage runs; `rng` decides all draws, so that the same seed gives the same figures.
+    Raises PlanError where the plan does not decide what is run.
+    """
+    setting = make_setting(
+        plan, lookup, calibration, rates=rates, machine=machine, measurements=tuple(measurements), rng=rng
+    )
+    return assemble(setting, Predictor(setting))
+
+
+def assemble(setting: Setting, predictor: Predictor) -> Estimate:
+    """The estimate of the setting's plan."""
+    plan = setting.plan
+    done = tuple(estimate_experiment(experiment, setting, predictor) for experiment in plan.experiments)
+    counted = tuple(item for item in done if not item.optional)
+    terms = _terms(counted)
+    wall, gpu = _sum(item.wall_s for item in counted), _sum(item.gpu_s for item in counted)
+    buffer = plan.run.buffer.mid if plan.run.buffer is not None else 0.0
+    return Estimate(
+        plan=plan.name,
+        title=plan.title,
+        fingerprint=plan.fingerprint,
+        rates=setting.rates,
+        machine=setting.machine or plan.run.machine,
+        experiments=done,
+        phases=tuple(_phases(plan, done)),
+        terms_s=terms,
+        wall_s=wall * (1 + buffer),
+        gpu_s=gpu * (1 + buffer),
+        subtotal_wall_s=wall,
+        subtotal_gpu_s=gpu,
+        buffer_share=buffer,
+        scenarios=_scenarios(terms, wall, gpu, buffer),
+        left_out=_left_out(counted),
+        findings=findings(done, plan),
+        measured=sum(len(items) for items in setting.measurements.values()),
+    )
+
+
+def _sum(spreads: Iterable[Spread]) -> Spread:
+    return total(spreads)
+
+
+def _terms(experiments: Iterable[ExperimentEstimate]) -> dict[str, Spread]:
+    """Seconds by term over experiments, in reading order."""
+    by_term: dict[str, list[Spread]] = {}
+    for experiment in experiments:
+        for term, spread in experiment.terms_s.items():
+            by_term.setdefault(term, []).append(spread)
+    return {term: total(by_term[term]) for term in TERMS if term in by_term}
+
+
+def _phases(plan: Plan, done: tuple[ExperimentEstimate, ...]) -> list[PhaseEstimate]:
+    """Every phase with its own experiments and those of the phases nested in it."""
+    parents = {phase.id: phase.parent for phase in plan.phases}
+    members: dict[str, list[ExperimentEstimate]] = {phase.id: [] for phase in plan.phases}
+    for item in done:
+        phase = item.phase
+        while phase in members:
+            members[phase].append(item)
+            phase = parents.get(phase, "")
+    return [_phase(phase, members[phase.id]) for phase in plan.phases]
+
+
+def _phase(phase: Phase, members: list[ExperimentEstimate]) -> PhaseEstimate:
+    counted = members if phase.optional else [item for item in members if not item.optional]
+    return PhaseEstimate(
+        id=phase.id,
+        parent=phase.parent,
+        name=phase.name,
+        asks=phase.asks,
+        experiments=len(counted),
+        gpu_s=total(item.gpu_s for item in counted),
+        wall_s=total(item.wall_s for item in counted),
+        steps=sum(item.steps for item in counted),
+        optional=phase.optional,
+    )
+
+
+def _scenarios(terms: Mapping[str, Spread], wall: Spread, gpu: Spread, buffer: float) -> tuple[Scenario, ...]:
+    """Best, expected and worst: ends of stated ranges, or p10, p50 and p90 of the draws shared out over the terms."""
+    if wall.is_exact:
+        return ()
+    found = []
+    for name, share in (("best", 0.1), ("expected", 0.5), ("worst", 0.9)):
+        found.append(
+            Scenario(
+                name=name,
+                gpu_s=gpu.quantile(share) * (1 + buffer),
+                wall_s=wall.quantile(share) * (1 + buffer),
+                terms_s=_shares(terms, wall, share),
+            )
+        )
+    return tuple(found)
+
+
+def _shares(terms: Mapping[str, Spread], whole: Spread, share: float) -> dict[str, float]:
+    """How the terms make up a quantile of their sum: their means over the draws nearest to it, scaled to add up."""
+    if whole.draws is None:
+        return {term: spread.quantile(share) for term, spread in terms.items()}
+    order = np.argsort(whole.draws)
+    centre, reach = int(share * (len(order) - 1)), max(1, int(WINDOW * len(order)))
+    near = order[max(0, centre - reach) : centre + reach + 1]
+    means = {t: s.p50 if s.draws is None else float(s.draws[near].mean()) for t, s in terms.items()}
+    scale = whole.quantile(share) / (sum(means.values()) or 1.0)
+    return {term: mean * scale for term, mean in means.items()}
+
+
+def _left_out(experiments: Iterable[ExperimentEstimate]) -> dict[str, str]:
+    """Terms without a rate, with how much of them there is."""
+    stages: dict[str, int] = {}
+    counts: dict[str, int] = {}
+    for experiment in experiments:
+        for stage in experiment.stages:
+            for term in stage.left_out:
+                stages[term] = stages.get(term, 0) + 1
+                counts[term] = counts.get(term, 0) + (
+                    stage.evaluations if term == "evaluation" else stage.saves.during if stage.saves else 1
+                )
+    found = {}
+    for term, number in stages.items():
+        noun = "stage" if number == 1 else "stages"
+        if term == "evaluation":
+            found[term] = f"{counts[term]:,} task evaluations of {number:,} trained models"
+        elif term == "checkpoint":
+            found[term] = f"{counts[term]:,} saves in {number:,} {noun}"
+        else:
+            found[term] = f"{number:,} {noun}"
+    return found

@@ -1,0 +1,98 @@
+"""What cannot be, or hardly is: stated rates against the device's peak, models against its memory.
+
+Owns the remarks an estimate makes on its own inputs. Linting a plan is `check/`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from headway.domain.errors import Finding
+from headway.domain.plan import Plan
+from headway.domain.units import Range, format_bytes, format_flop, format_number, format_share
+from headway.estimate.nouns import Basis, ExperimentEstimate, StageEstimate
+
+IMPOSSIBLE = 1.0
+SUSPICIOUS = 0.03
+"""Below this share of the dense peak a training step is mostly overhead, or the rate is wrong."""
+
+
+def stated_utilisation(stage: StageEstimate) -> Range | None:
+    """Share of the dense peak that the stated step time implies: useful FLOP only (no padding, no recompute)."""
+    if stage.basis is None or stage.stated_step_s is None or stage.stated_step_s.p10 <= 0:
+        return None
+    basis, step = stage.basis, stage.stated_step_s
+    peak = peak_flop_per_s(basis)
+    ends = (
+        basis.useful_flop.low / step.p90,
+        basis.useful_flop.mid / step.p50,
+        basis.useful_flop.high / step.p10,
+    )
+    return Range(*(end / peak for end in ends))
+
+
+def peak_flop_per_s(basis: Basis) -> float:
+    """Dense peak of all GPUs of the job in the dtype it computes in."""
+    peaks = basis.node.device.peak_flop_per_s
+    return peaks.get(basis.recipe.precision, peaks.get("fp32", 0.0)) * basis.node.total_gpus
+
+
+def findings(experiments: Iterable[ExperimentEstimate], plan: Plan) -> tuple[Finding, ...]:
+    """One remark per cause, with the experiments it holds for in its evidence."""
+    causes: dict[tuple[str, int], tuple[StageEstimate, list[str]]] = {}
+    for item in experiments:
+        for stage in item.stages:
+            for code in _codes(stage):
+                causes.setdefault((code, id(stage.basis)), (stage, []))[1].append(item.id)
+    return tuple(_finding(code, stage, ids, plan) for (code, _), (stage, ids) in causes.items())
+
+
+def _codes(stage: StageEstimate) -> list[str]:
+    used = stated_utilisation(stage)
+    codes = []
+    if used is not None and used.low > IMPOSSIBLE:
+        codes.append("HW201")
+    if used is not None and used.high < SUSPICIOUS:
+        codes.append("HW203")
+    if stage.basis is not None and stage.basis.fits != "yes":
+        codes.append("HW701")
+    return codes
+
+
+def _finding(code: str, stage: StageEstimate, ids: list[str], plan: Plan) -> Finding:
+    basis = stage.basis
+    assert basis is not None  # every code above asks for one
+    used = stated_utilisation(stage)
+    evidence: dict[str, object] = {"experiments": ids, "device": basis.node.device.name}
+    where = plan.where("stated.step")
+    if code == "HW701":
+        return Finding(
+            code=code,
+            severity="error" if basis.fits == "no" else "warning",
+            message=(
+                f"{basis.model} needs {format_bytes(basis.peak_memory_bytes.p50)} a GPU at its peak "
+                f"({basis.memory_moment}) and {basis.node.device.name} has "
+                f"{format_bytes(basis.node.device.memory_bytes)}: "
+                + ("does not fit" if basis.fits == "no" else f"fits with {format_share(basis.fits_probability)}")
+            ),
+            where=plan.where("model"),
+            evidence=evidence | {"peak_bytes": basis.peak_memory_bytes.p50, "probability": basis.fits_probability},
+            hint="Try a smaller micro_batch, gradient_checkpointing: full, quantize: nf4 or parallel: fsdp.",
+        )
+    assert used is not None
+    evidence |= {"share_of_peak": [used.low, used.mid, used.high], "useful_flop": basis.useful_flop.mid}
+    peak = format_flop(peak_flop_per_s(basis)) + "/s"
+    if code == "HW201":
+        message = (
+            f"the stated step is impossible: {format_flop(basis.useful_flop.mid)} in it is "
+            f"{format_number(used.low)} to {format_number(used.high)} x the dense peak of "
+            f"{basis.node.device.name} ({peak})"
+        )
+        return Finding(code=code, severity="error", message=message, where=where, evidence=evidence,
+                       hint="Measure a step, or leave the stated rate out.")
+    message = (
+        f"the stated step uses {format_share(used.mid)} of the dense peak of {basis.node.device.name} ({peak}): "
+        "mostly waiting, or the rate is wrong"
+    )
+    return Finding(code=code, severity="warning", message=message, where=where, evidence=evidence,
+                   hint="Measure a step before believing the hours; a larger batch or packing may be the cure.")

@@ -1,0 +1,321 @@
+"""Terms of a stage as headway predicts them, draw by draw: the step from work and device, the rest from priors.
+
+Owns what surrounds a step (load, tokenising, evaluation, saves) and how doubt about row lengths enters. The step
+itself and its memory are `predict/`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from headway.domain.experiment import Architecture, Batches, Lengths, Recipe
+from headway.domain.lookup import Machine
+from headway.domain.plan import Stage
+from headway.domain.spread import Draws, Kind, Spread
+from headway.domain.units import Range
+from headway.estimate.nouns import Basis, Saves
+from headway.estimate.resolve import Job, best_precision, dataset_rows, gpu_range
+from headway.estimate.setting import Setting
+from headway.predict.fits import usable_bytes, verdict
+from headway.predict.memory import memory
+from headway.predict.step_time import StepTime, forward_time, generation_time, step_time
+from headway.predict.values import Value
+from headway.work.batches import collate
+from headway.work.parameters import count_parameters, trainable_parameters
+from headway.work.step import forward_work, generation_work, step_work
+
+MODEL = "headway's model of a step"
+BYTES_16_BIT = 2.0
+BYTES_FP32 = 4.0
+ADAM_BYTES = 8.0
+"""Two fp32 moments for each trained parameter."""
+EVALUATION_BATCH = 8
+"""Rows in an evaluation pass where the plan does not say: the default of Hugging Face's trainer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Predictor:
+    """Predictions for one setting; what costs the same is computed once."""
+
+    setting: Setting
+    bases: dict[tuple[object, ...], Basis] = field(default_factory=dict)
+    tasks: dict[tuple[object, ...], Spread] = field(default_factory=dict)
+
+    def basis(self, job: Job) -> Basis:
+        """Step time, memory and utilisation of a job."""
+        key = (job.architecture.name, job.recipe, job.batches, job.stage.data, *_node_key(job))
+        if key not in self.bases:
+            self.bases[key] = self._basis(job)
+        return self.bases[key]
+
+    def _basis(self, job: Job) -> Basis:
+        constants = self.setting.constants
+        step = self._step_terms(job)
+        step_s = _spread(sum(step.values()), "predicted", MODEL)
+        middle = step_work(job.architecture, job.recipe, job.batches)
+        shown = step_time(middle, job.node, job.recipe, constants)
+        need = memory(job.architecture, job.recipe, job.batches, constants)
+        fits, probability = verdict(need, usable_bytes(job.node.device, constants))
+        model = job.stage.model
+        return Basis(
+            model=model.use if model else "",
+            architecture=job.architecture,
+            recipe=job.recipe,
+            node=job.node,
+            machine=job.machine.name,
+            batches=job.batches,
+            step_terms_s={name: _spread(value, "predicted", MODEL) for name, value in step.items()},
+            step_s=step_s,
+            flop_per_step=middle.flop * job.node.total_gpus,
+            useful_flop=_useful_flop(job),
+            binds=shown.binds,
+            utilisation=_spread(shown.model_flop_utilisation, "predicted", MODEL),
+            memory_terms_bytes={name: _spread(value, "predicted", MODEL) for name, value in need.terms.items()},
+            peak_memory_bytes=_spread(need.peak_bytes, "predicted", MODEL),
+            memory_moment=need.moment,
+            fits=fits,
+            fits_probability=probability,
+            trainable_parameters=trainable_parameters(job.architecture, job.recipe).total,
+            parameters=count_parameters(job.architecture).total,
+            assumed=job.assumed,
+            warnings=tuple(shown.warnings),
+        )
+
+    def _step_terms(self, job: Job) -> dict[str, Draws]:
+        """Seconds of one step by term, with the doubt about row lengths drawn in."""
+
+        def at(batches: Batches) -> StepTime:
+            work = step_work(job.architecture, job.recipe, batches)
+            return step_time(work, job.node, job.recipe, self.setting.constants)
+
+        times = [at(batches) for batches in _by_length(job)]
+        names = times[0].terms
+        found = {name: self._over_lengths(job, [time.terms[name] for time in times]) for name in names}
+        return {name: draws for name, draws in found.items() if np.any(draws)}
+
+    def _over_lengths(self, job: Job, values: list[Value]) -> Draws:
+        """A quantity known at low, middle and high mean length, at the drawn lengths (linear between and beyond)."""
+        low, middle, high = (np.broadcast_to(np.asarray(v, dtype=float), self.setting.draws) for v in values)
+        lengths = job.lengths
+        if lengths.mean_low == lengths.mean_high:
+            return np.array(middle)
+        factor = self.setting.length_factor(job.stage.data)
+        down = (1 - factor) / max(1 - lengths.mean_low / lengths.mean, 1e-9)
+        up = (factor - 1) / max(lengths.mean_high / lengths.mean - 1, 1e-9)
+        moved = np.where(factor < 1, (low - middle) * down, (high - middle) * up)
+        return np.maximum(middle + moved, 0.05 * middle)
+
+    def tokens(self, job: Job) -> Spread:
+        """Computed tokens of a stage, padding included."""
+        per_row = [batches.row_tokens for batches in _by_length(job)]
+        kind: Kind = "measured" if job.lengths.kind == "measured" else "stated"
+        kind = "assumed" if job.lengths.kind == "assumed" else kind
+        rows = job.rows_seen
+        if self.setting.rates == "stated":
+            low, middle, high = sorted(per_row)
+            return Spread.from_range(Range(low * rows, middle * rows, high * rows), kind, job.lengths.source)
+        return _spread(self._over_lengths(job, list(per_row)) * rows, kind, job.lengths.source)
+
+    def saves(self, job: Job) -> Saves:
+        """Saves of a stage with the size of each."""
+        size = checkpoint_bytes(job.architecture, job.recipe)
+        return replace(job.saves, bytes_each=Spread.exact(size, "predicted", "weights and optimizer states trained"))
+
+    def counts(self, stage: Stage, job: Job | None, evaluations: int, *, first: bool) -> dict[str, float]:
+        """How often each term is paid in a stage."""
+        found = {"evaluation": float(evaluations)}
+        if first and stage.kind in ("train", "evaluate", "generate"):
+            found["load"] = 1.0
+        if job is not None:
+            found |= {
+                "step": job.equivalent_steps,
+                "checkpoint": float(job.saves.during),
+                "final_save": float(job.saves.final),
+                "tokenize": 1.0,
+                "data_wait": 1.0,
+                "compile": float(job.recipe.compile),
+            }
+        if stage.generate is not None:
+            found["generation"] = math.ceil(stage.generate.total / max(1.0, gpu_range(stage).mid))
+        return found
+
+    def terms(
+        self, stage: Stage, job: Job | None, basis: Basis | None, evaluations: int, machine: Machine, *, first: bool
+    ) -> dict[str, Spread]:
+        """Predicted seconds of every term of a stage that can be predicted."""
+        counts = self.counts(stage, job, evaluations, first=first)
+        makers: dict[str, Callable[[], Spread]] = {"load": lambda: self._load(stage)}
+        if job is not None and basis is not None:
+            makers |= {
+                "step": lambda: basis.step_s,
+                "data_wait": lambda: self._data_wait(basis, job),
+                "tokenize": lambda: self._tokenize(job),
+                "compile": lambda: self._constant("compile_s"),
+                "checkpoint": lambda: self._save(checkpoint_bytes(job.architecture, job.recipe)),
+                "final_save": lambda: self._save(model_bytes(job.architecture, job.recipe)),
+            }
+        if stage.evaluate is not None:
+            makers["evaluation"] = lambda: self._evaluation(stage, machine)
+        if stage.generate is not None:
+            makers["generation"] = lambda: self._generation(stage, machine)
+        return {name: makers[name]() * counts[name] for name in makers if counts.get(name)}
+
+    def _constant(self, name: str) -> Spread:
+        return Spread.from_draws(self.setting.constants[name], "assumed", self.setting.sources[name])
+
+    def _load(self, stage: Stage) -> Spread:
+        """Imports, then weights from disk at a prior rate."""
+        constants, sources = self.setting.constants, self.setting.sources
+        arch = self.setting.lookup.architectures[stage.model.use] if stage.model else None
+        size = count_parameters(arch).total * BYTES_16_BIT if arch else 0.0
+        draws = constants["import_s"] + size / constants["weights_load_bytes_per_s"]
+        return Spread.from_draws(draws, "assumed", sources["weights_load_bytes_per_s"])
+
+    def _data_wait(self, basis: Basis, job: Job) -> Spread:
+        share = self.setting.constants["data_wait_share"]
+        draws = _draws(basis.step_s, self.setting.draws) * share * job.equivalent_steps
+        return Spread.from_draws(draws, "assumed", self.setting.sources["data_wait_share"])
+
+    def _tokenize(self, job: Job) -> Spread:
+        """All rows of the dataset once; where its size is unknown, the rows that are seen."""
+        rows = job.rows if job.rows is not None else job.rows_seen
+        tokens = rows * job.lengths.mean
+        draws = tokens / self.setting.constants["tokenize_tokens_per_s"]
+        return Spread.from_draws(draws, "assumed", self.setting.sources["tokenize_tokens_per_s"])
+
+    def _save(self, size: float) -> Spread:
+        draws = size / self.setting.constants["checkpoint_write_bytes_per_s"]
+        return Spread.from_draws(draws, "assumed", self.setting.sources["checkpoint_write_bytes_per_s"])
+
+    def _evaluation(self, stage: Stage, machine: Machine) -> Spread:
+        """Mean seconds of one task evaluation: a forward pass over its rows."""
+        spreads = [self._task(stage, task, machine) for task in stage.evaluate.tasks] if stage.evaluate else []
+        draws = sum(_draws(spread, self.setting.draws) for spread in spreads) / max(1, len(spreads))
+        return Spread.from_draws(np.asarray(draws), "assumed", self.setting.sources["evaluation_rows"])
+
+    def _task(self, stage: Stage, task: str, machine: Machine) -> Spread:
+        plan, lookup = self.setting.plan, self.setting.lookup
+        data = plan.tasks[task].data
+        rows = dataset_rows(plan.datasets[data], plan) if data in plan.datasets else None
+        if stage.evaluate is not None and stage.evaluate.rows is not None:
+            rows = stage.evaluate.rows.mid
+        elif data not in plan.datasets or plan.datasets[data].split == "train":
+            rows = None  # the training split's size says nothing of the rows that are evaluated
+        model = stage.model.use if stage.model else ""
+        key = (model, stage.recipe, data, rows, machine.name)
+        if key not in self.tasks:
+            lengths = lookup.lengths.get(data) or next(iter(lookup.lengths.values()))
+            self.tasks[key] = self._forward(lookup.architectures[model], stage.recipe, lengths, rows, machine)
+        return self.tasks[key]
+
+    def _forward(
+        self, arch: Architecture, recipe: Recipe, lengths: Lengths, rows: float | None, machine: Machine
+    ) -> Spread:
+        constants = self.setting.constants
+        node = replace(machine.node, gpus=1, nodes=1, link=None)
+        plain = replace(
+            recipe,
+            precision=best_precision(node.device) if recipe.precision == "auto" else recipe.precision,
+            micro_batch=EVALUATION_BATCH,
+            grad_accum=1,
+            pack=False,
+        )
+        batches = collate(
+            lengths, rows=EVALUATION_BATCH, micro_batch=EVALUATION_BATCH, grad_accum=1, replicas=1,
+            max_length=recipe.max_length, pack=False,
+        )  # fmt: skip
+        per_pass = forward_time(forward_work(arch, plain, batches), node, plain, constants)
+        number: Value = constants["evaluation_rows"] if rows is None else rows
+        draws = per_pass * np.ceil(np.asarray(number) / EVALUATION_BATCH) * (1 + constants["evaluation_overhead_share"])
+        return Spread.from_draws(np.asarray(draws), "assumed", self.setting.sources["evaluation_rows"])
+
+    def _generation(self, stage: Stage, machine: Machine) -> Spread:
+        """Seconds of one sample, one at a time on each GPU."""
+        assert stage.generate is not None and stage.model is not None
+        constants = self.setting.constants
+        arch = self.setting.lookup.architectures[stage.model.use]
+        node = replace(machine.node, gpus=1, nodes=1, link=None)
+        recipe = replace(stage.recipe, precision=best_precision(node.device))
+        asked = stage.generate
+        new = self.setting.constants["generation_tokens"] if asked.tokens is None else asked.tokens.mid
+        prompt = asked.prompt_tokens.mid if asked.prompt_tokens else float(np.median(np.asarray(new)))
+        typical = float(np.median(np.asarray(new)))
+        work = generation_work(arch, recipe, prompt, typical, 1)
+        per_sample = generation_time(work, node, recipe, constants)
+        draws = np.asarray(per_sample * (np.asarray(new) / typical)) * np.ones(self.setting.draws)
+        kind: Kind = "assumed" if asked.tokens is None else "predicted"
+        return Spread.from_draws(draws, kind, self.setting.sources["generation_tokens"])
+
+
+def checkpoint_bytes(arch: Architecture, recipe: Recipe) -> float:
+    """Bytes of a checkpoint that can be resumed: what is trained, with its optimizer's states.
+
+    16-bit weights with two fp32 Adam moments of a full run; fp32 adapters with theirs (facts on checkpoint sizes).
+    """
+    trained = trainable_parameters(arch, recipe).total
+    return model_bytes(arch, recipe) + trained * ADAM_BYTES
+
+
+def model_bytes(arch: Architecture, recipe: Recipe) -> float:
+    """Bytes of the finished model: 16-bit weights, or fp32 adapters alone."""
+    if recipe.adapter is not None:
+        return trainable_parameters(arch, recipe).total * BYTES_FP32
+    return count_parameters(arch).total * BYTES_16_BIT
+
+
+def _node_key(job: Job) -> tuple[object, ...]:
+    link = job.node.link.name if job.node.link else ""
+    return (job.node.device.name, job.node.gpus, job.node.nodes, link, job.machine.name)
+
+
+def _by_length(job: Job) -> tuple[Batches, Batches, Batches]:
+    """Batches at the low, middle and high mean row length."""
+    lengths = job.lengths
+    if lengths.mean_low == lengths.mean_high:
+        return (job.batches, job.batches, job.batches)
+    return (_at_mean(job, lengths.mean_low), job.batches, _at_mean(job, lengths.mean_high))
+
+
+def _at_mean(job: Job, mean: float) -> Batches:
+    factor = mean / job.lengths.mean
+    lengths = replace(
+        job.lengths,
+        mean=mean,
+        mean_low=mean,
+        mean_high=mean,
+        quantiles=tuple((share, tokens * factor) for share, tokens in job.lengths.quantiles),
+    )
+    recipe = job.recipe
+    return collate(
+        lengths, rows=job.batches.rows_per_step, micro_batch=recipe.micro_batch, grad_accum=recipe.grad_accum,
+        replicas=recipe.parallel.data, max_length=recipe.max_length, pack=recipe.pack,
+    )  # fmt: skip
+
+
+def _useful_flop(job: Job) -> Range:
+    """FLOP of one step for real tokens only: no padding, no recompute, at low, middle and high mean length."""
+    recipe = replace(job.recipe, gradient_checkpointing="none")
+    counts = []
+    for mean in (job.lengths.mean_low, job.lengths.mean, job.lengths.mean_high):
+        tokens = min(mean, recipe.max_length) if recipe.max_length and not recipe.pack else mean
+        if recipe.pack:
+            tokens = job.batches.real_row_tokens
+        batches = replace(job.batches, row_tokens=tokens, row_tokens_squared=tokens**2, real_row_tokens=tokens)
+        counts.append(step_work(job.architecture, recipe, batches).flop * job.node.total_gpus)
+    return Range(*sorted(counts))
+
+
+def _draws(spread: Spread, count: int) -> Draws:
+    return np.full(count, spread.p50) if spread.draws is None else spread.draws
+
+
+def _spread(value: Value, kind: Kind, source: str) -> Spread:
+    if isinstance(value, np.ndarray) and value.ndim and value.std() > 0:
+        return Spread.from_draws(value, kind, source)
+    return Spread.exact(float(np.median(np.asarray(value))), kind, source)
+
+

@@ -1,0 +1,102 @@
+"""What one estimate is made with: plan, resolved names, rates, joint draws of every constant, measurements.
+
+Owns the shared draws, so that doubt which is shared by many experiments (the machine's rates, the tokens of a
+dataset) is drawn once and moves all of them together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from headway.domain.calibration import Calibration, draw_range
+from headway.domain.lookup import Lookup, Machine
+from headway.domain.measurement import Measurement
+from headway.domain.plan import Plan, Stage
+from headway.domain.spread import Draws, Spread
+from headway.domain.units import Range
+from headway.estimate.nouns import Rates, StageEstimate
+
+DRAWS = 1000
+DRAWS_OF_LARGE_PLANS = 200
+LARGE = 2000
+"""Experiments above which fewer draws are taken, to keep 100,000 of them within memory."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """Inputs and shared draws of one estimate. `stages` remembers what was computed already."""
+
+    plan: Plan
+    lookup: Lookup
+    rates: Rates
+    machine: str
+    """Overrides the machine of every stage; empty: as the plan says."""
+    constants: Mapping[str, Draws]
+    sources: Mapping[str, str]
+    """Source of each constant."""
+    rng: np.random.Generator
+    draws: int
+    measurements: Mapping[tuple[str, str], Mapping[str, Measurement]]
+    """By (stage fingerprint, device), then term."""
+    stages: dict[tuple[object, ...], StageEstimate] = field(default_factory=dict)
+    drawn: dict[tuple[float, float, float, str], Spread] = field(default_factory=dict)
+    lengths: dict[str, Draws] = field(default_factory=dict)
+
+    def usable(self, value: Spread) -> Spread:
+        """A stated spread as it is under stated rates, and as draws beside predictions (one draw per value)."""
+        if self.rates == "stated" or value.draws is not None or value.is_exact:
+            return value
+        key = (value.p10, value.p50, value.p90, value.source)
+        if key not in self.drawn:
+            draws = draw_range(Range(value.p10, value.p50, value.p90), self.rng, self.draws)
+            self.drawn[key] = Spread.from_draws(draws, value.kind, value.source)
+        return self.drawn[key]
+
+    def length_factor(self, dataset: str) -> Draws:
+        """Draws of the mean row length of a dataset over its middle value; shape (draws,)."""
+        if dataset not in self.lengths:
+            lengths = self.lookup.lengths[dataset]
+            spread = Range(lengths.mean_low, lengths.mean, lengths.mean_high)
+            self.lengths[dataset] = draw_range(spread, self.rng, self.draws) / lengths.mean
+        return self.lengths[dataset]
+
+    def measured(self, stage: Stage, machine: Machine) -> dict[str, Spread]:
+        """Seconds per unit of every term that was measured for this stage on this device, as draws."""
+        found = self.measurements.get((stage.fingerprint, machine.node.device.name), {})
+        return {
+            term: self.usable(
+                Spread.from_range(item.seconds, "measured", f"{item.source}, {item.repeats} repeats {item.date}".strip())
+            )
+            for term, item in found.items()
+        }
+
+
+def make_setting(
+    plan: Plan,
+    lookup: Lookup,
+    calibration: Calibration,
+    *,
+    rates: Rates,
+    machine: str,
+    measurements: tuple[Measurement, ...],
+    rng: np.random.Generator,
+) -> Setting:
+    """The setting of one estimate; `rng` decides every draw."""
+    count = DRAWS if len(plan.experiments) <= LARGE else DRAWS_OF_LARGE_PLANS
+    by_stage: dict[tuple[str, str], dict[str, Measurement]] = {}
+    for item in measurements:
+        by_stage.setdefault((item.stage, item.device), {})[item.term] = item
+    return Setting(
+        plan=plan,
+        lookup=lookup,
+        rates=rates,
+        machine=machine,
+        constants=calibration.draws(rng, count),
+        sources={name: constant.source for name, constant in calibration.constants.items()},
+        rng=rng,
+        draws=count,
+        measurements=by_stage,
+    )

@@ -1,0 +1,247 @@
+"""One experiment: its stages' terms, each from the best knowledge that the rates asked for allow.
+
+Owns the choice between measured, predicted and stated per term, and how stages add up to an experiment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from headway.domain.lookup import Machine
+from headway.domain.plan import Experiment, Stage
+from headway.domain.spread import Spread, total
+from headway.domain.units import Range
+from headway.estimate import stated
+from headway.estimate.nouns import TERMS, Basis, ExperimentEstimate, StageEstimate
+from headway.estimate.predicted import Predictor
+from headway.estimate.resolve import Job, evaluations, gpu_range, machine_of, resolve
+from headway.estimate.setting import Setting
+from headway.estimate.stated import Terms
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a stage stands in its chain."""
+
+    first: bool
+    last: bool
+    samples: int
+    """Samples that the chain generates, for the stage that verifies them."""
+
+
+def estimate_experiment(experiment: Experiment, setting: Setting, predictor: Predictor) -> ExperimentEstimate:
+    """The experiment with every stage; a stated time of the whole overrides its parts under stated rates."""
+    last = len(experiment.stages) - 1
+    samples = sum(stage.generate.total for stage in experiment.stages if stage.generate is not None)
+    stages = tuple(
+        estimate_stage(stage, setting, predictor, Place(first=index == 0, last=index == last, samples=samples))
+        for index, stage in enumerate(experiment.stages)
+    )
+    whole = stated.wall(experiment.stated)
+    if whole is not None and (setting.rates == "stated" or all(not stage.terms_s for stage in stages)):
+        return _overridden(experiment, stages, setting.usable(whole))
+    return _experiment(
+        experiment,
+        stages,
+        terms=_by_term(stages),
+        wall=total(stage.wall_s for stage in stages),
+        gpu=total(stage.gpu_s for stage in stages),
+    )
+
+
+def _overridden(experiment: Experiment, stages: tuple[StageEstimate, ...], whole: Spread) -> ExperimentEstimate:
+    """Parts and what the whole holds beyond them; the whole alone where the parts exceed it."""
+    known = _by_term(stages)
+    rest = stated.remainder(whole, known) if known else None
+    if rest is not None:
+        terms = {**known, "unexplained": rest} if rest.p90 > 0 else known
+    else:
+        kinds = {stage.kind for stage in stages}
+        terms = {"step" if kinds == {"train"} else "work": whole}
+    stages = tuple(_without_missing(stage) for stage in stages)
+    widest = max((stage.gpus for stage in stages), key=lambda gpus: gpus.mid)
+    return _experiment(experiment, stages, terms=terms, wall=whole, gpu=_gpu_time(whole, widest))
+
+
+def _without_missing(stage: StageEstimate) -> StageEstimate:
+    """The stage of an experiment whose whole time is stated: nothing of it is left out."""
+    return replace(stage, left_out=()) if stage.left_out else stage
+
+
+def _experiment(
+    experiment: Experiment,
+    stages: tuple[StageEstimate, ...],
+    *,
+    terms: Mapping[str, Spread],
+    wall: Spread,
+    gpu: Spread,
+) -> ExperimentEstimate:
+    bases = [stage.basis for stage in stages if stage.basis is not None]
+    tokens = [stage.tokens for stage in stages if stage.tokens is not None]
+    tightest = max(bases, key=lambda basis: 1 - basis.fits_probability, default=None)
+    return ExperimentEstimate(
+        id=experiment.id,
+        phase=experiment.phase,
+        name=experiment.name,
+        stages=stages,
+        steps=sum(stage.steps for stage in stages),
+        tokens=total(tokens) if tokens else None,
+        terms_s=terms,
+        wall_s=wall,
+        gpu_s=gpu,
+        peak_memory_bytes=max((basis.peak_memory_bytes for basis in bases), key=lambda peak: peak.p50, default=None),
+        fits=None if tightest is None else tightest.fits,
+        optional=experiment.optional,
+    )
+
+
+def _by_term(stages: tuple[StageEstimate, ...]) -> dict[str, Spread]:
+    """Terms of a chain, added up over its stages, in reading order."""
+    found = {}
+    for term in TERMS:
+        parts = [stage.terms_s[term] for stage in stages if term in stage.terms_s]
+        if parts:
+            found[term] = total(parts)
+    return found
+
+
+def estimate_stage(stage: Stage, setting: Setting, predictor: Predictor, place: Place) -> StageEstimate:
+    """One stage under the rates of `setting`. Stages that cost the same share one result."""
+    key = _cost_key(stage, place)
+    if key not in setting.stages:
+        setting.stages[key] = _estimate_stage(stage, setting, predictor, place)
+    return setting.stages[key]
+
+
+def _cost_key(stage: Stage, place: Place) -> tuple[object, ...]:
+    """Everything of a stage that its time depends on; learning rates, seeds and names are not among it."""
+    return (
+        stage.name,
+        stage.kind,
+        stage.model.use if stage.model else "",
+        stage.recipe,
+        stage.parallel_kind,
+        stage.batch,
+        stage.micro_batch_auto,
+        stage.grad_accum_stated,
+        stage.data,
+        stage.epochs.range if stage.epochs else None,
+        stage.steps.range if stage.steps else None,
+        stage.tokens.range if stage.tokens else None,
+        stage.gpus.range if stage.gpus else None,
+        stage.by,
+        stage.evaluate,
+        stage.generate.total if stage.generate else None,
+        stage.verify,
+        stage.validation_share,
+        (stage.save.every_steps, stage.save.every_epochs, stage.save.keep) if stage.save else None,
+        stage.machine,
+        id(stage.stated),
+        stage.fingerprint if stage.kind in ("generate", "verify", "do") else "",
+        place,
+    )
+
+
+def _estimate_stage(stage: Stage, setting: Setting, predictor: Predictor, place: Place) -> StageEstimate:
+    machine = machine_of(stage, setting.plan, setting.lookup, setting.machine)
+    job = resolve(stage, setting.plan, setting.lookup, machine) if stage.kind == "train" else None
+    times = evaluations(stage, job.steps if job else 0, place.last)
+    basis = predictor.basis(job) if job else None
+    found = _choose(stage, job, basis, times, setting, predictor, machine, place)
+    whole = stated.wall(stage.stated)
+    terms = dict(found.terms_s)
+    missing = found.missing
+    if whole is not None and (setting.rates == "stated" or not terms):
+        terms, missing = _stage_wall(stage, setting.usable(whole), terms), ()
+    wall = total(terms.values()) if terms else Spread.exact(0.0, "assumed", "nothing is known")
+    gpus = gpu_range(stage)
+    return StageEstimate(
+        name=stage.name,
+        kind=stage.kind,
+        by=stage.by,
+        machine=machine.name,
+        gpus=gpus,
+        rows=job.rows_seen if job else None,
+        epochs=job.epochs if job else None,
+        steps=job.steps if job else 0,
+        tokens=predictor.tokens(job) if job else None,
+        terms_s={term: terms[term] for term in TERMS if term in terms},
+        wall_s=wall,
+        gpu_s=_gpu_time(wall, gpus),
+        left_out=missing,
+        saves=predictor.saves(job) if job else None,
+        evaluations=times,
+        details=found.details,
+        basis=basis,
+        stated_step_s=stated.step(stage, job),
+        stated_factors=stage.stated.factors,
+    )
+
+
+def _stage_wall(stage: Stage, whole: Spread, terms: dict[str, Spread]) -> dict[str, Spread]:
+    rest = stated.remainder(whole, terms) if terms else None
+    if rest is not None:
+        return {**terms, "unexplained": rest} if rest.p90 > 0 else terms
+    name = {"train": "step", "generate": "generation", "verify": "checks", "evaluate": "evaluation"}
+    return {name.get(stage.kind, "work"): whole}
+
+
+def _gpu_time(wall: Spread, gpus: Range) -> Spread:
+    """GPU-seconds of a stretch: draws keep the middle count of GPUs, ends multiply end by end."""
+    if gpus.is_point or wall.draws is not None:
+        return wall * gpus.mid
+    return wall.times(Spread.from_range(gpus, "stated", "GPUs as stated"))
+
+
+def _choose(
+    stage: Stage,
+    job: Job | None,
+    basis: Basis | None,
+    times: int,
+    setting: Setting,
+    predictor: Predictor,
+    machine: Machine,
+    place: Place,
+) -> Terms:
+    """Terms by the rates asked for: stated only, measured only, or measured before predicted before stated."""
+    said = _said(stage, job, times, setting, place)
+    if setting.rates == "stated":
+        return said
+    measured = setting.measured(stage, machine)
+    predicted = (
+        {} if setting.rates == "measured" else predictor.terms(stage, job, basis, times, machine, first=place.first)
+    )
+    terms = {**{t: s for t, s in said.terms_s.items() if t not in predicted and _only_stated(stage, t)}, **predicted}
+    counts = predictor.counts(stage, job, times, first=place.first)
+    terms |= {term: each * counts[term] for term, each in measured.items() if counts.get(term)}
+    if setting.rates == "measured":
+        terms = {term: spread for term, spread in terms.items() if term in measured or _only_stated(stage, term)}
+    missing = tuple(term for term in counts if counts[term] and term not in terms)
+    return Terms(terms_s=terms, details=said.details, missing=missing)
+
+
+def _only_stated(stage: Stage, term: str) -> bool:
+    """Work that nothing but its author can time: checks of one's own, people, CPU chores."""
+    return stage.kind in ("verify", "do") or term in ("checks", "work", "cleanup")
+
+
+def _said(stage: Stage, job: Job | None, times: int, setting: Setting, place: Place) -> Terms:
+    """The author's terms, as ends under stated rates and as draws beside predictions."""
+    said = stated.terms(stage, job, times)
+    found = dict(said.terms_s)
+    details = dict(said.details)
+    missing = list(said.missing)
+    if stage.kind == "verify":
+        whole, parts = stated.checks(stage, place.samples)
+        if whole is not None:
+            found["checks"], details["checks"] = whole, parts
+        elif stated.wall(stage.stated) is None:
+            missing.append("checks")
+    if stage.kind == "do" and stated.wall(stage.stated) is None:
+        missing.append("work")
+    return Terms(
+        terms_s={term: setting.usable(spread) for term, spread in found.items()},
+        details=details,
+        missing=tuple(missing),
+    )

@@ -1,0 +1,245 @@
+"""Is this tree a plan? Every key known and in its place, every value readable.
+
+Owns the walk over a document by the table in `keys`. Unknown fields are collected and told together; anything else
+stops at the first. What depends on other parts (names, selectors, budgets at one level) is checked where the plan is
+made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from headway.domain.errors import PlanError
+from headway.domain.units import UNITS
+from headway.plan import values
+from headway.plan.language import claims, readers
+from headway.plan.language.foreign import FOREIGN
+from headway.plan.language.keys import ANYWHERE, EVALUATE, OWN, PLAN, STAGE
+from headway.plan.language.kinds import Each, Either, Field, Free, Kind, Leaf, Many, Record, Settings, takes
+from headway.plan.values import fault, said
+from headway.plan.yaml import Map, Node, Seq, Text
+
+SETTABLE: Final = {**ANYWHERE, **OWN, "matrix": PLAN.fields["matrix"]}
+"""Keys that an option may set on phases and experiments."""
+_READERS: Final[dict[str, Callable[[Node], object]]] = {
+    "text": values.text,
+    "texts": values.texts,
+    "flag": values.flag,
+    "number": values.number,
+    "portion": values.share,
+    "name": values.name,
+    "selector": values.selector,
+    "selectors": values.selectors,
+    "cadence": readers.cadence,
+    "keep": readers.keep,
+    "warmup": readers.warmup,
+    "length": readers.length,
+    "factor": lambda node: readers.factor("", node),
+    "hours_a_day": readers.hours_a_day,
+    "budget": readers.budget,
+    "date": readers.date,
+    "assumed": readers.assumed,
+    "claims": lambda node: list(claims.claims_of("", node)),
+    "predicate": values.plain,
+}
+_QUANTITIES: Final = {*UNITS, "usd_per_hour", "usd_per_kwh", "per_s", "per_hour", "any"}
+
+
+@dataclass(slots=True)
+class _Walk:
+    unknown: list[PlanError] = field(default_factory=list)
+
+
+def validate(tree: Map) -> None:
+    """Raises PlanError, with the place, when `tree` is not a plan."""
+    if "headway" not in tree:
+        raise fault(
+            tree, "a plan says `headway: 1`", hint="Add the line; files of other tools are read by `headway init --from`."
+        )
+    walk = _Walk()
+    _check(tree, PLAN, "", walk)
+    if walk.unknown:
+        first, *others = sorted(walk.unknown, key=lambda error: error.where)
+        if others:
+            also = "; ".join(f"{error.got} at line {error.where.line}" for error in others[:8])
+            first.hint = f"{first.hint} Also unknown: {also}{', ...' if len(others) > 8 else ''}.".strip()
+        raise first
+
+
+def check_setting(key: str, node: Node, listed: bool) -> None:
+    """Raises PlanError when `key` (as in `set`) is no key of the language, or `node` no value (or values) of it."""
+    _, path = split(key, node)
+    walk = _Walk()
+    for item in axis_values(node) if listed else [node]:
+        _check(item, kind_at(path, node), path, walk)
+    if walk.unknown:
+        raise walk.unknown[0]
+
+
+def axis_values(node: Node) -> list[Node]:
+    """Values of an axis: a list, one item alone, or words with a list as `use`."""
+    found = values.used(node, "a list of values") if values.is_long(node) else node
+    if isinstance(found, Seq):
+        return list(found)
+    return [node]
+
+
+def split(key: str, place: Node) -> tuple[str, str]:
+    """`SELECTOR.key.path` as selector (empty: everything) and path. Raises PlanError when no part is a key."""
+    head = key.partition(".")[0]
+    if head in SETTABLE or head in PLAN.fields:
+        return "", key
+    for at, letter in enumerate(key):
+        if letter == "." and key[at + 1 :].partition(".")[0] in SETTABLE:
+            return key[:at], key[at + 1 :]
+    raise _unknown(key.rpartition(".")[2], SETTABLE, Map(where=place.where), key)
+
+
+def kind_at(path: str, place: Node) -> Kind:
+    """What the key at dotted `path` may hold."""
+    kind: Kind = Record("", {**PLAN.fields, **SETTABLE})
+    done: list[str] = []
+    for part in path.split("."):
+        found = _inside(kind, part)
+        if found is None:
+            fields = next((k.fields for k in _flat(kind) if isinstance(k, Record)), {})
+            raise _unknown(part, fields, Map(where=place.where), ".".join([*done, part]))
+        kind = found
+        done.append(part)
+    return kind
+
+
+def _flat(kind: Kind) -> Iterator[Kind]:
+    if isinstance(kind, Either):
+        for inner in kind.kinds:
+            yield from _flat(inner)
+    elif isinstance(kind, Many):
+        yield from _flat(kind.kind)
+    else:
+        yield kind
+
+
+def _inside(kind: Kind, part: str) -> Kind | None:
+    for inner in _flat(kind):
+        if isinstance(inner, Record) and part in inner.fields:
+            return inner.fields[part].kind
+        if isinstance(inner, Each):
+            return inner.kind
+        if isinstance(inner, Free):
+            return inner
+    return None
+
+
+def _check(node: Node, kind: Kind, path: str, walk: _Walk) -> None:
+    form = _form(node)
+    if not takes(kind, form) and not (node == "" and _is_container(kind)):
+        raise fault(node, _needed(kind), said(node), field=path)
+    match kind:
+        case Leaf():
+            _check_leaf(node, kind, path)
+        case Record() if isinstance(node, Map):
+            _check_record(node, kind, path, walk)
+        case Each(kind=inner):
+            if isinstance(node, Map):
+                for key, item in node.items():
+                    _check(item, inner, f"{path}.{key}", walk)
+        case Many(kind=inner):
+            for index, item in enumerate(node if isinstance(node, Seq) else [node]):
+                _check(item, inner, f"{path}.{index}" if isinstance(node, Seq) else path, walk)
+        case Either(kinds=kinds):
+            chosen = [inner for inner in kinds if takes(inner, form)] or [kinds[-1]]
+            _check(node, chosen[0], path, walk)
+        case Settings(listed=listed):
+            _check_settings(node, kind, listed, path)
+
+
+def _check_record(node: Map, kind: Record, path: str, walk: _Walk) -> None:
+    for key, item in node.items():
+        inner = f"{path}.{key}" if path else key
+        known = kind.fields.get(key)
+        if known is None:
+            walk.unknown.append(_unknown(key, kind.fields, node, inner))
+        elif not (known.inherited and item == "none"):
+            _check(item, known.kind, inner, walk)
+
+
+def _check_settings(node: Node, kind: Settings, listed: bool, path: str) -> None:
+    assert isinstance(node, Map)
+    for key, item in node.items():
+        try:
+            if not kind.selecting and key.partition(".")[0] not in {**ANYWHERE, **OWN}:
+                raise _unknown(key, {**ANYWHERE, **OWN}, node, f"{path}.{key}")
+            if not (listed and item == "each" and key in ("evaluate", "data")) and item != "none":
+                check_setting(key, item, listed)
+        except PlanError as problem:
+            where = problem.where if problem.where != node.where else node.place(key)
+            raise PlanError(
+                problem.rule, got=problem.got, hint=problem.hint, where=where, field=f"{path}.{key}",
+                candidates=problem.candidates,
+            ) from None  # fmt: skip
+
+
+def _check_leaf(node: Node, leaf: Leaf, path: str) -> None:
+    try:
+        if leaf.choices and (leaf.type == "choice" or values.used(node) in leaf.choices):
+            _check_choice(node, leaf)
+        elif leaf.type == "integer":
+            values.integer(node, leaf.least)
+        elif leaf.type == "count" or leaf.type in _QUANTITIES:
+            values.quantity(node, leaf.type)
+        else:
+            _READERS[leaf.type](node)
+    except PlanError as problem:
+        raise problem.at(node.where, path) from None
+
+
+def _check_choice(node: Node, leaf: Leaf) -> None:
+    found = values.used(node)
+    if found not in leaf.choices:
+        near = _near(str(found), leaf.choices)
+        hint = f"Write {', '.join(leaf.choices[:-1])} or {leaf.choices[-1]}." if leaf.choices[1:] else ""
+        hint = hint or f"Write {leaf.choices[0]}."
+        raise fault(found, "one of a few words is needed", said(found), hint, candidates=near)
+
+
+def _form(node: Node) -> str:
+    if isinstance(node, Text) or values.is_long(node) or values.is_statistics(node):
+        return "text"
+    return "list" if isinstance(node, Seq) else "map"
+
+
+def _is_container(kind: Kind) -> bool:
+    return any(isinstance(inner, Record | Each | Settings) for inner in _flat(kind))
+
+
+def _needed(kind: Kind) -> str:
+    forms = [form for form in ("text", "list", "map") if takes(kind, form)]
+    names = {"text": "one value", "list": "a list", "map": "a map"}
+    return f"{' or '.join(names[form] for form in forms)} is needed"
+
+
+def _near(word: str, known: object) -> tuple[str, ...]:
+    from difflib import get_close_matches
+
+    names = [str(name) for name in known] if hasattr(known, "__iter__") else []
+    return tuple(get_close_matches(word, names, n=3, cutoff=0.6))
+
+
+def _unknown(key: str, fields: dict[str, Field], node: Map, path: str) -> PlanError:
+    """The error for a field that is not there: what to write instead, or the nearest name, or its right place."""
+    near = _near(key, fields)
+    homes = [home for home, record in (("run", PLAN.fields["run"].kind), ("a stage", STAGE), ("evaluate", EVALUATE),
+             ("the plan", PLAN)) if isinstance(record, Record) and key in record.fields]  # fmt: skip
+    if key in FOREIGN:
+        hint = f"Write {FOREIGN[key]}"
+    elif homes:
+        hint = f"{key} belongs to {homes[0]}."
+    elif near:
+        hint = f"Did you mean {near[0]}?"
+    else:
+        hint = f"Known here: {', '.join(sorted(fields)[:12])}{', ...' if len(fields) > 12 else ''}."
+    return PlanError(
+        "unknown field", got=key, hint=hint, where=node.place(key), field=path, candidates=near
+    )

@@ -1,0 +1,151 @@
+"""Datasets, mixtures and tasks.
+
+Owns their making, and that every name in them is defined, mixtures add up and nothing contains itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from headway.domain.errors import PlanError
+from headway.domain.plan import Dataset, Task
+from headway.plan import values
+from headway.plan.language import readers
+from headway.plan.nouns import lengths
+from headway.plan.values import fault
+from headway.plan.yaml import Map, Node, Text
+
+MIX_TOLERANCE: Final = 0.001
+"""A mixture may miss 100 % by this much (0.1 points), as `33.3%` three times does."""
+
+
+def title(id_: str) -> str:
+    """An id as a name for people: hyphens as spaces."""
+    return id_.replace("-", " ")
+
+
+def slug(words: str) -> str:
+    """Words as an id."""
+    return re.sub(r"[^\w.]+", "-", words.lower()).strip("-")
+
+
+def unknown_name(what: str, found: str, known: Iterable[str], node: Node, hint: str) -> PlanError:
+    """The error for a name that is not defined, with what was probably meant."""
+    from difflib import get_close_matches
+
+    near = tuple(get_close_matches(found, list(known), n=3))
+    return fault(
+        node, f"{what} is defined in the plan", repr(found), f"Did you mean {near[0]}?" if near else hint, candidates=near
+    )
+
+
+def dataset(id_: str, node: Node, folder: str) -> Dataset:
+    """One dataset, its lengths read from their file where it names one."""
+    entry = values.mapping(node) if node == "" else node
+    assert isinstance(entry, Map)
+    quantiles: tuple[tuple[float, float], ...] = ()
+    length = None
+    if "length" in entry:
+        file = readers.length_file(entry["length"])
+        if file:
+            length, quantiles = lengths.of(file, folder, entry["length"])
+        else:
+            length = values.quantity(entry["length"], "count")
+    mix = {part: values.share(item) for part, item in values.mapping(entry.get("mix", Text(""))).items()}
+    if mix and abs(sum(mix.values()) - 1) > MIX_TOLERANCE:
+        raise fault(
+            entry["mix"], "the shares of a mixture add up to 100 %", f"{sum(mix.values()) * 100:g} %", field=f"{id_}.mix"
+        )
+    total = sum(mix.values())
+    return Dataset(
+        id=id_,
+        name=values.text(entry["name"]) if "name" in entry else title(id_),
+        rows=values.quantity(entry["rows"], "count") if "rows" in entry else None,
+        length=length,
+        length_quantiles=quantiles,
+        tokens=values.quantity(entry["tokens"], "count") if "tokens" in entry else None,
+        mix=tuple((part, portion / total) for part, portion in mix.items()),
+        origin=values.text(entry["from"]) if "from" in entry else "",
+        split=values.text(entry["split"]) if "split" in entry else "train",
+        labels=values.integer(entry["labels"]) if "labels" in entry else None,
+        where=node.where,
+    )
+
+
+def datasets(node: Node, folder: str) -> dict[str, Dataset]:
+    """All named datasets. Raises PlanError when a mixture names an unknown one, or contains itself."""
+    entries = values.mapping(node)
+    found = {id_: dataset(id_, item, folder) for id_, item in entries.items()}
+    for id_, made in found.items():
+        check_mix(made, found, entries[id_])
+    for id_ in found:
+        _refuse_circle(id_, found, entries[id_])
+    return found
+
+
+def check_mix(made: Dataset, known: Mapping[str, Dataset], node: Node) -> None:
+    """Raises PlanError when a part of the mixture is no dataset."""
+    for part, _ in made.mix:
+        if part not in known:
+            inside = node["mix"] if isinstance(node, Map) else node
+            place = Text(part, inside.place(part)) if isinstance(inside, Map) else inside
+            raise unknown_name("a dataset of a mixture", part, known, place, "Add it under `datasets`.")
+
+
+def _refuse_circle(start: str, found: Mapping[str, Dataset], node: Node) -> None:
+    todo, seen = [part for part, _ in found[start].mix], set()
+    while todo:
+        part = todo.pop()
+        if part == start:
+            raise fault(node, "a mixture does not contain itself", start, field=f"datasets.{start}.mix")
+        if part not in seen:
+            seen.add(part)
+            todo += [inner for inner, _ in found[part].mix]
+
+
+def tasks(node: Node, known: Mapping[str, Dataset]) -> tuple[dict[str, Task], dict[str, tuple[str, ...]]]:
+    """Tasks by id in document order, and members by group. Raises PlanError for unknown data, a task said twice."""
+    found: dict[str, Task] = {}
+    groups: dict[str, tuple[str, ...]] = {}
+    entries = values.mapping(node)
+    for id_, item in entries.items():
+        entry = values.mapping(item)
+        if "tasks" not in entry:
+            found[id_] = _task(id_, entry, "", (), known, found, entries.place(id_))
+            continue
+        members = values.mapping(entry["tasks"])
+        metrics = values.texts(entry["metrics"]) if "metrics" in entry else ()
+        for member, inner in members.items():
+            if member in entries and inner == "":  # a group may name a task that is defined beside it
+                continue
+            found[member] = _task(member, values.mapping(inner), id_, metrics, known, found, members.place(member))
+        groups[id_] = tuple(members)
+    return found, groups
+
+
+def _task(
+    id_: str, entry: Map, group: str, metrics: tuple[str, ...], known: Mapping[str, Dataset],
+    made: Mapping[str, Task], place: object,
+) -> Task:  # fmt: skip
+    where = place if isinstance(place, type(entry.where)) else entry.where
+    if id_ in made:
+        raise fault(where, f"a task is defined once: {id_} is already in {made[id_].group or 'the plan'}", id_)
+    data = values.text(entry["data"]) if "data" in entry else (id_ if id_ in known else "")
+    if data == "unknown":
+        data = ""
+    elif data and data not in known:
+        raise unknown_name("the data of a task", data, known, entry["data"], "Add it under `datasets`, or write unknown.")
+    own = known[data].name if data == id_ else title(id_)
+    return Task(
+        id=id_,
+        name=values.text(entry["name"]) if "name" in entry else own,
+        group=group,
+        metrics=values.texts(entry["metrics"]) if "metrics" in entry else metrics,
+        data=data,
+        labels=values.integer(entry["labels"]) if "labels" in entry else (known[data].labels if data else None),
+        shots=values.integer(entry["shots"]) if "shots" in entry else None,
+        origin=values.text(entry["from"]) if "from" in entry else "",
+        where=where,
+    )

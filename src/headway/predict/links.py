@@ -1,0 +1,62 @@
+"""What joins the GPUs of a job when the plan does not say: NVLink, PCIe, the network between nodes.
+
+Owns the defaults; a `Link` given with the node is taken as it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from headway.domain.machine import Device, Link, Node
+from headway.predict.values import Constants, Value, constant
+
+_PCIE_BYTES_PER_S = {1: 3e9, 2: 6e9, 3: 12e9, 4: 24e9, 5: 48e9, 6: 96e9}
+"""x16, one direction, after packet overhead: 12-13 GB/s measured of generation 3's 15.75, doubling by generation.
+Source: PCI-SIG base specifications; NVIDIA `bandwidthTest` figures."""
+
+_FABRICS = ("nvlink", "infinity fabric", "neuronlink", "ici", "gbe")
+"""Fabrics that every device of a node is wired to. A bridge joins two cards and is an extra: it is not assumed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Path:
+    """How fast bytes leave one GPU: one direction, after protocol efficiency, and the delay of one message."""
+
+    bytes_per_s: Value
+    latency_s: Value
+
+
+def default_link(device: Device) -> Link:
+    """The link that the device most likely has to its neighbours in a node, at wire speed in one direction.
+
+    Source: the datasheet's bidirectional figure, halved; else PCIe of its generation (3 where unknown).
+    """
+    fabric = device.interconnect.lower()
+    if device.interconnect_bytes_per_s and "bridge" not in fabric and any(word in fabric for word in _FABRICS):
+        rate = device.interconnect_bytes_per_s / 2
+        return Link(name=device.interconnect, bytes_per_s=rate, latency_s=0.0, source=device.source)
+    generation = device.pcie_generation or 3
+    return Link(
+        name=f"PCIe {generation}.0 x16",
+        bytes_per_s=_PCIE_BYTES_PER_S[generation],
+        latency_s=0.0,
+        source=f"PCI-SIG, generation {generation}",
+    )
+
+
+def inner_path(node: Node, constants: Constants) -> Path:
+    """Between GPUs of one node: the node's link or the device's default, times `link_efficiency`."""
+    link = node.link or default_link(node.device)
+    kind = "pcie" if "pcie" in link.name.lower() else "fabric"
+    rate = link.bytes_per_s * constant(constants, "link_efficiency", kind)
+    return Path(bytes_per_s=rate, latency_s=link.latency_s or constant(constants, "message_s"))
+
+
+def outer_path(node: Node, constants: Constants) -> Path:
+    """Between nodes: the node's network, or the assumed `network_bytes_per_s` for each GPU."""
+    if node.network is None:
+        return Path(
+            bytes_per_s=constant(constants, "network_bytes_per_s"), latency_s=constant(constants, "network_message_s")
+        )
+    rate = node.network.bytes_per_s * constant(constants, "link_efficiency", "network")
+    return Path(bytes_per_s=rate, latency_s=node.network.latency_s or constant(constants, "network_message_s"))

@@ -1,0 +1,70 @@
+"""Peak memory of one GPU: tensors at each moment of a step, and what the framework keeps beside them.
+
+Owns context, allocator and doubt. Which tensors there are is `work.memory`; whether they fit is `fits`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from headway.domain.experiment import Architecture, Batches, Recipe
+from headway.predict.values import Constants, Value, added, constant, larger, middle
+from headway.work.memory import MOMENTS, MemoryTerm
+from headway.work.memory import memory as tensors
+
+LOADING = "load"
+"""The moment when weights are on the GPU and nothing is computed yet."""
+
+_RESIDENT = frozenset(("weights", "adapters", "master_weights", "optimizer", "gradients"))
+"""Sizes that follow from the parameter count; everything else depends on kernels and is in doubt."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class MemoryNeed:
+    """Bytes on one GPU by moment and term; the moment with the largest (median) sum decides."""
+
+    moments: Mapping[str, Mapping[str, Value]]
+
+    @property
+    def moment(self) -> str:
+        """The moment that decides: `load`, `loss`, `backward_start`, `backward_end` or `optimizer`."""
+        return max(self.moments, key=lambda name: middle(added(self.moments[name].values())))
+
+    @property
+    def terms(self) -> Mapping[str, Value]:
+        """Bytes by term at the deciding moment; they add up to `peak_bytes`."""
+        return self.moments[self.moment]
+
+    @property
+    def peak_bytes(self) -> Value:
+        """Bytes at the deciding moment."""
+        return added(self.terms.values())
+
+
+def memory(arch: Architecture, recipe: Recipe, batches: Batches, constants: Constants) -> MemoryNeed:
+    """What one GPU needs to train, in bytes, for the longest rows of `batches`; draws where the constants are draws.
+
+    Per moment: the tensors of `work.memory`, those that depend on kernels times `activation_factor`; the CUDA context
+    with library workspaces; and what the caching allocator holds without using it, a share of the tensors.
+    Raises `UserError` for an unknown optimizer, quantisation or adapter target.
+    """
+    counted = tensors(arch, recipe, batches).terms
+    moments = {LOADING: _at(LOADING, [term for term in counted if term.name in ("weights", "adapters")], constants)}
+    moments |= {name: _at(name, [t for t in counted if name in t.moments], constants) for name in MOMENTS}
+    return MemoryNeed(moments=MappingProxyType(moments))
+
+
+def _at(moment: str, counted: list[MemoryTerm], constants: Constants) -> Mapping[str, Value]:
+    """Terms of one moment: tensors by name, then `context` and `allocator`."""
+    terms: dict[str, Value] = {}
+    for term in counted:
+        factor = 1.0 if term.name in _RESIDENT else constant(constants, "activation_factor")
+        terms[term.name] = terms.get(term.name, 0.0) + term.bytes * factor
+    moving = added(size for name, size in terms.items() if name not in _RESIDENT)
+    allocator = moving * constant(constants, "fragmentation_share")
+    if moment != LOADING:
+        allocator = allocator + constant(constants, "workspace_bytes")
+    context = constant(constants, "context_bytes")
+    return MappingProxyType(terms | {"allocator": larger(allocator, 0.0), "context": context})

@@ -1,0 +1,22 @@
+"""Renderers: a page as text for one kind of reader. One file a format, all in `FORMATS`.
+
+Owns the list. A renderer arranges what a page says; it computes and rounds nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from headway.report.render import csv, html, json, markdown, terminal
+from headway.report.view import Layout, Page
+
+Render = Callable[[Page, Layout], Iterator[str]]
+"""Text in pieces, so that a long answer is written while it is made."""
+
+FORMATS: dict[str, Render] = {
+    "table": terminal.render,
+    "md": markdown.render,
+    "csv": csv.render,
+    "json": json.render,
+    "html": html.render,
+}

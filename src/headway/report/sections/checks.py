@@ -1,0 +1,77 @@
+"""Second opinions: published runs scaled to this plan, and what each assumption moves.
+
+Owns their tables and verdicts. The arithmetic is `estimate/`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from headway.domain.units import format_number
+from headway.estimate.reference import CrossCheck
+from headway.estimate.sensitivity import Effect
+from headway.report.answer import Answer
+from headway.report.figures import UNKNOWN, duration, fixed, places, span, span_time, times
+from headway.report.view import Column, Detail, Fact, Item, Section, Table, by_columns
+
+SHOWN = 6
+"""Assumptions that are shown unless all are asked for."""
+
+
+def parts(answer: Answer, detail: Detail) -> Iterator[Section]:
+    """Cross-checks, then sensitivity."""
+    facts: list[Item] = [fact for check in answer.cross_checks for fact in _check(check, detail)]
+    if facts:
+        yield Section(title="Cross-check", items=tuple(facts))
+    if answer.sensitivity:
+        yield Section(title="What moves the total", items=(_sensitivity(answer, detail),))
+
+
+def _check(check: CrossCheck, detail: Detail) -> Iterator[Fact]:
+    """What the reference says, scaled, and whether it agrees with the estimate."""
+    reference = check.reference
+    rows = f"{reference.rows.mid:,.0f} rows" if reference.rows else ""
+    wall = reference.wall.stated_as or span_time(reference.wall.range) if reference.wall else ""
+    gpu = reference.gpu.words if reference.gpu else ""
+    facts = ", ".join(part for part in (rows, gpu, wall) if part)
+    yield Fact(label=reference.id, text=facts, kind="stated", note=reference.source)
+    faster = span(check.speedup, 1, "×")
+    yield Fact(label="scaled", text=f"{span_time(check.wall_s)}: {fixed(check.rows_ratio, 2)} × the rows, "
+               f"{faster} as fast")  # fmt: skip
+    here = duration(check.estimate_s, detail.confidence)
+    verdict = "they agree" if check.agrees else f"they disagree: {times(check.apart)} apart"
+    yield Fact(label="verdict", text=f"the estimate says {here}, {verdict}")
+
+
+def _sensitivity(answer: Answer, detail: Detail) -> Table:
+    """Minutes and percent at the favourable and at the unfavourable end of each input, the others in the middle."""
+    effects = answer.sensitivity
+    shown = effects if detail.sensitivity or detail.verbose else effects[:SHOWN]
+    unit_s, unit = (60.0, "min") if shown[0].total_s < 48 * 3600 else (3600.0, "h")
+    hidden = len(effects) - len(shown)
+    note = "One at a time, the others in the middle."
+    return by_columns(
+        [
+            (Column(name="Assumption", least=22), [effect.name for effect in shown]),
+            (Column(name=f"best, {unit}", align="right"), [_moved(e.favourable_s, unit_s) for e in shown]),
+            (Column(name="%", align="right", drop=2), [_moved(e.favourable_share, 0.01) for e in shown]),
+            (Column(name=f"worst, {unit}", align="right"), [_moved(e.unfavourable_s, unit_s) for e in shown]),
+            (Column(name="%", align="right", drop=1), [_moved(e.unfavourable_share, 0.01) for e in shown]),
+            (Column(name="kind", drop=3), [_kind(effect) for effect in shown]),
+        ],
+        note=f"{note} {hidden} smaller ones: --sensitivity." if hidden else note,
+    )
+
+
+def _moved(change: float, unit: float) -> str:
+    """`−8.2`, `+3.1`, `0`; a size that the plan does not say is unknown."""
+    if math.isnan(change):
+        return UNKNOWN
+    value = change / unit
+    size = fixed(abs(value), max(places(value), 1)) if abs(value) < 100 else format_number(abs(value))
+    return "0" if float(size.replace(",", "")) == 0 else f"{'−' if value < 0 else '+'}{size}"
+
+
+def _kind(effect: Effect) -> str:
+    return effect.kind

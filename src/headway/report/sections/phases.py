@@ -1,0 +1,101 @@
+"""The plan by phase: runs, steps and GPU-hours, what each asks, subtotal, buffer and total.
+
+Owns the summary table that a plan of several experiments is known by.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from headway.domain.spread import Spread
+from headway.domain.units import format_share
+from headway.estimate.nouns import Estimate, PhaseEstimate
+from headway.report.answer import Answer
+from headway.report.figures import NONE, UNKNOWN, hours_column, interval_column, interval_name, shared_kind
+from headway.report.sections.selection import counted, is_single
+from headway.report.view import Column, Detail, Section, by_columns
+
+
+def parts(answer: Answer, detail: Detail) -> Iterator[Section]:
+    """The phase table; nothing for a plan of one experiment."""
+    made = answer.estimate
+    phases = [phase for phase in made.phases if phase.experiments and (detail.verbose or not phase.optional)]
+    if is_single(answer) or not phases:
+        return
+    sums = _sums(made)
+    spreads = [*(phase.gpu_s for phase in phases), *sums.values()]
+    kind = shared_kind(spread for spread in spreads if spread.p50)
+    tail = [""] * (len(sums) - 1)
+    totals = {"runs": f"{len(counted(answer)):,}", "steps": _steps(sum(item.steps for item in counted(answer)))}
+    other = "predicted" if made.rates == "stated" else "stated"
+    columns = [
+        (Column(name="Phase"), [*(phase.id for phase in phases), *sums]),
+        (Column(name="Name", least=18), [*(_name(phase) for phase in phases), *([""] * len(sums))]),
+        (Column(name="Runs", align="right"), [*(f"{phase.experiments:,}" for phase in phases), *tail, totals["runs"]]),
+        (Column(name="Steps", align="right", drop=2), [*(_steps(p.steps) for p in phases), *tail, totals["steps"]]),
+        (Column(name="GPU-h", align="right"), _hours(made, spreads)),
+        (Column(name=interval_name(detail.confidence), align="right", drop=1),
+         interval_column(spreads, detail.confidence)),
+        (Column(name="kind", drop=4), [] if kind else [spread.kind if spread.p50 else "" for spread in spreads]),
+        (Column(name=other, align="right", drop=3), _beside(answer, phases, sums)),
+        (Column(name="Question", least=26, drop=5), [*(phase.asks for phase in phases), *([""] * len(sums))]),
+    ]  # fmt: skip
+    table = by_columns(
+        [column for column in columns if column[1]],
+        levels=[_level(phase, phases) for phase in phases],
+        strong={index for index, phase in enumerate(phases) if _has_parts(phase, phases)} | {len(spreads) - 1},
+        footers=len(sums),
+        note=_note(answer),
+    )
+    yield Section(title=f"Phases ({kind})" if kind else "Phases", items=(table,))
+
+
+def _sums(made: Estimate) -> dict[str, Spread]:
+    """Footer rows: subtotal and buffer where there is one, then the total."""
+    if not made.buffer_share:
+        return {"Total": made.gpu_s}
+    buffer = made.subtotal_gpu_s * made.buffer_share
+    return {
+        "Subtotal": made.subtotal_gpu_s,
+        f"Buffer {format_share(made.buffer_share).replace(' ', '')}": buffer,
+        "Total": made.gpu_s,
+    }
+
+
+def _hours(made: Estimate, spreads: list[Spread]) -> list[str]:
+    """GPU-hours of each row; unknown where no rate is known at all."""
+    return [UNKNOWN] * len(spreads) if not made.terms_s else hours_column([spread.p50 for spread in spreads])
+
+
+def _beside(answer: Answer, phases: list[PhaseEstimate], sums: dict[str, Spread]) -> list[str]:
+    """The same phases under the other rates; nothing where there are none or nothing was found."""
+    if answer.beside is None or not answer.beside.terms_s:
+        return []
+    found = {phase.id: phase.gpu_s.p50 for phase in answer.beside.phases}
+    others = _sums(answer.beside)
+    return hours_column([*(found.get(phase.id) for phase in phases), *(others[name].p50 for name in sums)])
+
+
+def _steps(steps: int) -> str:
+    return f"{steps:,}" if steps else NONE
+
+
+def _name(phase: PhaseEstimate) -> str:
+    return f"{phase.name} (optional)" if phase.optional else phase.name
+
+
+def _level(phase: PhaseEstimate, phases: list[PhaseEstimate]) -> int:
+    parents = {item.id: item.parent for item in phases}
+    level, parent = 0, phase.parent
+    while parent in parents:
+        level, parent = level + 1, parents[parent]
+    return level
+
+
+def _has_parts(phase: PhaseEstimate, phases: list[PhaseEstimate]) -> bool:
+    return any(item.parent == phase.id for item in phases)
+
+
+def _note(answer: Answer) -> str:
+    optional = [phase.name or phase.id for phase in answer.estimate.phases if phase.optional and not phase.parent]
+    return f"Optional and not counted: {', '.join(optional)}." if optional else ""

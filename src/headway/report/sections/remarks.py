@@ -1,0 +1,55 @@
+"""What the reader has to know beside the numbers: what was left out, assumed, read differently, and what looks wrong.
+
+Owns the closing sections of the page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from headway.domain.errors import Finding
+from headway.report.answer import Answer
+from headway.report.sections.selection import trained
+from headway.report.view import Detail, Fact, Item, Note, Section
+
+WORDS = {
+    "load": "loading the model",
+    "final_save": "saving the final model",
+    "data_wait": "waiting for data",
+    "evaluation": "evaluation",
+    "checkpoint": "checkpoints",
+}
+
+
+def parts(answer: Answer, detail: Detail) -> Iterator[Section]:
+    """Left out, assumed, findings; the last two in full only when asked."""
+    if answer.estimate.left_out:
+        facts = tuple(
+            Fact(label=WORDS.get(term, term.replace("_", " ")), text=what)
+            for term, what in answer.estimate.left_out.items()
+        )
+        note = Note(text=f"No rate is known for these under --rates {answer.estimate.rates}; they are not counted as 0.")
+        yield Section(title="Left out of the total", items=(*facts, note))
+    if assumed := _assumed(answer, detail):
+        yield Section(title="Assumed", items=tuple(assumed))
+    if answer.findings:
+        yield Section(title="Findings", items=tuple(finding_note(finding) for finding in answer.findings))
+
+
+def _assumed(answer: Answer, detail: Detail) -> list[Item]:
+    """What the plan did not say and what was taken instead, each once; how unclear names were read."""
+    said: dict[str, str] = {}
+    for _, _, basis in trained(answer):
+        for name, what in basis.assumed.items():
+            said.setdefault(name, what)
+        for index, warning in enumerate(basis.warnings):
+            said.setdefault(f"note {index + 1}", warning)
+    found: list[Item] = [Fact(label=name.replace("_", " "), text=what) for name, what in said.items()]
+    return found + [Fact(label=name, text=note) for name, note in answer.lookup.notes.items()]
+
+
+def finding_note(finding: Finding) -> Note:
+    """A finding as a sentence with its code, place and advice."""
+    place = str(finding.where) if finding.where.line else ""
+    text = f"{finding.code} {finding.message}" if finding.code else finding.message
+    return Note(text=text, severity=finding.severity, where=place, hint=finding.hint)

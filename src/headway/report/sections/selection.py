@@ -1,0 +1,41 @@
+"""Which experiments and stages a section speaks of.
+
+Owns the picking, so that no two sections count differently.
+"""
+
+from __future__ import annotations
+
+from headway.estimate.nouns import Basis, ExperimentEstimate, StageEstimate
+from headway.report.answer import Answer
+
+
+def counted(answer: Answer) -> tuple[ExperimentEstimate, ...]:
+    """The experiments that are in the totals: all but the optional ones."""
+    return tuple(item for item in answer.estimate.experiments if not item.optional)
+
+
+def trained(answer: Answer) -> list[tuple[ExperimentEstimate, StageEstimate, Basis]]:
+    """Every training stage that a prediction exists for; under stated rates, that of the estimate beside."""
+    sources = [answer.estimate] if answer.beside is None else [answer.estimate, answer.beside]
+    for source in sources:
+        found = [
+            (item, stage, stage.basis)
+            for item in source.experiments
+            if not item.optional
+            for stage in item.stages
+            if stage.basis is not None
+        ]
+        if found:
+            return found
+    return []
+
+
+def is_single(answer: Answer) -> bool:
+    """True for a plan of one experiment, which is shown term by term."""
+    return len(counted(answer)) == 1
+
+
+def is_node(answer: Answer) -> bool:
+    """True where a machine of several GPUs is billed whole while parts of it stand idle."""
+    first = answer.machines[0] if answer.machines else None
+    return bool(answer.node_scenarios) and first is not None and first.gpus > 1

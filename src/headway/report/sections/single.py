@@ -1,0 +1,180 @@
+"""One experiment term by term: rows, steps, saves, and every term at its low, expected and high end.
+
+Owns the page of a plan of one experiment; of a chain, stage by stage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from headway.domain.plan import Dataset, Value
+from headway.domain.units import format_bytes, format_count, format_share
+from headway.estimate.nouns import StageEstimate
+from headway.report.answer import Answer
+from headway.report.figures import HOUR_S, UNKNOWN, fixed, places, shared_kind, size
+from headway.report.sections.selection import counted, is_single
+from headway.report.view import Column, Detail, Fact, Note, Section, Table, by_columns
+
+WORDS = {
+    "load": "load",
+    "step": "training steps",
+    "data_wait": "waiting for data",
+    "final_save": "final save",
+    "checkpoint": "checkpoints",
+    "unexplained": "not explained by parts",
+}
+
+
+def parts(answer: Answer, detail: Detail) -> Iterator[Section]:
+    """Derivation, terms and memory of the only experiment; memory terms also where all details are asked for."""
+    if is_single(answer):
+        yield from _derivation(answer, detail)
+        if table := _terms(answer):
+            yield Section(title="Time by term", items=(table,))
+    if is_single(answer) or detail.verbose:
+        yield from _memory(answer, detail)
+
+
+def _derivation(answer: Answer, detail: Detail) -> Iterator[Section]:
+    """From rows to steps to saves, with the arithmetic."""
+    for index, stage in enumerate(counted(answer)[0].stages):
+        facts: list[Fact | Table] = []
+        dataset = answer.plan.datasets.get(_data(answer, index))
+        if dataset is not None and dataset.rows is not None and len(dataset.rows.parts) > 1:
+            facts.append(_rows(dataset))
+        facts += list(_counts(stage, detail))
+        if facts:
+            name = stage.name or stage.kind
+            yield Section(title=f"From data to steps{'' if stage.kind == 'train' else f': {name}'}", items=tuple(facts))
+
+
+def _data(answer: Answer, index: int) -> str:
+    experiment = next(item for item in answer.plan.experiments if item.id == counted(answer)[0].id)
+    return experiment.stages[index].data
+
+
+def _rows(dataset: Dataset) -> Table:
+    """The parts of the data, each with its own arithmetic."""
+    rows = dataset.rows
+    parts: dict[str, Value] = dict(rows.parts) if rows else {}
+    return by_columns(
+        [
+            (Column(name="Rows of"), [*parts, "Total"]),
+            (Column(name="Arithmetic", least=16, drop=1), [*(part.text for part in parts.values()), ""]),
+            (Column(name="Rows", align="right"),
+             [f"{part.mid:,.0f}" for part in (*parts.values(), *([rows] if rows else []))]),
+        ],
+        strong={len(parts)},
+        footers=1,
+    )  # fmt: skip
+
+
+def _counts(stage: StageEstimate, detail: Detail) -> Iterator[Fact]:
+    """Steps, tokens and saves in one line each."""
+    basis = stage.basis
+    if stage.steps and stage.rows and stage.epochs and basis:
+        epochs = f" × {fixed(stage.epochs, 0 if stage.epochs == round(stage.epochs) else 2)} epochs"
+        per_epoch = stage.rows / stage.epochs
+        yield Fact(label="steps", text=(
+            f"{per_epoch:,.0f} rows ÷ {basis.batches.rows_per_step:,} a step{'' if stage.epochs == 1 else epochs}"
+            f" = {stage.steps:,} steps"
+        ))  # fmt: skip
+        recipe = basis.recipe
+        yield Fact(label="batch", text=(
+            f"{recipe.micro_batch} rows × {recipe.grad_accum} accumulated × {recipe.parallel.data} "
+            f"{'replica' if recipe.parallel.data == 1 else 'replicas'} = {basis.batches.rows_per_step:,} rows"
+        ))  # fmt: skip
+    elif stage.steps:
+        yield Fact(label="steps", text=f"{stage.steps:,} steps")
+    if stage.tokens is not None and basis:
+        padding = f", {format_share(basis.batches.padding_share)} of them padding" if basis.batches.padding_share else ""
+        per_row = f"{fixed(basis.batches.row_tokens, 0)} a row{padding}"
+        yield Fact(label="tokens", text=f"{format_count(stage.tokens.p50)} computed: {per_row}", kind=stage.tokens.kind)
+    yield from _saves(stage, detail)
+    if basis and basis.trainable_parameters:
+        share = format_share(basis.trainable_parameters / basis.parameters) if basis.parameters else UNKNOWN
+        yield Fact(label="trained", text=(
+            f"{basis.trainable_parameters:,} of {format_count(basis.parameters)} parameters ({share})"
+        ))  # fmt: skip
+
+
+def _saves(stage: StageEstimate, detail: Detail) -> Iterator[Fact]:
+    saves = stage.saves
+    if saves is None or not saves.during + saves.final:
+        return
+    final = " + the final one" if saves.final else ""
+    text = f"{saves.during} at the interval{final}" if saves.during else "the finished model only"
+    kept = f", {saves.kept} kept" if saves.kept < saves.during else ""
+    each = f" of {size(saves.bytes_each, detail.confidence)} each" if saves.bytes_each is not None else ""
+    disk = ""
+    if saves.bytes_each is not None:
+        disk = f"on disk at the end: {format_bytes(saves.bytes_each.p50 * (saves.kept + saves.final))}"
+    yield Fact(label="saves", text=f"{text}{kept}{each}", note=disk)
+
+
+def _terms(answer: Answer) -> Table | None:
+    """Best, expected and worst of each term; one column where nothing is in doubt."""
+    made = answer.estimate
+    if not made.terms_s:
+        return None
+    scale = _scale(made.wall_s.p50)
+    rows: list[tuple[str, int, list[float], str]] = []
+    details = {term: found for stage in counted(answer)[0].stages for term, found in stage.details.items()}
+    for term, spread in made.terms_s.items():
+        ends = [scenario.terms_s.get(term, 0.0) for scenario in made.scenarios] or [spread.p50]
+        rows.append((WORDS.get(term, term), 0, ends, spread.kind))
+        if len(counted(answer)[0].stages) == 1:
+            for part, of in details.get(term, {}).items():
+                rows.append((part, 1, [of.p10, of.p50, of.p90] if made.scenarios else [of.p50], of.kind))
+    whole = [scenario.wall_s for scenario in made.scenarios] or [made.wall_s.p50]
+    if made.buffer_share:
+        bare = [value / (1 + made.buffer_share) for value in whole]
+        rows.append((f"buffer {format_share(made.buffer_share)}", 0, [a - b for a, b in zip(whole, bare, strict=True)],
+                     "stated"))  # fmt: skip
+    kind = shared_kind(made.terms_s.values())
+    names = [scenario.name for scenario in made.scenarios] or ["expected"]
+    columns = [(Column(name=scale[1]), [*(name for name, *_ in rows), "Total"])]
+    for index, name in enumerate(names):
+        values = [*(ends[index] for _, _, ends, _ in rows), whole[index]]
+        columns.append((Column(name=name, align="right"), [_time(value, scale[0], whole[-1]) for value in values]))
+    if not kind:
+        columns.append((Column(name="kind", drop=1), [*(row[3] for row in rows), made.wall_s.kind]))
+    note = f"All {kind}." if kind else ""
+    return by_columns(columns, levels=[row[1] for row in rows], strong={len(rows)}, footers=1, note=note)
+
+
+def _scale(wall_s: float) -> tuple[float, str]:
+    """Unit of the term table: that of the total."""
+    return (1.0, "seconds") if wall_s < 120 else (60.0, "minutes") if wall_s < 6 * HOUR_S else (HOUR_S, "hours")
+
+
+def _time(seconds: float, unit_s: float, largest_s: float) -> str:
+    """One cell: the precision of the total, finer for what would vanish."""
+    value = seconds / unit_s
+    decimals = max(places(largest_s / unit_s), 1)
+    return fixed(value, decimals if value == 0 or value >= 10**-decimals else min(places(value), 4))
+
+
+def _memory(answer: Answer, detail: Detail) -> Iterator[Section]:
+    """Memory of one GPU by term, at the moment of the peak, for the tightest training."""
+    from headway.report.sections.selection import trained
+
+    found = trained(answer)
+    if not found:
+        return
+    _, _, basis = min(found, key=lambda item: (item[2].fits_probability, -item[2].peak_memory_bytes.p50))
+    terms = [(name, spread) for name, spread in basis.memory_terms_bytes.items() if spread.p50 > 0]
+    if not terms:
+        return
+    peak = basis.peak_memory_bytes
+    gigabytes = [fixed(spread.p50 / 1e9, 2) for _, spread in terms]
+    table = by_columns(
+        [
+            (Column(name="GB of one GPU"), [*(name.replace("_", " ") for name, _ in terms), "Peak"]),
+            (Column(name="expected", align="right"), [*gigabytes, fixed(peak.p50 / 1e9, 2)]),
+        ],
+        strong={len(terms)},
+        footers=1,
+    )
+    room = f"{basis.node.device.name} has {format_bytes(basis.node.device.memory_bytes)}; peak {size(peak, detail.confidence)}."
+    yield Section(title=f"Memory ({peak.kind})", items=(table, Note(text=room)))

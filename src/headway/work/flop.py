@@ -1,0 +1,264 @@
+"""Floating-point operations of one optimizer step on one GPU: matrix products and attention, per layer kind and phase.
+
+Owns which products are executed (a frozen weight needs no weight gradient, nothing flows beneath the lowest trained
+layer, a checkpoint stops recomputing early). Does not own bytes and launches (`traffic`) or the record (`step`).
+
+Counts follow torch.utils.flop_counter: 2*m*n*k for a product, elementwise operations 0, attention scores in full.
+`tests/work/data/counted_flop.csv` holds what that counter says of the real models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from headway.domain.experiment import Adapter, Architecture, Batches, Recipe
+from headway.work.linears import Linear, adapted, linears
+
+CAUSAL_SHARE = 0.5
+"""Scores that a causal kernel computes, of the full square (Dao 2023, arXiv:2307.08691, section 3.1)."""
+FUSED_BACKWARD = 1.25
+"""A fused backward makes 5 products where the counted one makes 4: it recomputes the scores (ibid., algorithm 2)."""
+
+_FLASH = ("flash", "flash_attention_2", "flash_attention_3", "flex", "flex_attention", "xformers")
+_PLAIN = ("eager", "math")
+_ATTENTION_DEPTH = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Product:
+    """A matrix product (m, k) x (k, n) that is executed `count` times in an optimizer step on one GPU."""
+
+    name: str
+    phase: str
+    """`forward`, `backward` or `recompute`."""
+    kind: str
+    """`linear`, `head` or `adapter`."""
+    m: float
+    n: float
+    k: float
+    count: float
+
+    @property
+    def flop(self) -> float:
+        """2*m*n*k for each execution."""
+        return 2.0 * self.m * self.n * self.k * self.count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attention:
+    """Scores and weighted values of `count` blocks (both products together)."""
+
+    name: str
+    phase: str
+    flop: float
+    """Counted in full, whatever the kernel skips."""
+    executed_share: float
+    """What the kernel really computes, of `flop`."""
+    count: float
+
+
+def needs_input_gradients(recipe: Recipe) -> bool:
+    """Whether gradients flow down to a frozen embedding, through every block: checkpointing makes the inputs require them.
+
+    Source: transformers `gradient_checkpointing_enable`, which calls `enable_input_require_grads`; counted for both
+    adapters and frozen blocks (`counted_flop.csv`).
+    """
+    return recipe.gradient_checkpointing != "none"
+
+
+def gradients_from(recipe: Recipe) -> int:
+    """Number of the lowest block that gradients enter, and so the lowest that a checkpoint recomputes."""
+    return 0 if needs_input_gradients(recipe) else recipe.freeze
+
+
+def stops_before_down(arch: Architecture) -> bool:
+    """Whether recomputing a block ends before its last product, whose result no gradient needs.
+
+    torch.utils.checkpoint (non-reentrant, `early_stop`) ends when the last saved tensor is there: in a plain decoder
+    block that is the input of `down`. A post-norm, expert weighting or dropout saves something later; the decoders
+    with learned positions (GPT-2, OPT) drop out 10 % of the block's output by default.
+    """
+    plain = arch.family == "decoder" and not arch.experts and not arch.learned_positions
+    return plain and arch.norms_per_layer <= 2
+
+
+def eager_gelu(arch: Architecture) -> bool:
+    """Whether the activation is GPT-2's `gelu_new`, eight elementwise kernels; others are one fused kernel.
+
+    The decoders with learned positions use it, OPT (ReLU) excepted, which is then counted too dear.
+    """
+    return arch.family == "decoder" and bool(arch.learned_positions) and not arch.gated
+
+
+def executed_share(arch: Architecture, attention: str, *, row_tokens: float, padded: bool, causal: bool) -> float:
+    """Share of the full score square that the kernel computes: 1 for eager and masked kernels, less for causal flash.
+
+    PyTorch's SDPA takes its flash kernel only without a mask, that is for rows without padding (transformers
+    `masking_utils`, `_ignore_causal_mask_sdpa`); windows are skipped only by flash kernels.
+    """
+    if attention in _PLAIN or (attention not in _FLASH and (padded or arch.relative_position_buckets)):
+        return 1.0
+    full = CAUSAL_SHARE if causal else 1.0
+    if attention not in _FLASH or not arch.sliding_window or row_tokens <= arch.sliding_window:
+        return full
+    part = arch.sliding_window / row_tokens
+    windowed = part - part * part / 2 if causal else min(1.0, 2 * part)
+    everything = 1.0 / arch.window_every if arch.window_every else 0.0
+    return everything * full + (1 - everything) * min(windowed, full)
+
+
+@dataclass(frozen=True, slots=True)
+class _Flow:
+    """Which blocks pass gradients on, which train weights, which recompute."""
+
+    arch: Architecture
+    recipe: Recipe
+
+    def lowest(self, linear: Linear) -> int:
+        """The first block of the layer's stack that may train something."""
+        decoder = self.arch.decoder_layers and linear.first >= self.arch.layers
+        return max(self.recipe.freeze, self.arch.layers if decoder else 0)
+
+    def trained(self, linear: Linear) -> int:
+        """Blocks in which the layer's own weights get gradients."""
+        if self.recipe.adapter is not None:
+            return 0
+        if linear.name == "head" and self.arch.tied and self.recipe.freeze:
+            return 0
+        return linear.from_block(self.recipe.freeze)
+
+    def through(self, linear: Linear, depth: int) -> int:
+        """Blocks in which gradients pass from the layer's output to its input; `depth` is the lowest adapted one."""
+        if self.recipe.adapter is None or needs_input_gradients(self.recipe) or not linear.block:
+            return linear.from_block(gradients_from(self.recipe))
+        lowest = self.lowest(linear)
+        alive = linear.from_block(lowest)
+        beneath = linear.depth <= depth and linear.first <= lowest < linear.first + linear.blocks
+        return alive - 1 if alive and beneath else alive
+
+    def recomputed(self, linear: Linear) -> int:
+        """Blocks in which a full checkpoint runs the layer's forward again."""
+        if self.recipe.gradient_checkpointing != "full" or not linear.block:
+            return 0
+        return linear.from_block(gradients_from(self.recipe))
+
+
+def blocks_with_gradients(arch: Architecture, recipe: Recipe) -> int:
+    """Blocks, of all stacks, whose activations get gradients."""
+    total = arch.layers + arch.decoder_layers
+    if recipe.adapter is not None and not any(one.block for one in adapted(arch, recipe.adapter)):
+        return total if needs_input_gradients(recipe) else 0
+    return max(0, total - gradients_from(recipe))
+
+
+def lowest_adapted(arch: Architecture, recipe: Recipe) -> int:
+    """Depth within a block of the first adapted layer; -1 when everything is trained."""
+    if recipe.adapter is None:
+        return -1
+    return min((one.depth for one in adapted(arch, recipe.adapter) if one.block), default=99)
+
+
+def _rows(arch: Architecture, linear: Linear, batches: Batches) -> float:
+    """Rows of the product's left operand: tokens of a pass, or of one expert's share of it, or one per row (pooler)."""
+    if linear.name == "pooler":
+        return float(batches.micro_rows)
+    return batches.micro_rows * batches.row_tokens * linear.active / linear.copies
+
+
+def _share(linear: Linear, recipe: Recipe, batches: Batches) -> float:
+    """Executions on one GPU for each block that runs the layer: copies, passes, pipeline share.
+
+    The head is on one pipeline stage; that stage's GPU is the one counted, because it is the busiest.
+    """
+    return linear.copies * batches.micro_steps / (recipe.parallel.pipeline if linear.block else 1)
+
+
+def _base_products(arch: Architecture, recipe: Recipe, batches: Batches) -> Iterator[Product]:
+    flow, depth, split = _Flow(arch, recipe), lowest_adapted(arch, recipe), recipe.parallel.tensor
+    adapted_names = {one.name for one in adapted(arch, recipe.adapter)} if recipe.adapter else set()
+    for linear in linears(arch):
+        each = _share(linear, recipe, batches)
+        m = _rows(arch, linear, batches)
+        skipped = linear.name == "down" and stops_before_down(arch) and "down" not in adapted_names
+        counts = {
+            "forward": linear.blocks,
+            "backward": flow.through(linear, depth) + flow.trained(linear),
+            "recompute": 0 if skipped else flow.recomputed(linear),
+        }
+        kind = "head" if linear.name.startswith("head") else "linear"
+        n, k = linear.outputs / split, float(linear.inputs)
+        for phase, count in counts.items():
+            if count:
+                yield Product(name=linear.name, phase=phase, kind=kind, m=m, n=n, k=k, count=count * each)
+
+
+def _adapter_products(arch: Architecture, recipe: Recipe, adapter: Adapter, batches: Batches) -> Iterator[Product]:
+    flow, depth = _Flow(arch, recipe), lowest_adapted(arch, recipe)
+    rank, split = float(adapter.rank), recipe.parallel.tensor
+    for linear in adapted(arch, adapter):
+        each = _share(linear, recipe, batches)
+        m = _rows(arch, linear, batches)
+        live = linear.from_block(recipe.freeze)
+        again = min(live, flow.recomputed(linear))
+        last = linear.name == "down" and stops_before_down(arch)
+        down = {"forward": live, "backward": live + min(live, flow.through(linear, depth)), "recompute": again}
+        up = {"forward": live, "backward": 2 * live, "recompute": 0 if last else again}
+        for side, counts in (("down", down), ("up", up)):
+            n, k = (rank, linear.inputs / split) if side == "down" else (linear.outputs / split, rank)
+            for phase, count in counts.items():
+                if count:
+                    name = f"adapter.{linear.name}.{side}"
+                    yield Product(name=name, phase=phase, kind="adapter", m=m, n=n, k=k, count=count * each)
+
+
+def products(arch: Architecture, recipe: Recipe, batches: Batches) -> tuple[Product, ...]:
+    """Every matrix product with weights that one GPU executes in an optimizer step.
+
+    Backward is 2 products for a trained weight (of inputs and of weights), 1 for a frozen one that gradients must
+    pass, 0 beneath the lowest trained layer. Full checkpointing runs the blocks' forward again, not the head's
+    (Chen et al. 2016, arXiv:1604.06174; the head is outside the checkpointed blocks of transformers).
+    An encoder-decoder is counted with source and target of the same length.
+    """
+    found = list(_base_products(arch, recipe, batches))
+    if recipe.adapter is not None:
+        found += _adapter_products(arch, recipe, recipe.adapter, batches)
+    return tuple(found)
+
+
+def _attention_blocks(arch: Architecture) -> Iterator[tuple[str, Linear, bool]]:
+    """Name, the layer that feeds it, causal or not, for each kind of attention."""
+    for linear in linears(arch):
+        if linear.word == "q":
+            cross, decoder = linear.name == "cross.q", linear.first >= arch.layers
+            causal = not cross and (arch.family == "decoder" or decoder)
+            yield "cross_attention" if cross else "attention", linear, causal
+
+
+def attentions(arch: Architecture, recipe: Recipe, batches: Batches) -> tuple[Attention, ...]:
+    """Scores and weighted values of one GPU in an optimizer step: 4 x pairs x heads x head_dim per block forward.
+
+    Backward is twice the forward; selective checkpointing recomputes only this (Korthikanti et al. 2022,
+    arXiv:2205.05198, section 5).
+    """
+    flow, depth = _Flow(arch, recipe), lowest_adapted(arch, recipe)
+    pairs = batches.micro_rows * batches.row_tokens_squared * batches.micro_steps
+    found = []
+    for name, query, causal in _attention_blocks(arch):
+        each = 4.0 * pairs * query.outputs / recipe.parallel.tensor / recipe.parallel.pipeline
+        share = executed_share(
+            arch, recipe.attention, row_tokens=batches.row_tokens, padded=batches.padding_share > 0, causal=causal
+        )
+        fused = FUSED_BACKWARD if recipe.attention not in _PLAIN else 1.0
+        alive = flow.through(query, depth)
+        if recipe.adapter is not None and depth <= _ATTENTION_DEPTH and not needs_input_gradients(recipe):
+            # the lowest block's scores get gradients from its adapted q, k or v, though its inputs get none
+            alive = query.from_block(flow.lowest(query))
+        again = recipe.gradient_checkpointing in ("full", "selective")
+        recompute = query.from_block(gradients_from(recipe)) if again else 0
+        counts = (("forward", query.blocks, 1.0), ("backward", 2.0 * alive, fused), ("recompute", recompute, 1.0))
+        for phase, count, more in counts:
+            if count:
+                flop, executed = each * count, min(share * more, more)
+                found.append(Attention(name=name, phase=phase, flop=flop, executed_share=executed, count=count))
+    return tuple(found)

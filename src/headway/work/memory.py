@@ -1,0 +1,266 @@
+"""Bytes that one GPU holds, per named term and moment of a training step.
+
+Owns tensors only: what weights, gradients, optimizer, saved activations, logits and temporary copies take, and at
+which moments. Does not own the CUDA context, the allocator's fragmentation or the verdict (`predict/memory`).
+
+Saved activations follow what autograd really packs for the Hugging Face blocks (counted to the byte in
+`tests/work/data/saved_activations.csv`); they are Korthikanti et al. 2022 (arXiv:2205.05198, eq. 1-2) redone for gated
+feed-forwards, grouped queries, fused attention, eager RMSNorm (fp32 inside) and frozen weights.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from headway.domain.errors import UserError
+from headway.domain.experiment import Architecture, Batches, Recipe
+from headway.work.flop import blocks_with_gradients, eager_gelu
+from headway.work.linears import adapted, linears
+from headway.work.parameters import blocks_of, count_parameters, trainable_parameters
+
+MOMENTS = ("loss", "backward_start", "backward_end", "optimizer")
+"""Just after the loss; recomputing the last block; recomputing the first one; in the optimizer."""
+
+_ALWAYS = frozenset(MOMENTS)
+_STATES = {
+    "adamw": (2, 0.0),
+    "adam": (2, 0.0),
+    "adamw_8bit": (0, 2.0),
+    "sgd": (0, 0.0),
+    "momentum": (1, 0.0),
+    "lion": (1, 0.0),
+    "lion_8bit": (0, 1.0),
+    "adafactor": (0, 0.01),
+    "muon": (1, 0.0),
+}
+"""Optimizer -> states of the parameter's own dtype, and bytes a parameter beside them.
+
+8-bit states are 1 byte each (Dettmers et al. 2021, arXiv:2110.02861); Adafactor keeps a row and a column of a matrix.
+"""
+
+NF4_BYTES = 4.127 / 8
+"""Bytes a parameter in 4 bits with double quantisation: 4 + 8/64 + 32/(64*256) (Dettmers et al. 2023, section 3)."""
+LOGITS_BYTES = 12.0
+"""Bytes a logit at the loss: fp32 log-probabilities and two fp32 gradients (transformers upcasts the logits)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryTerm:
+    """Bytes of one kind on one GPU, and the moments at which they are there."""
+
+    name: str
+    bytes: float
+    moments: frozenset[str] = _ALWAYS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """What one GPU holds; the peak is the largest sum over the moments."""
+
+    terms: tuple[MemoryTerm, ...]
+
+    def __getitem__(self, name: str) -> float:
+        """Bytes of one term; 0 when there is none of it."""
+        return sum(term.bytes for term in self.terms if term.name == name)
+
+    def at(self, moment: str) -> float:
+        """Bytes held at one of `MOMENTS`."""
+        return sum(term.bytes for term in self.terms if moment in term.moments)
+
+    @property
+    def peak_moment(self) -> str:
+        """The moment that decides."""
+        return max(MOMENTS, key=self.at)
+
+    @property
+    def peak_bytes(self) -> float:
+        """Bytes of tensors at the worst moment, without context and allocator."""
+        return self.at(self.peak_moment)
+
+
+def element_bytes(precision: str) -> float:
+    """Bytes of one activation or weight in a compute dtype; fp8 recipes keep both in 16 bits (Transformer Engine)."""
+    return 4.0 if precision in ("fp32", "tf32") else 2.0
+
+
+def trained_bytes(recipe: Recipe) -> float:
+    """Bytes of one trained weight: PEFT keeps adapters of a 16-bit or quantised base in fp32 (`autocast_adapter_dtype`)."""
+    return 4.0 if recipe.adapter is not None else element_bytes(recipe.precision)
+
+
+def quantised_bytes(quantize: str) -> float | None:
+    """Bytes of one quantised weight, None without quantisation. Raises `UserError` for an unknown kind."""
+    known = {"none": None, "int8": 1.0, "fp8": 1.0, "nf4": NF4_BYTES}
+    if quantize not in known:
+        names = tuple(known)
+        raise UserError("quantize must name a known kind", got=repr(quantize), hint=f"use {', '.join(names)}")
+    return known[quantize]
+
+
+def optimizer_name(optimizer: str) -> str:
+    """The plain name of an optimizer: `adamw_torch_fused` -> `adamw`, `paged_adamw_8bit` -> `adamw_8bit`."""
+    plain = optimizer.lower().replace("-", "_").removeprefix("paged_")
+    for suffix in ("_torch", "_fused", "_bnb", "_hf", "_apex", "_anyprecision", "_32bit", "_xla"):
+        plain = plain.replace(suffix, "")
+    plain = {"adamw8bit": "adamw_8bit", "adam_8bit": "adamw_8bit", "sgd_momentum": "momentum"}.get(plain, plain)
+    if plain not in _STATES:
+        known = tuple(_STATES)
+        raise UserError(
+            "the optimizer must be a known one",
+            got=repr(optimizer),
+            hint=f"use {', '.join(known)}",
+            field="recipe.optimizer",
+            candidates=known,
+        )
+    return plain
+
+
+def state_bytes(recipe: Recipe) -> float:
+    """Optimizer states of one trained parameter, in bytes: they follow its dtype, or fp32 beside master weights."""
+    states, fixed = _STATES[optimizer_name(recipe.optimizer)]
+    return states * (4.0 if recipe.master_weights else trained_bytes(recipe)) + fixed
+
+
+def weight_bytes(arch: Architecture, recipe: Recipe) -> float:
+    """Bytes of all base weights, unsharded.
+
+    Quantisation packs the linear layers of the blocks; PEFT's `prepare_model_for_kbit_training` upcasts the rest
+    (embedding, norms, head) to fp32, except under fp8.
+    """
+    total = count_parameters(arch).total
+    packed = quantised_bytes(recipe.quantize)
+    if packed is None:
+        return total * element_bytes(recipe.precision)
+    inside = sum(one.weights * one.count for one in linears(arch) if one.block)
+    return inside * packed + (total - inside) * (2.0 if recipe.quantize == "fp8" else 4.0)
+
+
+def _adapter_activations(arch: Architecture, recipe: Recipe) -> tuple[float, float]:
+    """Bytes a token, in the whole model: saved adapter inputs, replicated and split by tensor parallelism."""
+    if recipe.adapter is None:
+        return 0.0, 0.0
+    own_copy = element_bytes(recipe.precision) < 4.0  # each adapter casts its input to fp32 and keeps the cast
+    whole = split = 0.0
+    shared: set[str] = set()
+    for one in adapted(arch, recipe.adapter):
+        blocks = one.from_block(recipe.freeze) * one.active
+        whole += 4.0 * recipe.adapter.rank * blocks
+        source = one.name if one.word in ("o", "down") or own_copy else f"input at {one.depth}"
+        source += f" from {one.first}"
+        if source in shared or (not own_copy and one.word == "o"):
+            continue  # q, k and v read one tensor; o reads the attention's result, which is saved anyway
+        shared.add(source)
+        if one.word in ("o", "down"):
+            split += 4.0 * one.inputs * blocks
+        else:
+            whole += 4.0 * one.inputs * blocks
+    return whole, split
+
+
+def _block_activations(arch: Architecture, recipe: Recipe, batches: Batches) -> tuple[float, float]:
+    """Bytes a token that one block saves for its backward, without adapters: (replicated, split by tensor)."""
+    e, full = element_bytes(recipe.precision), recipe.adapter is None
+    crossed = arch.decoder_layers / blocks_of(arch)  # share of the blocks with a second attention and its norm
+    norms = arch.norms_per_layer + crossed
+    if arch.norm_bias:  # LayerNorm saves its input and statistics; its output is the next layer's input
+        whole = norms * (arch.hidden * (e + (e if full else 0.0)) + 8.0)
+    else:  # eager RMSNorm keeps an fp32 copy, and with trained weights the normalised value and the output
+        whole = norms * (arch.hidden * (4.0 + (2 * e if full else 0.0)) + 4.0)
+    wide, narrow = arch.heads * arch.head_dim, arch.kv_heads * arch.head_dim
+    repeated = recipe.attention == "eager" or (recipe.attention == "sdpa" and batches.padding_share > 0)
+    split = e * (2 * wide + 2 * (wide if repeated else narrow)) + 4.0 * arch.heads
+    if arch.qk_norm:
+        split += (wide + narrow) * (4.0 + (e if full else 0.0))
+    if recipe.attention in ("eager", "math") and recipe.gradient_checkpointing != "selective":
+        # softmax in fp32, its 16-bit copy and the dropped-out one
+        split += arch.heads * batches.longest_row_tokens * (e if e == 4.0 else 4.0 + e)
+    return whole, split * (1 + crossed) + _mlp_activations(arch, e, full)
+
+
+def _mlp_activations(arch: Architecture, e: float, full: bool) -> float:
+    """Bytes a token saved inside a feed-forward: gate, up and gate's activation; `down`'s input when it is trained."""
+    tensors = (3 if arch.gated else 4 if eager_gelu(arch) else 1) + (1 if full else 0)
+    if not arch.experts:
+        return e * tensors * arch.ffn
+    width = arch.experts_per_token * arch.ffn + arch.shared_ffn
+    gathered = 2 * arch.experts_per_token * arch.hidden  # each expert's rows, gathered and weighted
+    return e * (tensors * width + gathered) + 4.0 * 2 * arch.experts
+
+
+def _activation_terms(arch: Architecture, recipe: Recipe, batches: Batches) -> list[MemoryTerm]:
+    """Saved activations, and with full checkpointing the block that is being recomputed."""
+    tokens, tensor = batches.micro_rows * batches.longest_row_tokens, recipe.parallel.tensor
+    whole, split = _block_activations(arch, recipe, batches)
+    blocks = blocks_with_gradients(arch, recipe)
+    more_whole, more_split = _adapter_activations(arch, recipe)
+    everything = tokens * (blocks * (whole + split / tensor) + more_whole + more_split / tensor)
+    in_flight = min(recipe.parallel.pipeline, batches.micro_steps) / recipe.parallel.pipeline  # 1F1B, first stage
+    if recipe.gradient_checkpointing != "full":
+        forward = frozenset(("loss",))
+        return [MemoryTerm(name="activations", bytes=everything * in_flight, moments=forward)]
+    residual = 4.0 if recipe.quantize in ("nf4", "int8") else element_bytes(recipe.precision)
+    kept = tokens * arch.hidden * residual * blocks * in_flight
+    one = everything / blocks if blocks else 0.0
+    return [
+        MemoryTerm(name="activations", bytes=kept, moments=frozenset(("loss", "backward_start"))),
+        MemoryTerm(name="recomputed_block", bytes=one, moments=frozenset(("backward_start", "backward_end"))),
+    ]
+
+
+def _sharded(recipe: Recipe, *stages: str) -> float:
+    """Share of a replicated tensor that one GPU holds under the recipe's sharding."""
+    parallel = recipe.parallel
+    split = parallel.tensor * parallel.pipeline
+    return 1.0 / (split * (parallel.data if parallel.sharding in stages else 1))
+
+
+def _state_terms(arch: Architecture, recipe: Recipe, batches: Batches) -> list[MemoryTerm]:
+    """Weights, gradients and optimizer: what ZeRO divides (Rajbhandari et al. 2020, arXiv:1910.02054, figure 1)."""
+    trained = trainable_parameters(arch, recipe).total
+    each = trained_bytes(recipe)
+    grads = frozenset(("backward_end", "optimizer")) if batches.micro_steps == 1 else _ALWAYS
+    terms = [
+        MemoryTerm(name="weights", bytes=weight_bytes(arch, recipe) * _sharded(recipe, "zero3")),
+        MemoryTerm(name="gradients", bytes=trained * each * _sharded(recipe, "zero2", "zero3"), moments=grads),
+        MemoryTerm(name="optimizer", bytes=trained * state_bytes(recipe) * _sharded(recipe, "zero1", "zero2", "zero3")),
+    ]
+    if recipe.adapter is not None:
+        terms.append(MemoryTerm(name="adapters", bytes=trained * each * _sharded(recipe, "zero3")))
+    elif recipe.master_weights and each < 4.0:
+        share = _sharded(recipe, "zero1", "zero2", "zero3")
+        terms.append(MemoryTerm(name="master_weights", bytes=trained * 4.0 * share))
+    return terms
+
+
+def _temporary_terms(arch: Architecture, recipe: Recipe, batches: Batches) -> list[MemoryTerm]:
+    """Logits, dequantised weights, gathered weights, and the second copy of a tied embedding's gradient."""
+    terms, tensor = [], recipe.parallel.tensor
+    tokens, e = batches.micro_rows * batches.longest_row_tokens, element_bytes(recipe.precision)
+    if arch.head != "none":
+        logits = tokens * arch.vocab * LOGITS_BYTES / tensor
+        terms.append(MemoryTerm(name="logits", bytes=logits, moments=frozenset(("loss",))))
+    if recipe.adapter is None and recipe.freeze == 0:
+        copies = 2 if arch.tied and arch.head != "none" else 0  # one from the head, one from the lookup, then their sum
+        size = copies * arch.vocab * arch.hidden * e / tensor
+        terms.append(MemoryTerm(name="embedding_gradient", bytes=size, moments=frozenset(("backward_end",))))
+    if recipe.quantize in ("nf4", "int8"):
+        tile = max(one.weights for one in linears(arch) if one.block) * e / tensor
+        terms.append(MemoryTerm(name="dequantised_weight", bytes=tile, moments=frozenset(MOMENTS[1:3])))
+    if recipe.parallel.sharding == "zero3" and recipe.parallel.data > 1:
+        block = weight_bytes(arch, recipe) * count_parameters(arch).blocks / count_parameters(arch).total
+        unit = 2 * block / blocks_of(arch)  # the block at work and the one that is prefetched
+        head = arch.vocab * arch.hidden * e
+        others = recipe.parallel.data - 1  # a GPU's own share of the unit is there already
+        size = max(unit, head) / tensor * others / recipe.parallel.data
+        terms.append(MemoryTerm(name="gathered_weights", bytes=size, moments=frozenset(MOMENTS[:3])))
+    return [term for term in terms if term.bytes]
+
+
+def memory(arch: Architecture, recipe: Recipe, batches: Batches) -> Memory:
+    """Bytes that one GPU holds while training, per named term and moment, for the longest rows of `batches`.
+
+    Raises `UserError` for an unknown optimizer, quantisation or adapter target.
+    """
+    terms = _state_terms(arch, recipe, batches)
+    terms += _activation_terms(arch, recipe, batches)
+    return Memory(terms=tuple(terms + _temporary_terms(arch, recipe, batches)))
