@@ -55,7 +55,7 @@ def test_a_usable_memory_means_the_nominal_card(name: str, memory_bytes: float) 
 
 
 def test_memory_decides_between_forms() -> None:
-    assert find_device("V100", memory_bytes=32e9).name == "V100 SXM2 32GB"
+    assert find_device("V100 SXM2", memory_bytes=32e9).name == "V100 SXM2 32GB"
     assert find_device("GH200", memory_bytes=96e9).name == "GH200 96GB"
 
 
@@ -83,7 +83,10 @@ def test_h100_40gb_may_mean_three_things() -> None:
 
 def test_other_impossible_memories() -> None:
     assert "It may mean L40 48GB, L40S 48GB, RTX 6000 Ada 48GB or RTX 4090 24GB" in message("RTX 4090 48GB")
-    assert "It may mean V100 SXM2 32GB or V100 PCIe 16GB" in message("V100-PCIe-32GB")
+    assert message("H100-SXM5-40GB") == (
+        "no H100 SXM has 40 GB of memory, got 'H100-SXM5-40GB'. It may mean A100 SXM 40GB, H100 SXM 80GB or "
+        "MIG 3g.40gb/4g.40gb slice of H100 SXM 80GB; write the one you have"
+    )
     assert message("T4 24GB").startswith("no T4 has 24 GB of memory")
 
 
@@ -93,7 +96,7 @@ def test_messages() -> None:
         "Write the whole name, for example `gpu: A100 PCIe 80GB`"
     )
     assert message("RTX 4095") == (
-        "a GPU must be in the catalog, got 'RTX 4095'. Nearest known: RTX 4090, RTX 4080 or RTX 4070. "
+        "a GPU must be in the catalog, got 'RTX 4095'. Nearest known: RTX 4090, RTX 4090 D or RTX 5090. "
         "`headway catalog devices` lists all; a datasheet row can be added to the catalog"
     )
     assert message("") == "a GPU must be named, got ''. For example `gpu: RTX 4090`"
@@ -104,4 +107,4 @@ def test_messages() -> None:
 def test_ambiguity_is_a_user_error_with_candidates() -> None:
     with pytest.raises(Ambiguous) as caught:
         find_device("V100")
-    assert caught.value.candidates == ("V100 PCIe 16GB", "V100 SXM2 16GB", "V100 SXM2 32GB")
+    assert caught.value.candidates == ("V100 PCIe 16GB", "V100 SXM2 16GB", "V100 SXM2 32GB", "V100 PCIe 32GB")

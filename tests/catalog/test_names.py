@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from headway.catalog.devices import Ambiguous, devices, find_device, matching_devices
 from headway.catalog.names import normalise
@@ -49,7 +51,21 @@ RESOLVED = {
     "GB200": "GB200",
     "GH200 96GB": "GH200 96GB",
     "GH200-141GB": "GH200 144GB",
-    "V100-32GB": "V100 SXM2 32GB",
+    "V100-PCIe-32GB": "V100 PCIe 32GB",
+    "RTX 4070 Ti SUPER": "RTX 4070 Ti SUPER",
+    "4070ti": "RTX 4070 Ti",
+    "RTX 4060": "RTX 4060",
+    "RTX 4060 Ti 16G": "RTX 4060 Ti 16GB",
+    "RTX 4090 D": "RTX 4090 D",
+    "RTX 5060 Ti 16GB": "RTX 5060 Ti 16GB",
+    "RTX 5000 Ada": "RTX 5000 Ada",
+    "Quadro RTX 8000": "Quadro RTX 8000",
+    "GTX TITAN X": "GTX TITAN X",
+    "1080 Ti": "GTX 1080 Ti",
+    "GB300": "GB300",
+    "P40": "P40",
+    "RTX PRO 6000 Blackwell Max-Q": "RTX PRO 6000 Blackwell Max-Q",
+    "Radeon AI PRO R9700": "Radeon AI PRO R9700",
     "V100-SXM2-16GB": "V100 SXM2 16GB",
     "P100-SXM2-16GB": "P100 SXM2 16GB",
     "A10": "A10",
@@ -101,19 +117,21 @@ AMBIGUOUS = {
     "nvidia-a100-80gb": 2,
     "H100": 3,  # SXM, PCIe, NVL
     "H100-80GB": 2,
-    "V100": 3,
+    "V100": 4,
+    "V100-32GB": 2,
     "P100": 2,
     "GH200": 2,  # memory
-    "RTX 6000": 4,  # Turing, Ada, two Blackwell
-    "RTX-PRO-6000": 2,  # workstation and server edition
+    "RTX 6000": 5,  # Turing, Ada, three Blackwell
+    "RTX-PRO-6000": 3,  # workstation, Max-Q and server edition
+    "RTX5000": 2,  # Turing, Ada
+    "RTX 4060 Ti": 2,
     "M3": 2,  # Max, Ultra
 }
 
 UNKNOWN = (
     # cards that exist but are not in the catalog: a near name must not stand in for them
-    "RTX 4090 D", "RTX 4090 Laptop", "RTX 4060", "RTX 4070 Ti SUPER", "RTX 5060 Ti 16GB", "RTX 4000 Ada",
-    "RTX 5000 Ada", "RTX PRO 6000 Blackwell Max-Q", "Quadro RTX 8000", "GTX TITAN X", "Gaudi1", "GB300", "P4", "P4000",
-    "M4000", "RTX5000", "Radeon AI PRO R9700", "A100X", "H100-SXM5-96GB-HBM2e-500W",
+    "RTX 4090 Laptop", "RTX 4060 Laptop 8GB", "RTX 3080 Ti Laptop", "RTX 3070 Ti", "RTX A2000", "Gaudi1", "P4000",
+    "M4000", "A100X", "H100-SXM5-96GB-HBM2e-500W", "MI50", "GTX 1660",
     # words that name no device
     "Ada", "SXM", "Ti", "A100-SXM4 40/80 mixed", "A100-40GB-PCIe/SXM", "gpu",
 )  # fmt: skip
@@ -156,3 +174,19 @@ def test_memory_is_read_with_its_unit(text: str, memory_bytes: float | None) -> 
     name = normalise(text)
     assert name.memory_bytes == memory_bytes
     assert name.words == {"x"}
+
+
+@given(
+    name=st.sampled_from(sorted(devices())), separator=st.sampled_from([" ", "-", "_", "  ", "/"]), upper=st.booleans()
+)
+def test_case_and_separators_do_not_matter(name: str, separator: str, upper: bool) -> None:
+    written = separator.join((name.upper() if upper else name.lower()).split())
+    assert normalise(written) == normalise(name)
+
+
+@given(text=st.text(max_size=40))
+def test_any_text_is_a_device_or_a_user_error(text: str) -> None:
+    try:
+        assert find_device(text).name in devices()
+    except UserError as error:
+        assert str(error)

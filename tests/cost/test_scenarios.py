@@ -31,11 +31,10 @@ def test_kernelbook_with_documentation_by_the_second(node: Machine, workflow: tu
             "shut-down": needed * 32.77,
             "spot": up * 12,
             "spot-stop": needed * 12,
-            "reserved": up * 32.77,
         }
     )
     assert {one.bill.wall_s.p50 for one in found} == {32700}  # the same work in every scenario
-    assert [one.bill.used_gpu_s.p50 for one in found] == pytest.approx([52800] * 5)
+    assert [one.bill.used_gpu_s.p50 for one in found] == pytest.approx([52800] * 4)
 
 
 def test_kernelbook_in_the_plans_blocks_with_buffer(node: Machine, workflow: tuple[Segment, ...]) -> None:
@@ -63,6 +62,14 @@ def test_ways_without_a_price_are_left_out(node: Machine, workflow: tuple[Segmen
     assert names == ["keep-running", "shut-down"]
     blind = scenarios(workflow, replace(node, price=None, spot_price=None))
     assert [(one.name, one.bill.total_usd) for one in blind] == [("keep-running", None), ("shut-down", None)]
+
+
+def test_a_stated_price_is_reserved_where_the_plan_says_so(node: Machine, workflow: tuple[Segment, ...]) -> None:
+    found = costs(scenarios(workflow, node, pricing="reserved", terms=PER_SECOND))
+    assert found == pytest.approx({"spot": 79, "spot-stop": 73, "reserved": 395 / 60 * 32.77})
+    published = Price(usd_per_hour=Range.point(55.04), kind="measured", source="prices.csv")
+    (only,) = scenarios(workflow, replace(node, price=published, spot_price=None), pricing="reserved")
+    assert (only.name, only.bill.total_usd) == ("reserved", None)
 
 
 def test_ones_own_machine_has_one_way(desk: Machine) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, datetime
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from headway.domain.measurement import Measurement
 from headway.domain.plan import Plan
 from headway.estimate.assemble import assemble
 from headway.estimate.epochs import epoch_table, grid
-from headway.estimate.nouns import Estimate, Rates
+from headway.estimate.nouns import Estimate, Rates, StageEstimate
 from headway.estimate.predicted import Predictor
 from headway.estimate.reference import cross_checks
 from headway.estimate.sensitivity import Effect, effects
@@ -132,8 +132,12 @@ def gather(
         plan = variants[0][1]
     if machine:
         if machine not in plan.run.machines:
-            raise UsageError("a machine of the plan is needed", got=machine,
-                             hint=f"It has {', '.join(plan.run.machines)}.", candidates=tuple(plan.run.machines))
+            raise UsageError(
+                "a machine of the plan is needed",
+                got=machine,
+                hint=f"It has {', '.join(plan.run.machines)}.",
+                candidates=tuple(plan.run.machines),
+            )
         plan = replace(plan, run=replace(plan.run, machine=machine))
     calibration = shipped_calibration()
     return Inputs(
@@ -142,12 +146,12 @@ def gather(
         calibration=calibration,
         measurements=tuple(measurements),
         seed=seed,
-        today=date.fromisoformat(today) if today else date.today(),
+        today=date.fromisoformat(today) if today else datetime.now().astimezone().date(),
     )
 
 
 def _beside(inputs: Inputs, rates: Rates, estimate: Estimate) -> Estimate | None:
-    """The other reading: the stated rates beside a prediction, the prediction beside stated rates; None without both."""
+    """The other reading: stated rates beside a prediction, a prediction beside stated rates; None without both."""
     if all(stage.stated_step_s is None for item in estimate.experiments for stage in item.stages):
         return None
     other = inputs.estimate("predicted" if rates == "stated" else "stated")
@@ -168,7 +172,7 @@ def _ratio(estimate: Estimate, beside: Estimate | None) -> float | None:
     return sum(pair[0] for pair in pairs) / there if there else None
 
 
-def _stages(estimate: Estimate) -> list[object]:
+def _stages(estimate: Estimate) -> list[StageEstimate]:
     return [stage for item in estimate.experiments for stage in item.stages]
 
 

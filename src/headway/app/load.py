@@ -16,11 +16,10 @@ from headway.domain.plan import Plan
 from headway.estimate.nouns import Estimate, Rates
 from headway.plan import PlanFile, read_plan
 from headway.report.answer import Answer
-from headway.report.estimate_view import estimate_view
-from headway.report.render.html import render as render_html
-from headway.report.render.json import estimate_document
-from headway.report.render.markdown import render as render_markdown
-from headway.report.view import View
+from headway.report.contract import estimate_document
+from headway.report.estimate_view import estimate_page, estimate_view
+from headway.report.render import text
+from headway.report.view import Detail, Page, View
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,19 +33,23 @@ class Result:
         """The estimate alone."""
         return self.answer.estimate
 
-    def view(self, verbose: int = 0) -> View:
-        """The page, before it is rendered."""
-        return estimate_view(self.answer, verbose=verbose)
+    def view(self, detail: Detail | None = None) -> View:
+        """The page for people, before it is rendered."""
+        return estimate_view(self.answer, detail)
+
+    def page(self, detail: Detail | None = None) -> Page:
+        """The page in all its forms."""
+        return estimate_page(self.answer, detail)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON document `headway.estimate/1`."""
         return estimate_document(self.answer)
 
     def _repr_markdown_(self) -> str:
-        return render_markdown(self.view())
+        return text(self.view(), "md")
 
     def _repr_html_(self) -> str:
-        return render_html(self.view())
+        return text(self.view(), "html")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,11 @@ class Project:
                 today=today,
             )
         )
+
+
+def from_plan_file(source: PlanFile) -> Project:
+    """A project from a plan that is read already, or made from flags."""
+    return Project(source)
 
 
 def load(path: str | Path, *, assume: Mapping[str, Any] | None = None) -> Project:

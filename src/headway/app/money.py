@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from headway.app.resolve import offered
 from headway.cost.billing import Bill, bill
 from headway.cost.calendar import before_deadline, calendar_days, needs_resume, over_budget
 from headway.cost.energy import Energy, energy, is_owned
@@ -17,9 +18,10 @@ from headway.cost.segments import Segment
 from headway.cost.spot import interrupted_within
 from headway.domain.errors import UserError
 from headway.domain.lookup import Machine
-from headway.domain.plan import Plan, Value
+from headway.domain.plan import Plan
+from headway.domain.selection import select
 from headway.domain.spread import Spread
-from headway.domain.units import Range
+from headway.domain.units import Range, parse
 from headway.estimate.nouns import Estimate, ExperimentEstimate, Rates
 from headway.report.answer import Calendar, MachineAnswer
 from headway.schedule.jobs import Job
@@ -85,9 +87,9 @@ def machine_answers(inputs: Inputs, estimate: Estimate, rates: Rates) -> tuple[M
 
 def _catalog_answers(inputs: Inputs, estimate: Estimate, own: Machine | None) -> list[MachineAnswer]:
     found = []
-    for offer in inputs.lookup.offers if own is not None else ():
-        from headway.app.resolve import offered
-
+    if own is None:
+        return []
+    for offer in inputs.lookup.offers:
         machine = offered(offer, own)
         answer = _answer(machine, estimate, _bill(inputs, estimate, machine), transferred=True)
         found.append(replace(answer, from_catalog=True))
@@ -167,21 +169,15 @@ def interruptions(inputs: Inputs, estimate: Estimate) -> Mapping[str, float]:
     machine = _own(inputs, estimate)
     if machine is None or machine.hazard_per_hour is None:
         return {}
-    times = {f"{value.mid / 3600:g} h": value.mid for value in _claimed_times(inputs.plan)}
+    times = {text: parse(text, "s").range.mid for text in _claimed_times(inputs.plan)}
     times[f"{estimate.wall_s.p50 / 3600:.3g} h"] = estimate.wall_s.p50
     hazard: Range = machine.hazard_per_hour
     return {name: interrupted_within(seconds, hazard).mid for name, seconds in times.items()}
 
 
-def _claimed_times(plan: Plan) -> list[Value]:
+def _claimed_times(plan: Plan) -> list[str]:
     """Keys of `claims: {interrupted_within: {8 h: 35%}}`: the times that its author asks about."""
-    from headway.plan import parse_duration_key
-
-    return [
-        parse_duration_key(claim.path[1])
-        for claim in plan.claims
-        if len(claim.path) == 2 and claim.path[0] == "interrupted_within"
-    ]
+    return [c.path[1] for c in plan.claims if len(c.path) == 2 and c.path[0] == "interrupted_within"]
 
 
 def jobs_of(plan: Plan, estimate: Estimate) -> list[Job]:
@@ -202,12 +198,11 @@ def jobs_of(plan: Plan, estimate: Estimate) -> list[Job]:
 
 def experiment_needs(plan: Plan) -> Mapping[str, tuple[str, ...]]:
     """Ids of the experiments that each one waits for, from its phase's `needs` and those of the phases around it."""
-    from headway.plan import select
-
     parents = {phase.id: phase for phase in plan.phases}
     waited: dict[str, tuple[str, ...]] = {}
     for phase in plan.phases:
-        around, names = phase, []
+        names: list[str] = []
+        around = phase
         while True:
             if around.needs is not None:
                 names += select(plan, around.needs)

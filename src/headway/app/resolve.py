@@ -6,12 +6,21 @@ Owns the wiring of plan and catalog, and the sentence that says how an unclear n
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from headway.catalog import billing_rule, find_device, find_instance, find_model, find_offers, read_config
-from headway.cost.spot import hazard_per_hour
+from headway.catalog import (
+    billing_rule,
+    find_device,
+    find_instance,
+    find_model,
+    find_offers,
+    matching_devices,
+    read_config,
+)
+from headway.cost.spot import Per, hazard_per_hour
 from headway.domain.calibration import Calibration
-from headway.domain.errors import UserError
+from headway.domain.errors import PlanError, UserError
 from headway.domain.experiment import Architecture, Lengths
 from headway.domain.lookup import Lookup, Machine, Price
 from headway.domain.machine import Device, Link, Node, Offer
@@ -29,7 +38,7 @@ def resolve(plan: Plan, calibration: Calibration) -> Lookup:
     return Lookup(
         architectures=_architectures(stages, plan.file),
         machines=machines,
-        lengths=_lengths(plan, stages, calibration),
+        lengths=_lengths(plan, calibration),
         offers=_offers(machines.get(plan.run.machine)),
     )
 
@@ -56,13 +65,7 @@ def _architecture(name: str, file: str) -> Architecture:
 
 def _machine(spec: MachineSpec) -> Machine:
     """A machine with its device, link, prices and billing rule."""
-    try:
-        listed = find_instance(spec.instance.use, spec.provider or None) if spec.instance else ()
-    except UserError as error:
-        if spec.gpu is None or spec.price is None:
-            raise error.at(spec.instance.where if spec.instance else spec.where, "instance") from error
-        listed = ()  # the plan says itself what it is and what it costs
-    offer = _regional(listed, spec.region)
+    offer = _regional(_listed(spec), spec.region)
     device = _device(spec, offer)
     gpus = spec.gpus or (offer.gpus if offer else 1)
     provider = spec.provider or (offer.provider if offer else "")
@@ -73,30 +76,51 @@ def _machine(spec: MachineSpec) -> Machine:
         price=_price(spec, offer),
         spot_price=_spot_price(spec, offer),
         billing=billing_rule(provider) if provider else None,
-        hazard_per_hour=hazard_per_hour(spec.hazard.range, spec.hazard.noun or "h") if spec.hazard else None,
+        hazard_per_hour=_hazard(spec),
         provider=provider,
         instance=spec.instance.use if spec.instance else (offer.instance if offer else ""),
     )
 
 
 def _device(spec: MachineSpec, offer: Offer | None) -> Device:
-    """The device the plan names; else that of its instance."""
-    if spec.gpu is not None:
-        memory = None if spec.gpu.stated_as or spec.memory is None else spec.memory.mid
-        try:
-            return find_device(spec.gpu.use, memory_bytes=memory)
-        except UserError as error:
-            if offer is None:
-                raise error.at(spec.gpu.where, "gpu") from error
-            return find_device(offer.device, memory_bytes=offer.memory_bytes)
-    if offer is None:
-        raise UserError(
-            "a machine needs a GPU or an instance", got=spec.id, hint="Say gpu: RTX 4090.", where=spec.where
-        )
+    """The device the plan names; a name that fits several is settled by the instance, where one is named."""
     try:
-        return find_device(offer.device, memory_bytes=offer.memory_bytes)
+        if spec.gpu is not None and offer is None:
+            return find_device(spec.gpu.use, memory_bytes=_memory_bytes(spec))
+        if spec.gpu is not None and len(matching_devices(spec.gpu.use, memory_bytes=_memory_bytes(spec))) == 1:
+            return find_device(spec.gpu.use, memory_bytes=_memory_bytes(spec))
+        if offer is not None:
+            return find_device(offer.device, memory_bytes=offer.memory_bytes)
     except UserError as error:
-        raise error.at(spec.instance.where if spec.instance else spec.where, "instance") from error
+        named = spec.gpu or spec.instance
+        raise error.at(named.where if named else spec.where, "gpu" if spec.gpu else "instance") from error
+    raise PlanError("a machine needs a GPU or an instance", got=spec.id, hint="Say gpu: RTX 4090.", where=spec.where)
+
+
+def _memory_bytes(spec: MachineSpec) -> float | None:
+    """Memory that came beside the name; not where the name stands for something that does not exist."""
+    return None if spec.memory is None or (spec.gpu is not None and spec.gpu.stated_as) else spec.memory.mid
+
+
+def _listed(spec: MachineSpec) -> tuple[Offer, ...]:
+    """Catalog offers of the plan's instance, those with its GPU where it names one; none for an unknown instance that
+    the plan describes itself.
+    """
+    if spec.instance is None:
+        return ()
+    try:
+        listed = find_instance(spec.instance.use, spec.provider or None)
+    except UserError as error:
+        if spec.gpu is None or spec.price is None:
+            raise error.at(spec.instance.where, "instance") from error
+        return ()
+    if spec.gpu is None:
+        return listed
+    try:
+        meant = {device.name for device in matching_devices(spec.gpu.use)}
+    except UserError as error:
+        raise error.at(spec.gpu.where, "gpu") from error
+    return tuple(offer for offer in listed if offer.device in meant)
 
 
 def _link(spec: MachineSpec, device: Device) -> Link:
@@ -117,6 +141,14 @@ def _link(spec: MachineSpec, device: Device) -> Link:
     return Link(name=spec.link, bytes_per_s=rate, latency_s=0.0, source="stated")
 
 
+def _hazard(spec: MachineSpec) -> Range | None:
+    """Share interrupted per hour, whatever time it was stated per."""
+    if spec.hazard is None or spec.hazard.unknown:
+        return None
+    per: Per = "month" if spec.hazard.noun == "month" else "day" if spec.hazard.noun == "day" else "h"
+    return hazard_per_hour(spec.hazard.range, per)
+
+
 def _regional(listed: tuple[Offer, ...], region: str) -> Offer | None:
     """The cheapest listed offer, in the plan's region if it names one."""
     here = [offer for offer in listed if not region or offer.region == region]
@@ -126,27 +158,55 @@ def _regional(listed: tuple[Offer, ...], region: str) -> Offer | None:
 def _price(spec: MachineSpec, offer: Offer | None) -> Price | None:
     if spec.price is not None and not spec.price.unknown:
         value = spec.price
-        return Price(usd_per_hour=value.range, kind="stated", source=value.source or f"stated ({value.where})",
-                     priced_on=value.date)
+        return Price(
+            usd_per_hour=value.range,
+            kind="stated",
+            source=value.source or f"stated ({value.where})",
+            priced_on=value.date,
+        )
     if offer is None or offer.usd_per_hour is None:
         return None
-    return Price(usd_per_hour=Range.point(offer.usd_per_hour), kind="measured", source=offer.source,
-                 priced_on=offer.priced_on)
+    return Price(
+        usd_per_hour=Range.point(offer.usd_per_hour), kind="measured", source=offer.source, priced_on=offer.priced_on
+    )
 
 
 def _spot_price(spec: MachineSpec, offer: Offer | None) -> Price | None:
     """Stated; else on demand less the stated discount; else the catalog's."""
     if spec.spot_price is not None and not spec.spot_price.unknown:
         value = spec.spot_price
-        return Price(usd_per_hour=value.range, kind="stated", source=value.source or f"stated ({value.where})",
-                     priced_on=value.date)
+        return Price(
+            usd_per_hour=value.range,
+            kind="stated",
+            source=value.source or f"stated ({value.where})",
+            priced_on=value.date,
+        )
     if spec.spot_discount is not None and spec.price is not None:
         left = Range(1 - spec.spot_discount.range.high, 1 - spec.spot_discount.mid, 1 - spec.spot_discount.range.low)
         return Price(usd_per_hour=left * spec.price.mid, kind="stated", source="the stated discount")
     if offer is None or offer.spot_usd_per_hour is None:
         return None
-    return Price(usd_per_hour=Range.point(offer.spot_usd_per_hour), kind="measured",
-                 source=f"{offer.source}; {offer.spot_basis}", priced_on=offer.priced_on)
+    return Price(
+        usd_per_hour=Range.point(offer.spot_usd_per_hour),
+        kind="measured",
+        source=f"{offer.source}; {offer.spot_basis}",
+        priced_on=offer.priced_on,
+    )
+
+
+def offered(offer: Offer, like: Machine) -> Machine:
+    """A catalog offer as a machine of the same device as `like`."""
+    name = f"{offer.provider} {offer.instance}".strip()
+    return Machine(
+        name=name,
+        node=replace(like.node, gpus=offer.gpus, nodes=1),
+        spec=MachineSpec(id=name, region=offer.region),
+        price=_price(MachineSpec(id=name), offer),
+        spot_price=_spot_price(MachineSpec(id=name), offer),
+        billing=billing_rule(offer.provider),
+        provider=offer.provider,
+        instance=offer.instance,
+    )
 
 
 def _offers(machine: Machine | None) -> tuple[Offer, ...]:
@@ -160,44 +220,32 @@ def _offers(machine: Machine | None) -> tuple[Offer, ...]:
     return tuple(found.values())[:SHOWN_OFFERS]
 
 
-def _lengths(plan: Plan, stages: Iterable[Stage], calibration: Calibration) -> Mapping[str, Lengths]:
+def _lengths(plan: Plan, calibration: Calibration) -> Mapping[str, Lengths]:
     """Row lengths of every dataset that is trained on or evaluated."""
-    caps: dict[str, int | None] = {}
-    for stage in stages:
-        if stage.data:
-            cap = stage.recipe.max_length
-            caps[stage.data] = max(cap, caps.get(stage.data) or 0) if cap else caps.get(stage.data)
-    widest = max((cap for cap in caps.values() if cap), default=None)
-    return {
-        name: row_lengths(name, plan.datasets, caps.get(name, widest), calibration) for name in plan.datasets
-    }
+    return {name: row_lengths(name, plan.datasets, calibration) for name in plan.datasets}
 
 
-def row_lengths(name: str, datasets: Mapping[str, Dataset], cap: int | None, calibration: Calibration) -> Lengths:
-    """Token lengths of a dataset: as stated or read, of a mixture the weighted mean of its parts, else a wide prior."""
+def row_lengths(name: str, datasets: Mapping[str, Dataset], calibration: Calibration) -> Lengths:
+    """Token lengths of a dataset: as stated or read, of a mixture the weighted mean of its parts, else a wide prior.
+
+    The prior is of rows before truncation: what `max_length` cuts is counted where batches are made.
+    """
     dataset = datasets[name]
     if dataset.length is not None and not dataset.length.unknown:
         return _stated_lengths(dataset)
-    if dataset.mix:
-        parts = [(row_lengths(part, datasets, cap, calibration), share) for part, share in dataset.mix]
-        if any(part.kind != "assumed" for part, _ in parts):
-            return Lengths(
-                mean=sum(part.mean * share for part, share in parts),
-                mean_low=sum(part.mean_low * share for part, share in parts),
-                mean_high=sum(part.mean_high * share for part, share in parts),
-                kind="stated",
-                source=f"weighted mean of the parts of {name}",
-            )
-    if cap is None:
-        prior = calibration["row_tokens"]
-        return Lengths(mean=prior.range.mid, mean_low=prior.range.low, mean_high=prior.range.high,
-                       source=f"no token length is known: {prior.source}")
-    share = calibration["length_mean_share"]
+    parts = [(row_lengths(part, datasets, calibration), share) for part, share in dataset.mix]
+    if any(part.kind != "assumed" for part, _ in parts):
+        return Lengths(
+            mean=sum(part.mean * share for part, share in parts),
+            mean_low=sum(part.mean_low * share for part, share in parts),
+            mean_high=sum(part.mean_high * share for part, share in parts),
+            kind="stated",
+            source=f"weighted mean of the parts of {name}",
+        )
+    prior = calibration["row_tokens"]
+    source = f"{prior.range.low:g}-{prior.range.mid:g}-{prior.range.high:g} tokens in a row, before truncation"
     return Lengths(
-        mean=share.range.mid * cap,
-        mean_low=share.range.low * cap,
-        mean_high=share.range.high * cap,
-        source=f"no token length is known: {share.range.mid:.0%} of max_length {cap} ({share.source})",
+        mean=prior.range.mid, mean_low=prior.range.low, mean_high=prior.range.high, source=f"{source}: {prior.source}"
     )
 
 

@@ -37,7 +37,7 @@ class _Keys:
 
     def count(self, *keys: str, default: int | None = None) -> int:
         value = self.get(*keys, default=default)
-        if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value) or value < 0:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not float(value).is_integer() or value < 0:
             got = f"{self.name}: no `{'`, `'.join(keys)}`" if value is None else f"{self.name}: {keys[0]} = {value!r}"
             raise UserError("a model's config must state its shape", got=got, hint=f"Add `{keys[0]}` as a whole number")
         return int(value)
@@ -142,12 +142,13 @@ def _falcon(keys: _Keys, fields: Fields) -> Fields:
 
 
 def _mpt(keys: _Keys, fields: Fields) -> Fields:
-    attention = keys.get("attn_config", default={})
+    attention = keys.get("attn_config")
+    attention = attention if isinstance(attention, Mapping) else {}
     biased = not keys.flag("no_bias", default=True)
     return {
         **dict.fromkeys(_BIASED, biased),
         "ffn": keys.count("expansion_ratio", default=4) * fields["hidden"],
-        "kv_heads": attention.get("kv_n_heads") or fields["heads"],
+        "kv_heads": _Keys(attention, keys.name).count("kv_n_heads", default=fields["heads"]),
         "learned_positions": 0 if attention.get("alibi", True) else fields["max_positions"],
     }
 
@@ -341,7 +342,7 @@ def read_config(path: str | Path) -> Architecture:
         raise UserError("a model's config.json must be JSON", got=str(file)) from None
     if not isinstance(config, dict):
         raise UserError("a model's config.json must be an object", got=str(file))
-    return from_config(config, str(config.get("_name_or_path") or file.parent.name))
+    return from_config(config, file.resolve().parent.name)
 
 
 def _shape(keys: _Keys) -> Fields:
@@ -371,9 +372,10 @@ def _experts(keys: _Keys, fields: Fields) -> Fields:
         return {}
     width = keys.count("moe_intermediate_size", default=fields["ffn"])
     shared = keys.count("shared_expert_intermediate_size", default=0)
-    dense = keys.get("mlp_only_layers", default=[])
+    dense = keys.get("mlp_only_layers")
+    dense = dense if isinstance(dense, list) else []
     leading = keys.count("first_k_dense_replace", default=len(dense))
-    if keys.count("decoder_sparse_step", "moe_layer_freq", default=1) != 1 or list(dense) != list(range(len(dense))):
+    if keys.count("decoder_sparse_step", "moe_layer_freq", default=1) != 1 or dense != list(range(len(dense))):
         raise _refused(keys.name, "dense blocks between those with experts are not described yet")
     return {
         "experts": experts,

@@ -193,17 +193,18 @@ def _unknown(text: str) -> UserError:
 
 def _impossible(text: str, same: Sequence[_Entry], stated: float) -> UserError:
     """The card exists, but not with that memory: same memory on another card, same card, or a slice of it."""
-    form = [spelt for word, spelt in (("sxm", "SXM"), ("pcie", "PCIe")) if word in normalise(text).words]
+    form = normalise(text).words & {"sxm", "pcie"}
     shortest = min((entry.card for entry in same), key=len)
     same = [entry for entry in same if entry.card == shortest]
     near = [e for e in _entries() if e.device.vendor == same[0].device.vendor and _near(stated, e.device.memory_bytes)]
     others = [e for e in near if e.line == same[0].line]
     others = others or [e for e in near if e.device.generation == same[0].device.generation]
+    others = [e for e in others if form <= e.name.words] or others
     label = (lambda entry: entry.device.name) if form else _label
     sliced = [f"MIG {'/'.join(cuts)} slice of {label(e)}" for e in same if (cuts := _slices(e, stated))]
     meant = tuple(dict.fromkeys([*map(label, others), *map(label, same), *sliced]))
     return UserError(
-        f"no {' '.join([shortest, *form])} has {stated / 1e9:.4g} GB of memory",
+        f"no {shortest}{' SXM' * ('sxm' in form)}{' PCIe' * ('pcie' in form)} has {stated / 1e9:.4g} GB of memory",
         got=repr(text),
         hint=f"It may mean {_either(meant)}; write the one you have",
         candidates=meant,

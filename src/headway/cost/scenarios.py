@@ -43,6 +43,7 @@ def scenarios(
     segments: Sequence[Segment],
     machine: Machine,
     *,
+    pricing: Pricing = "on-demand",
     with_optional: bool = False,
     buffer_share: float = 0.0,
     reserve_usd: Range | None = None,
@@ -53,24 +54,28 @@ def scenarios(
 ) -> tuple[Scenario, ...]:
     """Every way of `WAYS` for the same stretches, the optional ones included if asked.
 
-    Ways without any price (spot where none is known, reserved where none is stated) are left out, except that
-    on-demand stays with an unknown total. `dump_s` and `restart_s` (seconds for a checkpoint; boot and load) enter
-    the interruptions only. An owned machine has one way: keep-running.
+    `pricing` is the plan's: the price it states is a reserved one or an on-demand one, so only the ways of that kind
+    are billed, and spot beside them where its price is known. An unknown price gives an unknown total. `dump_s` and
+    `restart_s` (seconds for a checkpoint; boot and load) enter the interruptions only. An owned machine has one way.
     """
     work = [segment for segment in segments if with_optional or not segment.optional]
     found = []
-    for name, (pricing, idle) in WAYS.items():
-        if is_owned(machine) and name != "keep-running":
+    for name, (way, idle) in WAYS.items():
+        if name != "keep-running" if is_owned(machine) else not _offered(way, pricing, machine):
             continue
         made = bill(
-            work, machine, pricing=pricing, idle=idle, buffer_share=buffer_share, reserve_usd=reserve_usd,
+            work, machine, pricing=way, idle=idle, buffer_share=buffer_share, reserve_usd=reserve_usd,
             terms=terms, today=today,
         )  # fmt: skip
-        if made.total_usd is None and pricing != "on-demand":
-            continue
-        risk = spot_risk(made, machine, dump_s=dump_s, restart_s=restart_s) if pricing == "spot" else None
+        risk = spot_risk(made, machine, dump_s=dump_s, restart_s=restart_s) if way == "spot" else None
         found.append(Scenario(name=name, bill=made, interruption=risk))
     return tuple(found)
+
+
+def _offered(way: Pricing, pricing: Pricing, machine: Machine) -> bool:
+    if way == "spot":
+        return machine.spot_price is not None
+    return (way == "reserved") == (pricing == "reserved")
 
 
 def spot_risk(made: Bill, machine: Machine, *, dump_s: float, restart_s: float) -> Interruption | None:

@@ -1,0 +1,1 @@
+"""Nouns, units and messages that every room shares; standard library and numpy only."""

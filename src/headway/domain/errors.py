@@ -56,7 +56,7 @@ class UserError(Exception):
         *,
         got: str = "",
         hint: str = "",
-        where: Position = Position(),  # noqa: B008 - a frozen value
+        where: Position = Position(),
         field: str = "",
         candidates: tuple[str, ...] = (),
     ) -> None:

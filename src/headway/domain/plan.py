@@ -21,7 +21,7 @@ class Value:
     range: Range
     """Low, mid and high in the base unit of `unit`; all equal for a point."""
     unit: str
-    """Base unit: `s`, `bytes`, `count`, `share`, `usd`, `usd_per_hour`, `usd_per_kwh`, `w`, `per_s`, `per_hour`, `x`."""
+    """Base unit: `s bytes count share usd usd_per_hour usd_per_kwh w per_s per_hour x`."""
     noun: str = ""
     """What is counted or timed: `steps`, `tokens`, `samples`, `GPU-h`, `node-h`, `points`; empty where obvious."""
     text: str = ""

@@ -161,18 +161,34 @@ def parse(text: object, dimension: str) -> Quantity:
         if len(values) != 1:
             raise refuse(dimension, text, "a band is open at one end only")
         below = opening.group(1).lower() in _BELOW
-        return Quantity(Range(0.0 if below else values[0], values[0], values[0] if below else math.inf), dimension, noun)
+        return Quantity(
+            Range(0.0 if below else values[0], values[0], values[0] if below else math.inf), dimension, noun
+        )
     return Quantity(_span(values, text, dimension), dimension, noun)
 
 
 def parse_any(text: object) -> Quantity:
     """`text` as whatever quantity its unit says; a bare number is a count. Raises UserError when none fits."""
-    for dimension in ("usd_per_kwh", "usd_per_hour", "usd", "per_hour", "share", "s", "bytes", "joule", "w", "per_s", "count"):
+    for dimension in (
+        "usd_per_kwh",
+        "usd_per_hour",
+        "usd",
+        "per_hour",
+        "share",
+        "s",
+        "bytes",
+        "joule",
+        "w",
+        "per_s",
+        "count",
+    ):
         try:
             return parse(text, dimension)
         except UserError:
             continue
-    raise UserError("a quantity is a number with a unit", got=repr(text)[:80], hint="Write it like 45 s, 80 GB, $50 or 10k.")
+    raise UserError(
+        "a quantity is a number with a unit", got=repr(text)[:80], hint="Write it like 45 s, 80 GB, $50 or 10k."
+    )
 
 
 def _bare(number: float, dimension: str) -> Quantity:
@@ -300,7 +316,7 @@ def _rate(unit: str, text: object) -> tuple[float, str]:
 
 
 def format_duration(seconds: float) -> str:
-    """Seconds for people, three digits: `521 ms`, `45 s`, `28.1 min`, `5 h`, `341.7 h`, `42.7 days` from 100 days on."""
+    """Seconds for people, three digits: `521 ms`, `45 s`, `28.1 min`, `5 h`, `341.7 h`."""
     if not math.isfinite(seconds):
         return "unknown"
     if seconds == 0:

@@ -131,9 +131,7 @@ def _claimed_steps(plan: Plan) -> tuple[float, ...]:
 
 def _single(estimate: Estimate) -> tuple[str, StageEstimate] | None:
     """The only training stage of a plan with known rows, if it is the only one."""
-    trained = [
-        (item.id, stage) for item in estimate.experiments for stage in item.stages if stage.kind == "train"
-    ]
+    trained = [(item.id, stage) for item in estimate.experiments for stage in item.stages if stage.kind == "train"]
     if len(trained) != 1 or trained[0][1].epochs is None:
         return None
     return trained[0]

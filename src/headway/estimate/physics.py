@@ -39,12 +39,21 @@ def peak_flop_per_s(basis: Basis) -> float:
 
 def findings(experiments: Iterable[ExperimentEstimate], plan: Plan) -> tuple[Finding, ...]:
     """One remark per cause, with the experiments it holds for in its evidence."""
-    causes: dict[tuple[str, int], tuple[StageEstimate, list[str]]] = {}
+    causes: dict[tuple[object, ...], tuple[StageEstimate, list[str]]] = {}
     for item in experiments:
         for stage in item.stages:
             for code in _codes(stage):
-                causes.setdefault((code, id(stage.basis)), (stage, []))[1].append(item.id)
-    return tuple(_finding(code, stage, ids, plan) for (code, _), (stage, ids) in causes.items())
+                causes.setdefault(_cause(code, stage), (stage, []))[1].append(item.id)
+    return tuple(_finding(str(cause[0]), stage, ids, plan) for cause, (stage, ids) in causes.items())
+
+
+def _cause(code: str, stage: StageEstimate) -> tuple[object, ...]:
+    """What two remarks must share to be one: model and device, and the verdict or the stated step."""
+    basis, step = stage.basis, stage.stated_step_s
+    if basis is None:
+        return (code,)
+    verdict = basis.fits if code == "HW701" else (step.p10, step.p90) if step else None
+    return (code, basis.model, basis.node.device.name, basis.node.total_gpus, verdict)
 
 
 def _codes(stage: StageEstimate) -> list[str]:
@@ -88,11 +97,23 @@ def _finding(code: str, stage: StageEstimate, ids: list[str], plan: Plan) -> Fin
             f"{format_number(used.low)} to {format_number(used.high)} x the dense peak of "
             f"{basis.node.device.name} ({peak})"
         )
-        return Finding(code=code, severity="error", message=message, where=where, evidence=evidence,
-                       hint="Measure a step, or leave the stated rate out.")
+        return Finding(
+            code=code,
+            severity="error",
+            message=message,
+            where=where,
+            evidence=evidence,
+            hint="Measure a step, or leave the stated rate out.",
+        )
     message = (
         f"the stated step uses {format_share(used.mid)} of the dense peak of {basis.node.device.name} ({peak}): "
         "mostly waiting, or the rate is wrong"
     )
-    return Finding(code=code, severity="warning", message=message, where=where, evidence=evidence,
-                   hint="Measure a step before believing the hours; a larger batch or packing may be the cure.")
+    return Finding(
+        code=code,
+        severity="warning",
+        message=message,
+        where=where,
+        evidence=evidence,
+        hint="Measure a step before believing the hours; a larger batch or packing may be the cure.",
+    )

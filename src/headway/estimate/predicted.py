@@ -7,7 +7,7 @@ itself and its memory are `predict/`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -20,9 +20,10 @@ from headway.domain.units import Range
 from headway.estimate.nouns import Basis, Saves
 from headway.estimate.resolve import Job, best_precision, dataset_rows, gpu_range
 from headway.estimate.setting import Setting
-from headway.predict.fits import usable_bytes, verdict
+from headway.predict.fits import largest_micro_batch, usable_bytes, verdict
 from headway.predict.memory import memory
-from headway.predict.step_time import StepTime, forward_time, generation_time, step_time
+from headway.predict.passes import forward_time, generation_time
+from headway.predict.step_time import StepTime, step_time
 from headway.predict.values import Value
 from headway.work.batches import collate
 from headway.work.parameters import count_parameters, trainable_parameters
@@ -82,7 +83,7 @@ class Predictor:
             trainable_parameters=trainable_parameters(job.architecture, job.recipe).total,
             parameters=count_parameters(job.architecture).total,
             assumed=job.assumed,
-            warnings=tuple(shown.warnings),
+            warnings=tuple(warning.message for warning in shown.warnings),
         )
 
     def _step_terms(self, job: Job) -> dict[str, Draws]:
@@ -108,6 +109,10 @@ class Predictor:
         up = (factor - 1) / max(lengths.mean_high / lengths.mean - 1, 1e-9)
         moved = np.where(factor < 1, (low - middle) * down, (high - middle) * up)
         return np.maximum(middle + moved, 0.05 * middle)
+
+    def largest_micro_batch(self, job: Job) -> int:
+        """The most rows in one pass that fit with 90 % probability; 0 when not even one does."""
+        return largest_micro_batch(job.architecture, job.recipe, job.batches, job.node.device, self.setting.constants)
 
     def tokens(self, job: Job) -> Spread:
         """Computed tokens of a stage, padding included."""
@@ -228,7 +233,7 @@ class Predictor:
             lengths, rows=EVALUATION_BATCH, micro_batch=EVALUATION_BATCH, grad_accum=1, replicas=1,
             max_length=recipe.max_length, pack=False,
         )  # fmt: skip
-        per_pass = forward_time(forward_work(arch, plain, batches), node, plain, constants)
+        per_pass = forward_time(forward_work(arch, plain, batches), node, plain, constants).total
         number: Value = constants["evaluation_rows"] if rows is None else rows
         draws = per_pass * np.ceil(np.asarray(number) / EVALUATION_BATCH) * (1 + constants["evaluation_overhead_share"])
         return Spread.from_draws(np.asarray(draws), "assumed", self.setting.sources["evaluation_rows"])
@@ -245,7 +250,7 @@ class Predictor:
         prompt = asked.prompt_tokens.mid if asked.prompt_tokens else float(np.median(np.asarray(new)))
         typical = float(np.median(np.asarray(new)))
         work = generation_work(arch, recipe, prompt, typical, 1)
-        per_sample = generation_time(work, node, recipe, constants)
+        per_sample = generation_time(work, node, recipe, constants, new_tokens=typical).total
         draws = np.asarray(per_sample * (np.asarray(new) / typical)) * np.ones(self.setting.draws)
         kind: Kind = "assumed" if asked.tokens is None else "predicted"
         return Spread.from_draws(draws, kind, self.setting.sources["generation_tokens"])
@@ -317,5 +322,3 @@ def _spread(value: Value, kind: Kind, source: str) -> Spread:
     if isinstance(value, np.ndarray) and value.ndim and value.std() > 0:
         return Spread.from_draws(value, kind, source)
     return Spread.exact(float(np.median(np.asarray(value))), kind, source)
-
-

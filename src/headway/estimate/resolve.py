@@ -202,7 +202,7 @@ def _saves(cadence: Cadence | None, steps: int, steps_per_epoch: int) -> Saves:
 
 
 def evaluations(stage: Stage, steps: int, last: bool) -> int:
-    """Task evaluations of a stage: at its end (only the chain's last stage, unless each was asked for) or at intervals."""
+    """Task evaluations of a stage: at its end (in a chain, of its last stage unless each was asked for) or at intervals."""
     if stage.evaluate is None:
         return 0
     tasks = len(stage.evaluate.tasks)

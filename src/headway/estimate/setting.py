@@ -68,7 +68,9 @@ class Setting:
         found = self.measurements.get((stage.fingerprint, machine.node.device.name), {})
         return {
             term: self.usable(
-                Spread.from_range(item.seconds, "measured", f"{item.source}, {item.repeats} repeats {item.date}".strip())
+                Spread.from_range(
+                    item.seconds, "measured", f"{item.source}, {item.repeats} repeats {item.date}".strip()
+                )
             )
             for term, item in found.items()
         }

@@ -145,7 +145,7 @@ def _cost_key(stage: Stage, place: Place) -> tuple[object, ...]:
 
 def _estimate_stage(stage: Stage, setting: Setting, predictor: Predictor, place: Place) -> StageEstimate:
     machine = machine_of(stage, setting.plan, setting.lookup, setting.machine)
-    job = resolve(stage, setting.plan, setting.lookup, machine) if stage.kind == "train" else None
+    job = _job(stage, setting, predictor, machine) if stage.kind == "train" else None
     times = evaluations(stage, job.steps if job else 0, place.last)
     basis = predictor.basis(job) if job else None
     found = _choose(stage, job, basis, times, setting, predictor, machine, place)
@@ -177,6 +177,20 @@ def _estimate_stage(stage: Stage, setting: Setting, predictor: Predictor, place:
         stated_step_s=stated.step(stage, job),
         stated_factors=stage.stated.factors,
     )
+
+
+def _job(stage: Stage, setting: Setting, predictor: Predictor, machine: Machine) -> Job:
+    """The stage resolved; `micro_batch: auto` becomes the largest that fits and divides a given batch."""
+    job = resolve(stage, setting.plan, setting.lookup, machine)
+    if not stage.micro_batch_auto:
+        return job
+    rows = predictor.largest_micro_batch(job)
+    if stage.batch is not None:
+        each = stage.batch // job.recipe.parallel.data
+        rows = max((n for n in range(1, min(rows, each) + 1) if each % n == 0), default=1)
+    chosen = replace(stage, recipe=replace(stage.recipe, micro_batch=max(1, rows)), micro_batch_auto=False)
+    job = resolve(chosen, setting.plan, setting.lookup, machine)
+    return replace(job, assumed={**job.assumed, "micro_batch": f"{max(1, rows)}, the most that surely fits"})
 
 
 def _stage_wall(stage: Stage, whole: Spread, terms: dict[str, Spread]) -> dict[str, Spread]:

@@ -76,9 +76,8 @@ def matmul_rate(device: Device, dtype: str, constants: Constants) -> Rate:
     if peak is None:
         instead = _narrower(device, dtype)
         return matmul_rate(device, instead, constants) if instead else _emulated(device, dtype, constants)
-    published = device.achievable_flop_per_s.get(dtype)
-    if published is None and dtype in ("bf16", "fp16"):  # the tensor cores run both at one rate
-        published = device.achievable_flop_per_s.get("fp16" if dtype == "bf16" else "bf16")
+    same = ("bf16", "fp16") if dtype in ("bf16", "fp16") else (dtype,)  # tensor cores run both at one rate
+    published = max((device.achievable_flop_per_s.get(one, 0.0) for one in same), default=0.0)
     if published:
         return Rate(flop_per_s=min(published, peak), peak_flop_per_s=peak)
     kind = "vector" if dtype == "fp32" else _class(device)

@@ -74,15 +74,15 @@ TERMS = tuple(f.name for f in fields(StepTime))[:10]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Spent:
-    """GPU time of the work: by term of `StepTime`, what of it memory bound, and the floor that physics sets."""
+class _Spent:
+    """GPU time of the work: by term of `StepTime`, what of it is memory bound, and what physics allows at best."""
 
     by_term: Mapping[str, Value]
     memory_bound: Value
-    floor: float
-    model_flop_s: float
-    """Seconds at dense peak for the model's own FLOP."""
-    launches: float
+    floor_s: float
+    """Seconds at dense peak for every executed FLOP."""
+    model_s: float
+    """Seconds at dense peak for the FLOP of forward and backward."""
     warnings: tuple[Finding, ...]
 
     @property
@@ -92,7 +92,7 @@ class Spent:
 
 
 _BUCKET = {"linear": "linear", "adapter": "linear", "attention": "attention", "head": "head", "loss": "head"}
-_MATMUL = ("linear", "adapter", "head")
+_PRODUCTS = ("linear", "adapter", "head")
 
 
 def _bucket(term: WorkTerm) -> str:
@@ -103,96 +103,78 @@ def _bucket(term: WorkTerm) -> str:
     return _BUCKET.get(term.kind, "elementwise")
 
 
-def gpu_time(work: Work, node: Node, recipe: Recipe, constants: Constants, stack: str) -> Spent:
-    """GPU seconds of every work term: roofline of its kind, plus a ramp per matrix product.
+def _compute_share(term: WorkTerm, recipe: Recipe, constants: Constants, stack: str, generation: str) -> Value:
+    """Share of the achievable rate that a kind of product reaches inside a training step.
 
-    Roofline: Williams et al. 2009. The ramp (fill and drain of a kernel) makes the rate of a product saturate with
-    its size, FLOP / (FLOP + rate x ramp), instead of cutting it by tile sizes.
+    `sustained_share`: of the clock that a short benchmark sees, what a long run at the power limit keeps.
     """
-    rates: dict[str, Rate] = {}
-    bandwidth = memory_rate(node.device, constants)
-    spent: dict[str, Value] = {}
-    memory_bound: Value = 0.0
-    floor = model_flop_s = launches = 0.0
-    for term in work.terms:
-        rate = rates.setdefault(term.dtype, matmul_rate(node.device, term.dtype, constants))
-        compute = term.flop / (rate.flop_per_s * _efficiency(term, recipe, constants, stack)) if term.flop else 0.0
-        traffic = term.bytes / (bandwidth * _traffic_efficiency(term, recipe, constants, stack))
-        seconds = larger(compute, traffic)
-        memory_bound = memory_bound + np.where(np.asarray(traffic) > compute, seconds, 0.0)
-        if term.kind in _MATMUL:
-            seconds = seconds + term.launches * constant(constants, "kernel_ramp_s")
-        name = _bucket(term)
-        spent[name] = spent.get(name, 0.0) + seconds
-        floor += term.flop / rate.peak_flop_per_s
-        model_flop_s += 0.0 if term.phase == "recompute" else term.flop / rate.peak_flop_per_s
-        launches += term.launches
-    warnings = tuple(warning for rate in rates.values() for warning in rate.warnings)
-    return Spent(spent, memory_bound, floor, model_flop_s, launches, warnings)
-
-
-def _efficiency(term: WorkTerm, recipe: Recipe, constants: Constants, stack: str) -> Value:
-    """Share of the achievable rate that a kind of product reaches inside a training step."""
+    kept = constant(constants, "sustained_share", generation)
     if term.kind == "attention":
-        return constant(constants, "attention_efficiency", recipe.attention)
-    share = constant(constants, "matmul_efficiency", stack)
-    if term.kind == "linear" and recipe.quantize == "int8":
-        return share * constant(constants, "int8_efficiency")
-    return share
+        name = recipe.attention
+        return kept * constant(constants, "attention_efficiency", f"{name}.{generation}", name, generation)
+    share = kept * constant(constants, "matmul_efficiency", stack)
+    return share * constant(constants, "int8_efficiency") if term.dtype == "int8" else share
 
 
-def _traffic_efficiency(term: WorkTerm, recipe: Recipe, constants: Constants, stack: str) -> Value:
-    """Share of the achievable bandwidth that a kind of traffic reaches."""
+def _traffic_share(term: WorkTerm, recipe: Recipe, constants: Constants, stack: str) -> Value:
+    """Share of the achievable bandwidth that a kind of traffic reaches, as bytes are counted for eager kernels."""
     if term.kind == "dequantise":
         return constant(constants, "dequantise_efficiency", recipe.quantize)
+    if term.kind in ("elementwise", "loss"):
+        return constant(constants, "elementwise_efficiency", stack)
     return constant(constants, "traffic_efficiency", term.kind)
 
 
-def host_time(work: Work, launches: float, constants: Constants, stack: str) -> Value:
-    """Seconds that the host needs to launch the kernels of a step: per launch, per micro-step, per optimizer step.
+def _gpu_time(work: Work, node: Node, recipe: Recipe, constants: Constants, stack: str) -> _Spent:
+    """GPU seconds of every work term: roofline of its kind, plus a ramp per matrix product.
 
-    Nothing hides below it: 24-28 layer models take 0.13-0.4 s per micro-step on cards from RTX 3050 to A100
-    (throughput rows of small adapters).
+    Roofline: Williams et al. 2009, CACM 52(4). The ramp (fill and drain of a kernel) makes the rate of a product
+    saturate with its size, FLOP / (FLOP + rate x ramp), smoothly, instead of cutting it by tile sizes.
     """
+    rates: dict[str, Rate] = {}
+    bandwidth = memory_rate(node.device, constants)
+    ramp = constant(constants, "kernel_ramp_s")
+    spent: dict[str, Value] = {}
+    memory_bound: Value = 0.0
+    floor = model = 0.0
+    for term in work.terms:
+        seconds: Value = 0.0
+        if term.flop:
+            if term.dtype not in rates:
+                rates[term.dtype] = matmul_rate(node.device, term.dtype, constants)
+            rate = rates[term.dtype]
+            share = _compute_share(term, recipe, constants, stack, node.device.generation)
+            seconds = term.executed_flop / (rate.flop_per_s * share)
+            floor += term.executed_flop / rate.peak_flop_per_s
+            model += 0.0 if term.phase == "recompute" else term.executed_flop / rate.peak_flop_per_s
+        if term.bytes:
+            traffic = term.bytes / (bandwidth * _traffic_share(term, recipe, constants, stack))
+            memory_bound = memory_bound + np.where(np.greater(traffic, seconds), traffic, 0.0)
+            seconds = larger(seconds, traffic)
+        if term.kind in _PRODUCTS:
+            seconds = seconds + term.launches * ramp
+        name = _bucket(term)
+        spent[name] = spent.get(name, 0.0) + seconds
+    warnings = tuple(warning for rate in rates.values() for warning in rate.warnings)
+    return _Spent(spent, memory_bound, floor, model, warnings)
+
+
+def _host_time(work: Work, passes: int, constants: Constants, stack: str) -> Value:
+    """Seconds that the host needs to launch the kernels of a step: per launch, per pass, per optimizer step.
+
+    It is a floor under every step: models of 24-28 layers take 0.13-0.4 s per micro-step on cards from an RTX 3050
+    to an A100 (published rows of small adapters).
+    """
+    trains = any(term.phase == "optimizer" for term in work.terms)
+    fixed = constant(constants, "optimizer_step_s", stack) if trains else 0.0
     return (
-        launches * constant(constants, "launch_s", stack)
-        + work.micro_steps * constant(constants, "micro_step_s", stack)
-        + constant(constants, "optimizer_step_s", stack)
+        work.launches * constant(constants, "launch_s", stack)
+        + passes * constant(constants, "micro_step_s", stack)
+        + fixed
     )
 
 
-def step_time(
-    work: Work, node: Node, recipe: Recipe, constants: Constants, *, stack: str = HUGGINGFACE
-) -> StepTime:
-    """Seconds of one optimizer step of `work` (`work.step_work`) on `node`; draws where the constants are draws.
-
-    `stack` chooses the constants of an ordinary trainer (`huggingface`) or of a pretraining stack (`tuned`). No
-    prediction implies more than the dense peak: where constants would, all terms are stretched to it. Carries
-    warnings for dtypes that the device emulates. Raises KeyError for a constant that the calibration lacks.
-    """
-    spent = gpu_time(work, node, recipe, constants, stack)
-    host = host_time(work, spent.launches, constants, stack)
-    busy = np.hypot(spent.total, host)
-    exposed = communication_time(work, node, recipe, constants, busy_s=busy)
-    pipeline = recipe.parallel.pipeline
-    idle = (pipeline - 1) / work.micro_steps * (busy + exposed.inline_s)
-    terms: dict[str, Value] = {name: 0.0 for name in TERMS}
-    terms |= spent.by_term
-    terms["overhead"] = busy - spent.total
-    terms["communication"] = exposed.inline_s + exposed.beside_s
-    terms["bubble"] = idle
-    raw = added(terms.values())
-    factor = larger(constant(constants, "model_error", stack), spent.floor / raw)
-    terms = {name: value * factor for name, value in terms.items()}
-    return StepTime(
-        **terms,
-        binds=_binds(spent, terms, factor),
-        model_flop_utilisation=spent.model_flop_s / added(terms.values()),
-        warnings=spent.warnings,
-    )
-
-
-def _binds(spent: Spent, terms: Mapping[str, Value], factor: Value) -> Binds:
+def _binds(spent: _Spent, terms: Mapping[str, Value], factor: Value) -> Binds:
     """What most of the step waits for, by the medians."""
     bandwidth = middle(spent.memory_bound * factor)
     shares: dict[Binds, float] = {
@@ -202,3 +184,36 @@ def _binds(spent: Spent, terms: Mapping[str, Value], factor: Value) -> Binds:
         "communication": middle(terms["communication"]) + middle(terms["bubble"]),
     }
     return max(shares, key=lambda name: shares[name])
+
+
+def time_of(
+    work: Work, node: Node, recipe: Recipe, constants: Constants, *, passes: int, stack: str = HUGGINGFACE
+) -> StepTime:
+    """Seconds of any `Work` that takes `passes` passes through the model; what `step_time` and `passes` call."""
+    spent = _gpu_time(work, node, recipe, constants, stack)
+    busy = np.hypot(spent.total, _host_time(work, passes, constants, stack))
+    exposed = communication_time(work, node, recipe.parallel, constants, busy_s=busy)
+    terms: dict[str, Value] = dict.fromkeys(TERMS, 0.0)
+    terms |= spent.by_term
+    terms["overhead"] = busy - spent.total
+    terms["communication"] = exposed.inline_s + exposed.beside_s
+    terms["bubble"] = (busy + exposed.inline_s) * (work.bubble / (1 - work.bubble))
+    raw = added(terms.values())
+    factor = larger(constant(constants, "model_error", stack), spent.floor_s / raw)
+    terms = {name: value * factor for name, value in terms.items()}
+    return StepTime(
+        **terms,
+        binds=_binds(spent, terms, factor),
+        model_flop_utilisation=spent.model_s / added(terms.values()),
+        warnings=spent.warnings,
+    )
+
+
+def step_time(work: Work, node: Node, recipe: Recipe, constants: Constants, *, stack: str = HUGGINGFACE) -> StepTime:
+    """Seconds of one optimizer step of `work` (`work.step_work`) on `node`; draws where the constants are draws.
+
+    `stack` chooses the constants of an ordinary trainer (`huggingface`) or of a pretraining stack (`tuned`). No
+    prediction implies more than the dense peak: where constants would, all terms are stretched to it. Carries
+    warnings for dtypes that the device emulates. Raises KeyError for a constant that the calibration lacks.
+    """
+    return time_of(work, node, recipe, constants, passes=recipe.grad_accum, stack=stack)

@@ -6,7 +6,6 @@ Owns the naming rule of constants: `name.variant` is used where it exists, else 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import cast
 
 import numpy as np
 
@@ -49,4 +48,4 @@ def middle(value: Value) -> float:
 
 def added(values: Iterable[Value]) -> Value:
     """The sum, draw by draw; 0 for nothing."""
-    return cast(Value, sum(values, start=0.0))
+    return sum(values, start=0.0)

@@ -17,12 +17,19 @@ from headway.estimate.nouns import ExperimentEstimate
 from headway.report.answer import Answer, MachineAnswer, OptionAnswer
 from headway.report.figures import HOUR_S
 from headway.report.sections.machines import rate_usd_per_hour
+from headway.report.view import Fact, Item, Note, View
 
 ESTIMATE = "headway.estimate/1"
 
 
-def estimate_document(answer: Answer) -> Mapping[str, Any]:
-    """The estimate as JSON types; `experiments` is an iterator, so that a long plan is written as it goes."""
+def estimate_document(answer: Answer) -> dict[str, Any]:
+    """The estimate as JSON types, `headway.estimate/1`."""
+    document = streamed_document(answer)
+    return document | {"experiments": list(document["experiments"])}
+
+
+def streamed_document(answer: Answer) -> dict[str, Any]:
+    """The same with `experiments` as an iterator, so that a long plan is written as it goes."""
     made = answer.estimate
     return {
         "schema": ESTIMATE,
@@ -274,3 +281,24 @@ def _plain(value: object) -> Any:
     return value if value is None or isinstance(value, str | int | bool) else str(value)
 
 
+def view_document(schema: str, view: View) -> dict[str, Any]:
+    """A page whose figures are text (`explain`) as JSON: title, sections with facts, tables and notes."""
+    return {
+        "schema": schema,
+        "title": view.title,
+        "subtitle": view.subtitle,
+        "sections": [
+            {"title": section.title, "items": [_item(item) for item in section.items]} for section in view.sections
+        ],
+        "next_command": view.next_command,
+    }
+
+
+def _item(item: Item) -> dict[str, Any]:
+    if isinstance(item, Fact):
+        return {"fact": item.label, "text": item.text, "kind": item.kind or None, "note": item.note}
+    if isinstance(item, Note):
+        return {"note": item.text, "severity": item.severity, "where": item.where, "hint": item.hint}
+    names = [column.name for column in item.columns]
+    rows = [row.cells for row in (*item.rows, *item.footer)]
+    return {"table": item.title, "columns": names, "rows": rows, "note": item.note}

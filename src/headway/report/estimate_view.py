@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from headway.report.answer import Answer
-from headway.report.contract import estimate_document, estimate_rows
+from headway.report.contract import estimate_rows, streamed_document
 from headway.report.sections import (
     calendar,
     checks,
@@ -53,7 +53,7 @@ def estimate_page(answer: Answer, detail: Detail | None = None) -> Page:
     """The answer in its three forms: for people, for programs, for spreadsheets."""
     return Page(
         view=lambda: estimate_view(answer, detail),
-        document=lambda: estimate_document(answer),
+        document=lambda: streamed_document(answer),
         rows=lambda: estimate_rows(answer),
     )
 

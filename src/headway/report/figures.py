@@ -107,7 +107,8 @@ def times(factor: float) -> str:
 
 def hours_column(values_s: Iterable[float | None], unit_s: float = HOUR_S) -> list[str]:
     """Seconds as hours with one precision for the whole column, so that the points stand below each other."""
-    known = [value for value in (values := list(values_s)) if value is not None]
+    values = list(values_s)
+    known = [value for value in values if value is not None]
     largest = max((abs(value) / unit_s for value in known), default=0.0)
     decimals = places(largest) if largest < 1 else 2 if largest < 9.995 else 1
     return [UNKNOWN if value is None else fixed(value / unit_s, decimals) for value in values]

@@ -65,7 +65,8 @@ def _largest(lengths: Lengths, draws: int, limit: float) -> NDArray[np.float64]:
         if lengths.quantiles[-1][0] >= 1.0:
             inside = np.minimum(inside, logs[-1])  # the table holds the longest row there is
         found = np.exp(inside)
-    return np.clip(found, min(1.0, limit), limit)
+    clipped: NDArray[np.float64] = np.clip(found, min(1.0, limit), limit)
+    return clipped
 
 
 def _longest(lengths: Lengths, rows: int, limit: float) -> float:
@@ -99,6 +100,15 @@ def _refuse_nonsense(lengths: Lengths, max_length: int | None, **counts: int) ->
         raise UserError("rows must have a positive mean length", got=str(lengths.mean), field="dataset.tokens")
 
 
+def _packed_rows(lengths: Lengths, rows: int, row: NDArray[np.float64], length: float) -> float:
+    """Rows of `length` tokens that `rows` documents fill, whose lengths at equal shares are `row`."""
+    if lengths.fixed:
+        filled = rows / max(1, math.floor(length / float(row[0])))
+    else:
+        filled = rows * max(float(row.mean()) / length, float((row > length / 2).mean()))
+    return min(float(rows), float(math.ceil(filled - 1e-9)))
+
+
 def collate(
     lengths: Lengths,
     *,
@@ -120,16 +130,12 @@ def collate(
     _refuse_nonsense(lengths, max_length, rows=rows, micro_batch=micro_batch, grad_accum=grad_accum, replicas=replicas)
     limit = math.inf if max_length is None else float(max_length)
     row = _largest(lengths, 1, limit)
-    real, longest = float(row.mean()), _longest(lengths, rows, limit)
+    real, longest, epoch_rows = float(row.mean()), _longest(lengths, rows, limit), float(rows)
     truncated = 0.0 if max_length is None else float((_largest(lengths, 1, math.inf) > limit).mean())
     batch = micro_batch * grad_accum * replicas
-    epoch_rows = float(rows)
     if pack:
         length = longest if max_length is None else limit
-        epoch_rows = max(rows * real / length, rows * float((row > length / 2).mean()) if not lengths.fixed else 0.0)
-        if lengths.fixed:
-            epoch_rows = rows / max(1, math.floor(length / real))
-        epoch_rows = min(float(rows), float(math.ceil(epoch_rows - 1e-9)))
+        epoch_rows = _packed_rows(lengths, rows, row, length)
         tokens = real = rows * real / epoch_rows
         squared, longest = tokens * tokens, length if epoch_rows > 1 else tokens
     else:
@@ -146,7 +152,7 @@ def collate(
         real_row_tokens=real,
         longest_row_tokens=longest,
         steps_per_epoch=steps,
-        last_batch_rows=int(round(epoch_rows)) - (steps - 1) * batch,
+        last_batch_rows=round(epoch_rows) - (steps - 1) * batch,
         packed_rows=epoch_rows,
         truncated_share=truncated,
         padding_share=max(0.0, 1.0 - real / tokens),

@@ -38,6 +38,8 @@ class Product:
     n: float
     k: float
     count: float
+    rides_along: bool = False
+    """Part of another product's kernel, whose left operand it shares (k and v of a stored qkv matrix)."""
 
     @property
     def flop(self) -> float:
@@ -59,7 +61,7 @@ class Attention:
 
 
 def needs_input_gradients(recipe: Recipe) -> bool:
-    """Whether gradients flow down to a frozen embedding, through every block: checkpointing makes the inputs require them.
+    """Whether gradients flow through every block down to a frozen embedding: checkpointing makes inputs require them.
 
     Source: transformers `gradient_checkpointing_enable`, which calls `enable_input_require_grads`; counted for both
     adapters and frozen blocks (`counted_flop.csv`).
@@ -94,18 +96,19 @@ def eager_gelu(arch: Architecture) -> bool:
 def executed_share(arch: Architecture, attention: str, *, row_tokens: float, padded: bool, causal: bool) -> float:
     """Share of the full score square that the kernel computes: 1 for eager and masked kernels, less for causal flash.
 
-    PyTorch's SDPA takes its flash kernel only without a mask, that is for rows without padding (transformers
-    `masking_utils`, `_ignore_causal_mask_sdpa`); windows are skipped only by flash kernels.
+    PyTorch's SDPA takes its flash kernel only without a mask, that is for rows without padding and within the window
+    (transformers `masking_utils`, `_ignore_causal_mask_sdpa`); windows are skipped only by flash kernels.
     """
     if attention in _PLAIN or (attention not in _FLASH and (padded or arch.relative_position_buckets)):
         return 1.0
     full = CAUSAL_SHARE if causal else 1.0
-    if attention not in _FLASH or not arch.sliding_window or row_tokens <= arch.sliding_window:
+    if not arch.sliding_window or row_tokens <= arch.sliding_window:
         return full
-    part = arch.sliding_window / row_tokens
-    windowed = part - part * part / 2 if causal else min(1.0, 2 * part)
+    part, windowed = arch.sliding_window / row_tokens, 1.0
+    if attention in _FLASH:
+        windowed = min(full, part - part * part / 2 if causal else 2 * part)
     everything = 1.0 / arch.window_every if arch.window_every else 0.0
-    return everything * full + (1 - everything) * min(windowed, full)
+    return everything * full + (1 - everything) * windowed
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +193,16 @@ def _base_products(arch: Architecture, recipe: Recipe, batches: Batches) -> Iter
         n, k = linear.outputs / split, float(linear.inputs)
         for phase, count in counts.items():
             if count:
-                yield Product(name=linear.name, phase=phase, kind=kind, m=m, n=n, k=k, count=count * each)
+                yield Product(
+                    name=linear.name,
+                    phase=phase,
+                    kind=kind,
+                    m=m,
+                    n=n,
+                    k=k,
+                    count=count * each,
+                    rides_along=linear.rides_along(arch),
+                )
 
 
 def _adapter_products(arch: Architecture, recipe: Recipe, adapter: Adapter, batches: Batches) -> Iterator[Product]:

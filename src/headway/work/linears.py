@@ -84,6 +84,10 @@ class Linear:
     block: bool = True
     """False for head and pooler, which are in no block."""
 
+    def rides_along(self, arch: Architecture) -> bool:
+        """Whether it is part of a matrix stored under another name: k and v of a qkv matrix, up of a gate-up matrix."""
+        return (arch.fused_qkv and self.name in ("k", "v")) or (arch.fused_gate_up and self.word == "up")
+
     @property
     def word(self) -> str:
         """The name without its prefix: the word that adapter targets use."""

@@ -84,7 +84,7 @@ def element_bytes(precision: str) -> float:
 
 
 def trained_bytes(recipe: Recipe) -> float:
-    """Bytes of one trained weight: PEFT keeps adapters of a 16-bit or quantised base in fp32 (`autocast_adapter_dtype`)."""
+    """Bytes of one trained weight: PEFT keeps adapters in fp32 on any base (`autocast_adapter_dtype`)."""
     return 4.0 if recipe.adapter is not None else element_bytes(recipe.precision)
 
 
@@ -248,7 +248,7 @@ def _temporary_terms(arch: Architecture, recipe: Recipe, batches: Batches) -> li
         terms.append(MemoryTerm(name="dequantised_weight", bytes=tile, moments=frozenset(MOMENTS[1:3])))
     if recipe.parallel.sharding == "zero3" and recipe.parallel.data > 1:
         block = weight_bytes(arch, recipe) * count_parameters(arch).blocks / count_parameters(arch).total
-        unit = 2 * block / blocks_of(arch)  # the block at work and the one that is prefetched
+        unit = block * min(1.0, 2 / blocks_of(arch))  # the block at work and the one that is prefetched
         head = arch.vocab * arch.hidden * e
         others = recipe.parallel.data - 1  # a GPU's own share of the unit is there already
         size = max(unit, head) / tensor * others / recipe.parallel.data

@@ -95,13 +95,13 @@ def _norms(arch: Architecture, freeze: int) -> ParameterTerm:
 
 
 def _tables(arch: Architecture) -> list[ParameterTerm]:
-    """What turns token ids into the first hidden state."""
+    """What turns token ids into the first hidden state; an encoder-decoder shares the embedding only (BART)."""
     stacks = 2 if arch.decoder_layers else 1
     sizes = {
         "embedding": arch.vocab * arch.hidden,
-        "positions": arch.learned_positions * arch.hidden,
+        "positions": arch.learned_positions * arch.hidden * stacks,
         "token_types": arch.token_types * arch.hidden,
-        "embedding_norm": norm_width(arch) if arch.embedding_norm else 0,
+        "embedding_norm": norm_width(arch) * stacks if arch.embedding_norm else 0,
         "relative_positions": arch.relative_position_buckets * arch.heads * stacks,
     }
     return [ParameterTerm(name=name, total=size, active=size, tensors=1) for name, size in sizes.items() if size]
@@ -123,7 +123,7 @@ def _count(arch: Architecture, freeze: int) -> Parameters:
         size = linear.parameters
         if linear.name == "head" and arch.tied:
             size = linear.outputs if linear.bias else 0  # the matrix is the embedding's
-        tensors = (size > 0) + (linear.bias and size > linear.outputs)
+        tensors = 0 if linear.rides_along(arch) else (size > 0) + (linear.bias and size > linear.outputs)
         sums = groups.setdefault(_group(linear), [0, 0, 0])
         sums[0] += size * live * linear.copies
         sums[1] += size * live * linear.active
@@ -131,7 +131,9 @@ def _count(arch: Architecture, freeze: int) -> Parameters:
     terms += [ParameterTerm(name=n, total=s[0], active=s[1], tensors=s[2]) for n, s in groups.items() if s[0]]
     finals = _finals(arch) * norm_width(arch)
     terms.append(_norms(arch, freeze))
-    terms.append(ParameterTerm(name="final_norm", total=finals, active=finals, tensors=_finals(arch)))
+    terms.append(
+        ParameterTerm(name="final_norm", total=finals, active=finals, tensors=_finals(arch) * (1 + arch.norm_bias))
+    )
     return Parameters(terms=tuple(term for term in terms if term.total))
 
 

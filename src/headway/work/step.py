@@ -69,7 +69,7 @@ class Work:
 
     @property
     def model_flop(self) -> float:
-        """FLOP of forward and backward without recomputation: the numerator of model FLOP utilisation (PaLM, app. B)."""
+        """FLOP of forward and backward, not of recomputation: the numerator of MFU (PaLM, appendix B)."""
         return sum(term.flop for term in self.terms if term.phase in ("forward", "backward"))
 
     @property
@@ -107,14 +107,14 @@ class Work:
 
 
 def _dtype(recipe: Recipe, kind: str, phase: str) -> str:
-    """Dtype of a term's arithmetic: int8 forwards multiply in int8, PEFT's adapters stay in fp32."""
-    if kind == "linear" and recipe.quantize == "int8" and phase != "backward":
-        return "int8"
-    if kind in ("linear", "adapter", "head", "attention"):
-        narrow = "bf16" if recipe.precision == "fp8" else recipe.precision
-        if kind == "linear":
-            return recipe.precision
-        return "fp32" if kind == "adapter" else narrow
+    """Dtype of a term's arithmetic: int8 forwards multiply in int8, fp8 recipes only the blocks' linear layers in fp8.
+
+    Adapters are kept in fp32 but multiply in the compute dtype, as under the Trainer's autocast.
+    """
+    if kind == "linear":
+        return "int8" if recipe.quantize == "int8" and phase != "backward" else recipe.precision
+    if kind in ("adapter", "head", "attention"):
+        return "bf16" if recipe.precision == "fp8" else recipe.precision
     return "fp32"
 
 
@@ -160,12 +160,12 @@ def _merged(found: Iterable[Attention]) -> dict[str, Attention]:
     """All kinds of attention of a phase as one: FLOP added, executed shares weighted by them."""
     merged: dict[str, Attention] = {}
     for one in found:
-        before = merged.get(one.phase)
-        if before is not None:
+        before = merged.setdefault(one.phase, one)
+        if before is not one:
             flop = before.flop + one.flop
             executed = before.flop * before.executed_share + one.flop * one.executed_share
-            one = replace(one, flop=flop, executed_share=executed / flop, count=before.count + one.count)
-        merged[one.phase] = one
+            count = before.count + one.count
+            merged[one.phase] = replace(one, flop=flop, executed_share=executed / flop, count=count)
     return merged
 
 

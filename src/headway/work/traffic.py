@@ -20,7 +20,8 @@ from headway.work.parameters import blocks_of, trainable_parameters
 
 FUSED_TENSORS = 36
 FUSED_ELEMENTS = 320 * 65_536
-"""Tensors and elements that one multi-tensor launch of a fused optimizer takes (ATen MultiTensorApply.cuh, depth 4)."""
+"""Tensors and elements that one multi-tensor launch of a fused optimizer takes (ATen MultiTensorApply.cuh, depth 4,
+before CUDA 13, which takes seven times as many)."""
 
 _LAUNCHES_DEQUANTISE = {"nf4": 3, "int8": 1, "fp8": 1}
 """4 bits: the block scales are themselves dequantised (kernel and offset) before the weights."""
@@ -136,7 +137,7 @@ def _blocks(arch: Architecture, recipe: Recipe, batches: Batches) -> list[Chain]
 
 
 def _attention(arch: Architecture, recipe: Recipe, batches: Batches) -> list[Chain]:
-    """q, k, v read and the result written; eager kernels also write and read the scores (30 bytes in 16 bits)."""
+    """q, k, v read and the result written; eager kernels also write and read the scores, again and again."""
     e, split = element_bytes(recipe.precision), recipe.parallel.tensor
     forward, backward, again = passes(arch, recipe)
     if recipe.gradient_checkpointing == "selective":
@@ -146,7 +147,7 @@ def _attention(arch: Architecture, recipe: Recipe, batches: Batches) -> list[Cha
     tokens = batches.micro_rows * batches.row_tokens
     scores = batches.micro_rows * batches.row_tokens_squared * arch.heads / split
     eager = recipe.attention in ("eager", "math")
-    per_score = 17.0 * e if eager else 0.0
+    per_score = (17.0 * e, 18.75 * e) if eager else (0.0, 0.0)
     launches = (11.0, 12.0) if eager else (1.0, 1.0 if recipe.attention == "sdpa" else 2.0)
     found = []
     for phase, blocks, factor, launched in (
@@ -156,7 +157,7 @@ def _attention(arch: Architecture, recipe: Recipe, batches: Batches) -> list[Cha
     ):
         if blocks:
             count = blocks * each * batches.micro_steps
-            moved = count * (factor * e * width * tokens + per_score * scores)
+            moved = count * (factor * e * width * tokens + per_score[phase == "backward"] * scores)
             found.append(Chain(name="attention", phase=phase, kind="attention", bytes=moved, launches=count * launched))
     return found
 
@@ -216,11 +217,14 @@ def product_bytes(product: Product, recipe: Recipe) -> float:
     """Bytes that a product reads and writes once: (m*k + k*n + m*n) elements for each execution."""
     e = 4.0 if product.kind == "adapter" else element_bytes(recipe.precision)
     m, n, k = product.m, product.n, product.k
-    return e * (m * k + k * n + m * n) * product.count
+    shared = m * k if product.rides_along else 0.0
+    return e * (m * k + k * n + m * n - shared) * product.count
 
 
 def product_launches(arch: Architecture, product: Product) -> float:
     """Kernels: one a product; the experts of a block run as one grouped product (transformers 5 `grouped_mm`)."""
+    if product.rides_along:
+        return 0.0
     grouped = "experts." in product.name and arch.experts
     return product.count / arch.experts if grouped else product.count
 
@@ -261,10 +265,11 @@ def updates(arch: Architecture, recipe: Recipe, batches: Batches) -> tuple[Chain
     slow = 1.0 if optimizer_name(recipe.optimizer) != "adafactor" else 4.0  # factored: several passes over a matrix
     size = own * (3 * each + states) * slow
     found = [
-        Chain(
-            name="gradient_clipping", phase="optimizer", kind="optimizer", bytes=3 * each * own, launches=3 * launches
-        ),
-        Chain(name="optimizer", phase="optimizer", kind="optimizer", bytes=size, launches=float(launches)),
+        Chain(name=name, phase="optimizer", kind="optimizer", bytes=moved, launches=count)
+        for name, moved, count in (
+            ("gradient_clipping", 3 * each * own, 3.0 * launches),  # norms; then read and write
+            ("optimizer", size, float(launches)),
+        )
     ]
     if batches.micro_steps > 1:
         again = batches.micro_steps - 1

@@ -243,29 +243,76 @@ def saved_bytes(model: torch.nn.Module, given: dict[str, torch.Tensor]) -> int:
         return tensor
 
     with saved_tensors_hooks(pack, lambda tensor: tensor):
-        output = model(**given, use_cache=False)
+        output = model(**given) if "pooler" in dir(model) else model(**given, use_cache=False)
         loss = outcome(output)
     del loss, output
     return sum(storage.nbytes() for storage in kept.values())
 
 
+def _shape(layers: int) -> dict[str, object]:
+    return _llama(layers).to_dict()
+
+
+SMALL = {
+    "llama": (AutoModelForCausalLM, _llama),
+    "qwen3": (
+        AutoModelForCausalLM,
+        lambda n: Qwen3Config(**(_shape(n) | {"model_type": "qwen3", "head_dim": 32})),
+    ),
+    "gpt2": (
+        AutoModelForCausalLM,
+        lambda n: GPT2Config(n_layer=n, n_embd=256, n_head=8, vocab_size=1000, attn_pdrop=0.0, resid_pdrop=0.0),
+    ),
+    "bert": (
+        AutoModel,
+        lambda n: BertConfig(
+            num_hidden_layers=n,
+            hidden_size=256,
+            num_attention_heads=8,
+            intermediate_size=1024,
+            vocab_size=1000,
+            hidden_dropout_prob=0.0,
+            attention_probs_dropout_prob=0.0,
+        ),
+    ),
+    "pythia": (
+        AutoModelForCausalLM,
+        lambda n: GPTNeoXConfig(
+            num_hidden_layers=n,
+            hidden_size=256,
+            num_attention_heads=8,
+            intermediate_size=1024,
+            vocab_size=1000,
+        ),
+    ),
+    "mixtral": (
+        AutoModelForCausalLM,
+        lambda n: MixtralConfig(**(_shape(n) | {"model_type": "mixtral", "num_local_experts": 4})),
+    ),
+}
+"""Small models by family, of as many blocks as asked."""
+
+
 def count_saved() -> None:
-    """Saved bytes per block (difference of four and two blocks) of a small Llama, in several recipes."""
+    """Saved bytes per block (difference of four and two blocks) of small models, in several recipes."""
     out = csv.writer(sys.stdout, lineterminator="\n")
-    out.writerow("dtype rank targets checkpointing batch tokens block_bytes rest_bytes".split())
-    for dtype in (torch.float32, torch.bfloat16):
-        for rank, targets in ((0, ""), (8, "q_proj v_proj"), (8, SEVEN)):
-            for checkpointing in ("none", "full"):
-                sizes = []
-                for layers in (2, 4):
-                    CONFIGS["llama-saved"] = (AutoModelForCausalLM, _llama(layers))
-                    model, _ = build(
-                        "llama-saved", rank, targets, checkpointing, device="cpu", attention="sdpa", dtype=dtype
-                    )
-                    sizes.append(saved_bytes(model, inputs("llama-saved", 2, 256, "cpu")))
-                block = (sizes[1] - sizes[0]) / 2
-                name = str(dtype).removeprefix("torch.")
-                out.writerow([name, rank, targets, checkpointing, 2, 256, block, sizes[0] - 2 * block])
+    out.writerow("model dtype rank targets checkpointing batch tokens block_bytes".split())
+    cases = [
+        ("llama", dtype, rank, targets, checkpointing)
+        for dtype in (torch.float32, torch.bfloat16)
+        for rank, targets in ((0, ""), (8, "q_proj v_proj"), (8, SEVEN))
+        for checkpointing in ("none", "full")
+    ]
+    cases += [(name, torch.bfloat16, 0, "", "none") for name in SMALL if name != "llama"]
+    for name, dtype, rank, targets, checkpointing in cases:
+        sizes = []
+        for layers in (2, 4):
+            kind, make = SMALL[name]
+            CONFIGS[f"{name}-small"] = (kind, make(layers))
+            model, _ = build(f"{name}-small", rank, targets, checkpointing, device="cpu", attention="sdpa", dtype=dtype)
+            sizes.append(saved_bytes(model, inputs(name, 2, 256, "cpu")))
+        kept = [name, str(dtype).removeprefix("torch."), rank, targets, checkpointing, 2, 256]
+        out.writerow([*kept, (sizes[1] - sizes[0]) / 2])
 
 
 class KernelCounter(TorchDispatchMode):
@@ -276,7 +323,7 @@ class KernelCounter(TorchDispatchMode):
         self.kernels = dict.fromkeys(("linear", "attention", "elementwise"), 0)
         self.bytes = dict.fromkeys(("linear", "attention", "elementwise"), 0)
 
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # noqa: ANN001, ANN204
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         result = func(*args, **(kwargs or {}))
         name = func.overloadpacket.__name__
         if not func.is_view and name not in {
@@ -300,11 +347,6 @@ def count_kernels() -> None:
     """Kernels and bytes per block (difference of four and two blocks), forward and backward, of small models."""
     out = csv.writer(sys.stdout, lineterminator="\n")
     out.writerow("model dtype rank targets attention phase kind kernels bytes".split())
-    makers = {
-        "llama": _llama,
-        "qwen3": lambda n: Qwen3Config(**(_llama(n).to_dict() | {"model_type": "qwen3", "head_dim": 32})),
-        "gpt2": lambda n: GPT2Config(n_layer=n, n_embd=256, n_head=8, vocab_size=1000, attn_pdrop=0.0, resid_pdrop=0.0),
-    }
     cases = [
         ("llama", torch.bfloat16, 0, "", "sdpa"),
         ("llama", torch.float32, 0, "", "sdpa"),
@@ -317,7 +359,8 @@ def count_kernels() -> None:
     for name, dtype, rank, targets, attention in cases:
         counts = []
         for layers in (2, 4):
-            CONFIGS["small"] = (AutoModelForCausalLM, makers[name](layers))
+            kind, make = SMALL[name]
+            CONFIGS["small"] = (kind, make(layers))
             model, _ = build("small", rank, targets, "none", device="cpu", attention=attention, dtype=dtype)
             given = inputs("small", 2, 256, "cpu")
             with KernelCounter() as forward:

@@ -10,14 +10,15 @@ from typing import Final
 
 from headway.domain.errors import PlanError
 from headway.domain.plan import Claim, Value
-from headway.plan.values import fault, flag, is_long, quantity, said, text, used
-from headway.plan.yaml import Map, Node, Seq, Text
+from headway.plan.reading.values import fault, flag, is_long, quantity, said, text, used
+from headway.plan.reading.yaml import Map, Node, Seq, Text
 
 _BY_DIMENSION: Final[dict[str, str]] = {
     "count": "parameters trainable rows batch grad_accum steps tokens_per_step experiments sequences tasks generations "
     "checkpoints checkpoints_kept epochs epochs_advised epochs_in",
     "share": "trainable_share share efficiency interrupted_within",
-    "s": "wall terms serial per_sample hours_at wall_at wall_in wall_per_epoch wall_advised billed active at",
+    "s": "wall terms serial per_sample hours_at wall_at wall_in wall_per_epoch wall_advised billed at",
+    "per_s": "throughput",
     "gpu_hours": "gpu_hours",
     "days": "days",
     "usd": "cost cost_per_gpu_hour electricity",
@@ -31,7 +32,19 @@ _BY_DIMENSION: Final[dict[str, str]] = {
 }
 CLAIMS: Final[dict[str, str]] = {key: unit for unit, keys in _BY_DIMENSION.items() for key in keys.split()}
 """Claim key to the dimension of what stands below it."""
-SPLITS: Final = ("low", "mid", "high", "headline", "overhead", "total", "subtotal", "buffer", "by_phase")
+SPLITS: Final = (
+    "low",
+    "mid",
+    "high",
+    "headline",
+    "overhead",
+    "total",
+    "subtotal",
+    "buffer",
+    "active",
+    "safe",
+    "by_phase",
+)
 """Words that divide a claim; at the top they hold claims themselves (`by_phase`: GPU-hours)."""
 _IN_ROWS: Final = {"step": "s", "name": "text"}
 

@@ -55,7 +55,7 @@ def json_schema() -> dict[str, Any]:
         "sample": {
             "type": "object",
             "description": "A measured sample.",
-            "properties": {key: _SCALAR for key in ("mean", "median", "min", "max", "sd", "n")},
+            "properties": dict.fromkeys(("mean", "median", "min", "max", "sd", "n"), _SCALAR),
             "additionalProperties": False,
         },
         "claims": {

@@ -235,7 +235,9 @@ OPTION = Record(
         "name": Field(TEXT, "Name for people.", "the id"),
         "keep": Field(SELECTORS, "Only these."),
         "drop": Field(SELECTORS, "Not these."),
-        "set": Field(Settings(listed=False, selecting=True), "Keys, `SELECTOR.key` or `run.key`, stronger than any level."),
+        "set": Field(
+            Settings(listed=False, selecting=True), "Keys, `SELECTOR.key` or `run.key`, stronger than any level."
+        ),
         "vary": Field(Settings(listed=True, selecting=True), "The same, with lists: one variant for each value."),
         "first": Field(SELECTOR, "What runs first."),
         "with": Field(TEXTS, "Optional phases to bring in."),

@@ -13,13 +13,13 @@ from typing import Final
 
 from headway.domain.errors import PlanError
 from headway.domain.units import UNITS
-from headway.plan import values
-from headway.plan.language import claims, readers
+from headway.plan.language import claims
 from headway.plan.language.foreign import FOREIGN
 from headway.plan.language.keys import ANYWHERE, EVALUATE, OWN, PLAN, STAGE
 from headway.plan.language.kinds import Each, Either, Field, Free, Kind, Leaf, Many, Record, Settings, takes
-from headway.plan.values import fault, said
-from headway.plan.yaml import Map, Node, Seq, Text
+from headway.plan.reading import forms, values
+from headway.plan.reading.values import fault, said
+from headway.plan.reading.yaml import Map, Node, Seq, Text
 
 SETTABLE: Final = {**ANYWHERE, **OWN, "matrix": PLAN.fields["matrix"]}
 """Keys that an option may set on phases and experiments."""
@@ -32,15 +32,15 @@ _READERS: Final[dict[str, Callable[[Node], object]]] = {
     "name": values.name,
     "selector": values.selector,
     "selectors": values.selectors,
-    "cadence": readers.cadence,
-    "keep": readers.keep,
-    "warmup": readers.warmup,
-    "length": readers.length,
-    "factor": lambda node: readers.factor("", node),
-    "hours_a_day": readers.hours_a_day,
-    "budget": readers.budget,
-    "date": readers.date,
-    "assumed": readers.assumed,
+    "cadence": forms.cadence,
+    "keep": forms.keep,
+    "warmup": forms.warmup,
+    "length": forms.length,
+    "factor": lambda node: forms.factor("", node),
+    "hours_a_day": forms.hours_a_day,
+    "budget": forms.budget,
+    "date": forms.date,
+    "assumed": forms.assumed,
     "claims": lambda node: list(claims.claims_of("", node)),
     "predicate": values.plain,
 }
@@ -56,7 +56,9 @@ def validate(tree: Map) -> None:
     """Raises PlanError, with the place, when `tree` is not a plan."""
     if "headway" not in tree:
         raise fault(
-            tree, "a plan says `headway: 1`", hint="Add the line; files of other tools are read by `headway init --from`."
+            tree,
+            "a plan says `headway: 1`",
+            hint="Add the line; files of other tools are read by `headway init --from`.",
         )
     walk = _Walk()
     _check(tree, PLAN, "", walk)
@@ -240,6 +242,4 @@ def _unknown(key: str, fields: dict[str, Field], node: Map, path: str) -> PlanEr
         hint = f"Did you mean {near[0]}?"
     else:
         hint = f"Known here: {', '.join(sorted(fields)[:12])}{', ...' if len(fields) > 12 else ''}."
-    return PlanError(
-        "unknown field", got=key, hint=hint, where=node.place(key), field=path, candidates=near
-    )
+    return PlanError("unknown field", got=key, hint=hint, where=node.place(key), field=path, candidates=near)

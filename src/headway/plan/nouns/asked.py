@@ -1,16 +1,16 @@
 """What a plan is for and compared with: questions, references, options, decisions.
 
-Owns their making; applying an option is `plan.options`.
+Owns their making; applying an option is `plan.expansion.options`.
 """
 
 from __future__ import annotations
 
 from headway.domain.errors import PlanError
 from headway.domain.plan import Decision, Option, Question, Reference, Selector
-from headway.plan import values
 from headway.plan.language.validate import axis_values
 from headway.plan.nouns.data import title
-from headway.plan.yaml import Map, Node, Text
+from headway.plan.reading import values
+from headway.plan.reading.yaml import Map, Node, Text
 
 
 def question(id_: str, node: Node) -> Question:

@@ -11,11 +11,10 @@ from typing import Final
 
 from headway.domain.errors import PlanError
 from headway.domain.plan import Dataset, Task
-from headway.plan import values
-from headway.plan.language import readers
 from headway.plan.nouns import lengths
-from headway.plan.values import fault
-from headway.plan.yaml import Map, Node, Text
+from headway.plan.reading import forms, values
+from headway.plan.reading.values import fault
+from headway.plan.reading.yaml import Map, Node, Text
 
 MIX_TOLERANCE: Final = 0.001
 """A mixture may miss 100 % by this much (0.1 points), as `33.3%` three times does."""
@@ -37,7 +36,11 @@ def unknown_name(what: str, found: str, known: Iterable[str], node: Node, hint: 
 
     near = tuple(get_close_matches(found, list(known), n=3))
     return fault(
-        node, f"{what} is defined in the plan", repr(found), f"Did you mean {near[0]}?" if near else hint, candidates=near
+        node,
+        f"{what} is defined in the plan",
+        repr(found),
+        f"Did you mean {near[0]}?" if near else hint,
+        candidates=near,
     )
 
 
@@ -48,7 +51,7 @@ def dataset(id_: str, node: Node, folder: str) -> Dataset:
     quantiles: tuple[tuple[float, float], ...] = ()
     length = None
     if "length" in entry:
-        file = readers.length_file(entry["length"])
+        file = forms.length_file(entry["length"])
         if file:
             length, quantiles = lengths.of(file, folder, entry["length"])
         else:
@@ -56,7 +59,10 @@ def dataset(id_: str, node: Node, folder: str) -> Dataset:
     mix = {part: values.share(item) for part, item in values.mapping(entry.get("mix", Text(""))).items()}
     if mix and abs(sum(mix.values()) - 1) > MIX_TOLERANCE:
         raise fault(
-            entry["mix"], "the shares of a mixture add up to 100 %", f"{sum(mix.values()) * 100:g} %", field=f"{id_}.mix"
+            entry["mix"],
+            "the shares of a mixture add up to 100 %",
+            f"{sum(mix.values()) * 100:g} %",
+            field=f"{id_}.mix",
         )
     total = sum(mix.values())
     return Dataset(
@@ -136,7 +142,9 @@ def _task(
     if data == "unknown":
         data = ""
     elif data and data not in known:
-        raise unknown_name("the data of a task", data, known, entry["data"], "Add it under `datasets`, or write unknown.")
+        raise unknown_name(
+            "the data of a task", data, known, entry["data"], "Add it under `datasets`, or write unknown."
+        )
     own = known[data].name if data == id_ else title(id_)
     return Task(
         id=id_,

@@ -14,8 +14,8 @@ from typing import Final
 from headway.domain.errors import PlanError, Position
 from headway.domain.plan import Value
 from headway.domain.units import Range
-from headway.plan.values import fault
-from headway.plan.yaml import Node
+from headway.plan.reading.values import fault
+from headway.plan.reading.yaml import Node
 
 MAX_BYTES: Final = 100_000_000
 SHARES: Final = (0.0, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1.0)

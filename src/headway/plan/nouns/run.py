@@ -6,9 +6,8 @@ Owns the making of `Run` and `MachineSpec`; what a machine's name stands for is 
 from __future__ import annotations
 
 from headway.domain.plan import MachineSpec, Run, Value
-from headway.plan import values
-from headway.plan.language import readers
-from headway.plan.yaml import Map, Node, Seq, Text
+from headway.plan.reading import forms, values
+from headway.plan.reading.yaml import Map, Node, Seq, Text
 
 
 def run(node: Node | None) -> Run:
@@ -26,15 +25,17 @@ def run(node: Node | None) -> Run:
         machines=machines,
         pricing=_text(entry, "pricing", "on-demand"),
         idle=_text(entry, "idle", "keep"),
-        hours_per_day=readers.hours_a_day(entry["hours_per_day"]) if "hours_per_day" in entry else 24.0,
-        budget=tuple(readers.budget(item) for item in (budgets if isinstance(budgets, Seq) else [budgets])),
-        deadline=readers.date(entry["deadline"]) if "deadline" in entry else "",
+        hours_per_day=forms.hours_a_day(entry["hours_per_day"]) if "hours_per_day" in entry else 24.0,
+        budget=tuple(forms.budget(item) for item in (budgets if isinstance(budgets, Seq) else [budgets])),
+        deadline=forms.date(entry["deadline"]) if "deadline" in entry else "",
         session=_quantity(entry, "session", "s"),
         buffer=_quantity(entry, "buffer", "share"),
         contingency=_each(entry, "contingency", "s"),
         reserve=_quantity(entry, "reserve", "usd"),
         measure=_measure(values.mapping(entry.get("measure", Text("")))),
-        alert=tuple(_alert(item) for item in (alerts if isinstance(alerts, Seq) else [alerts]) if isinstance(item, Map)),
+        alert=tuple(
+            _alert(item) for item in (alerts if isinstance(alerts, Seq) else [alerts]) if isinstance(item, Map)
+        ),
         engine=_text(entry, "engine", "local"),
         jobs=values.integer(entry["jobs"], 1) if "jobs" in entry else 1,
         command=_text(entry, "command", ""),

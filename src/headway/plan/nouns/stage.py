@@ -16,19 +16,27 @@ from headway.domain.experiment import Adapter, Parallel, Recipe
 from headway.domain.plan import Cadence, Dataset, Evaluation, Generation, Name, Stated, Task, Value
 from headway.domain.record import fingerprint
 from headway.domain.units import Range
-from headway.plan import values
-from headway.plan.language import readers
 from headway.plan.nouns import data as data_nouns
 from headway.plan.nouns.stated import stated
-from headway.plan.values import fault, identity
-from headway.plan.yaml import Map, Node, Text
+from headway.plan.reading import forms, values
+from headway.plan.reading.values import fault, identity
+from headway.plan.reading.yaml import Map, Node, Text
 
 _T = TypeVar("_T")
 _RECIPE: Final = (
     "precision", "quantize", "adapter", "optimizer", "batch", "micro_batch", "grad_accum", "max_length", "pack",
     "freeze", "gpus", "parallel", "gradient_checkpointing", "attention", "compile",
 )  # fmt: skip
-_TRAINER: Final = ("learning_rate", "lr_schedule", "warmup", "weight_decay", "params", "validation", "carry", "early_stop")
+_TRAINER: Final = (
+    "learning_rate",
+    "lr_schedule",
+    "warmup",
+    "weight_decay",
+    "params",
+    "validation",
+    "carry",
+    "early_stop",
+)
 _SHARDING: Final = {"ddp": "none", "fsdp": "zero3", "zero1": "zero1", "zero2": "zero2", "zero3": "zero3"}
 _ONE_EPOCH: Final = Value(range=Range.point(1.0), unit="count", text="1", note="default")
 
@@ -65,7 +73,13 @@ def digest(*parts: str) -> str:
 class Parts:
     """Makes the parts of stages, each once for the nodes that it is made from."""
 
-    def __init__(self, folder: str, datasets: dict[str, Dataset], tasks: Mapping[str, Task], groups: Mapping[str, tuple[str, ...]]) -> None:
+    def __init__(
+        self,
+        folder: str,
+        datasets: dict[str, Dataset],
+        tasks: Mapping[str, Task],
+        groups: Mapping[str, tuple[str, ...]],
+    ) -> None:
         self.folder = folder
         self.datasets = datasets
         self.tasks = tasks
@@ -139,7 +153,9 @@ class Parts:
         if id_ not in self.datasets:
             self._inline[id_] = content
             name = made.name if "name" in node else "data"
-            self.datasets[id_] = data_nouns.dataset(id_, Map({**node, "name": Text(name)}, node.where, node.places), self.folder)
+            self.datasets[id_] = data_nouns.dataset(
+                id_, Map({**node, "name": Text(name)}, node.where, node.places), self.folder
+            )
         return id_, self._dataset_identity(id_, named=False)
 
     def _dataset_identity(self, id_: str, named: bool) -> str:
@@ -186,7 +202,7 @@ class Parts:
                 entry = Map({"tasks": values.used(node)}, node.where)
             else:
                 entry = Map({"tasks": Text("all", node.where), **node}, node.where, node.places)
-        every = readers.cadence(entry["every"]) if "every" in entry else None
+        every = forms.cadence(entry["every"]) if "every" in entry else None
         if every is not None and every.unit == "s":
             raise fault(entry["every"], "evaluations come every so many steps or epochs", every.text)
         made = Evaluation(
@@ -203,7 +219,9 @@ class Parts:
              self._dataset_identity(task.data, named=True) if task.data else ""]
             for task in (self.tasks[id_] for id_ in made.tasks)
         ]  # fmt: skip
-        return made, fingerprint([tasks, made.when, made.every_steps, made.every_epochs, identity(made.rows), made.shots])
+        return made, fingerprint(
+            [tasks, made.when, made.every_steps, made.every_epochs, identity(made.rows), made.shots]
+        )
 
 
 def generation(node: Node) -> tuple[Generation, str]:
@@ -239,12 +257,12 @@ def _log(found: Mapping[str, Node]) -> Cadence | None:
 def _cadence(node: Node | None) -> Cadence | None:
     if not isinstance(node, Map):
         return None
-    every = readers.cadence(node["every"]) if "every" in node else None
+    every = forms.cadence(node["every"]) if "every" in node else None
     return Cadence(
         every_steps=int(every.mid) if every is not None and every.noun.startswith("step") else None,
         every_epochs=every.mid if every is not None and every.noun.startswith("epoch") else None,
         every_s=every.mid if every is not None and every.unit == "s" else None,
-        keep=readers.keep(node["keep"]) if "keep" in node else None,
+        keep=forms.keep(node["keep"]) if "keep" in node else None,
         where=node.where,
     )
 
@@ -274,7 +292,7 @@ def _trainer(found: Mapping[str, Node]) -> TrainerPart:
         extra["params"] = values.plain(found["params"])
     kept = dict(extra)
     if "warmup" in found:
-        warmup = readers.warmup(found["warmup"])
+        warmup = forms.warmup(found["warmup"])
         extra["warmup"], kept["warmup"] = warmup.text, identity(warmup)
     share = values.share(found["validation"]) if "validation" in found else 0.0
     carry = values.text(found["carry"]) if "carry" in found else "adapter"
@@ -369,5 +387,7 @@ def _accumulation(node: Node, batch: int, micro: int, stated_accum: int | None, 
     exact = stated_accum is not None and copies is not None
     if batch % one_pass or (exact and batch != one_pass):
         came = f"{batch} for {micro} rows x {stated_accum or '?'} passes x {copies or '?'} copies"
-        raise fault(node, "batch is micro_batch x grad_accum x copies of the model", came, "Change one of them.", field="batch")
+        raise fault(
+            node, "batch is micro_batch x grad_accum x copies of the model", came, "Change one of them.", field="batch"
+        )
     return stated_accum or batch // one_pass

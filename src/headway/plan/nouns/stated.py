@@ -1,6 +1,6 @@
 """Rates that the author states, term by term.
 
-Owns the making of `Stated`; which level a term comes from is kept beside it by `plan.expand`.
+Owns the making of `Stated`; which level a term comes from is kept beside it by `plan.expansion`.
 """
 
 from __future__ import annotations
@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import Final
 
 from headway.domain.plan import Factor, Stated, Value
-from headway.plan import values
-from headway.plan.language.readers import factor
-from headway.plan.yaml import Map, Node, Seq
+from headway.plan.reading import values
+from headway.plan.reading.forms import factor
+from headway.plan.reading.yaml import Map, Node, Seq
 
 TERMS: Final = (
     "step", "wall", "evaluation", "generation", "checks", "load", "tokenize", "compile", "checkpoint", "final_save",

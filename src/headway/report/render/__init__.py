@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from headway.report.render import csv, html, json, markdown, terminal
-from headway.report.view import Layout, Page
+from headway.report.view import Layout, Page, View
 
 Render = Callable[[Page, Layout], Iterator[str]]
 """Text in pieces, so that a long answer is written while it is made."""
@@ -20,3 +20,8 @@ FORMATS: dict[str, Render] = {
     "json": json.render,
     "html": html.render,
 }
+
+
+def text(view: View, name: str, layout: Layout | None = None) -> str:
+    """A view in one of the formats for people: `table`, `md` or `html`; KeyError for another name."""
+    return "".join(FORMATS[name](Page(view=lambda: view, document=dict), layout or Layout()))

@@ -1,4 +1,4 @@
-"""Comma-separated values: a header and one line per row of the page (RFC 4180, `\\n` line ends).
+"""Comma-separated values: a header and one line per row of the page (RFC 4180, line feeds at the ends).
 
 Owns the quoting. Numbers are unrounded and their units stand in the column names.
 """

@@ -97,5 +97,3 @@ def _contingency(answer: Answer) -> Iterator[Fact]:
     """Time that the plan sets aside beyond the total."""
     for name, aside in answer.calendar.contingency.items():
         yield Fact(label="set aside", text=f"{span_time(aside)} for {name}", kind="stated", note="not in the total")
-
-

@@ -19,9 +19,8 @@ def parts(answer: Answer, detail: Detail) -> Iterator[Section]:
     items: list[Item] = []
     if table is not None and (table.budgets or answer.grid is not None):
         steps = f"{table.rows:,.0f} rows in {table.steps_per_epoch:,.0f} steps"
-        items.append(
-            Fact(label="one epoch", text=duration(table.epoch_s, detail.confidence), kind=table.epoch_s.kind, note=steps)
-        )
+        epoch = duration(table.epoch_s, detail.confidence)
+        items.append(Fact(label="one epoch", text=epoch, kind=table.epoch_s.kind, note=steps))
         if table.fixed_s.p50:
             items.append(Fact(label="once", text=duration(table.fixed_s, detail.confidence), kind=table.fixed_s.kind))
     if table is not None and table.budgets:

@@ -74,11 +74,12 @@ def _table(phase: PhaseEstimate, members: list[ExperimentEstimate], detail: Deta
     spreads = [*sums, whole]
     kind = shared_kind(spread for spread in spreads if spread.p50)
     steps = sum(item.steps for item in members)
+    lengths = [*(_steps(group) for group in shown), f"{steps:,}" if steps else NONE]
     hidden = len(groups) - len(shown)
     return by_columns(
         [
             (Column(name="Experiment", least=20), [*(_name(group) for group in shown), "Subtotal"]),
-            (Column(name="Steps", align="right"), [*(_steps(group) for group in shown), f"{steps:,}" if steps else NONE]),
+            (Column(name="Steps", align="right"), lengths),
             (Column(name="GPU-h", align="right"), hours_column([spread.p50 for spread in spreads])),
             (Column(name=interval_name(detail.confidence), align="right", drop=1),
              interval_column(spreads, detail.confidence)),

@@ -83,7 +83,8 @@ def _money(answer: Answer, detail: Detail) -> Iterator[Fact]:
         reason = bill.notes[0] if bill and bill.notes else "no price is known: give --price 0.59 or run.machine.price"
         yield Fact(label="money", text=UNKNOWN, note=reason)
     else:
-        note = "; ".join(part for part in (_price(answer), f"priced {bill.priced_on}" if bill.priced_on else "") if part)
+        priced_on = f"priced {bill.priced_on}" if bill.priced_on else ""
+        note = "; ".join(part for part in (_price(answer), priced_on) if part)
         yield Fact(label="money", text=f"{usd(bill.total_usd, detail.confidence)}{_for_what(answer)}",
                    kind=bill.total_usd.kind, note=note)  # fmt: skip
     priced = [m for m in answer.machines[1:] if m.bill is not None and m.bill.total_usd is not None]
@@ -137,11 +138,11 @@ def _binds(answer: Answer, detail: Detail) -> Iterator[Fact]:
     found = trained(answer)
     if not found:
         return
-    _, stage, basis = max(found, key=lambda item: item[1].gpu_s.p50)
+    _, _, basis = max(found, key=lambda item: item[1].gpu_s.p50)
     shares = _largest(basis)
     used = f"{format_share(basis.utilisation.p50)} of the dense peak (MFU)"
-    yield Fact(label="binds", text=f"{BINDS.get(basis.binds, basis.binds)}; {used}", kind=basis.step_s.kind,
-               note=f"of a step: {shares}" if shares != NONE and (is_single(answer) or detail.verbose) else "")  # fmt: skip
+    note = f"of a step: {shares}" if shares != NONE and (is_single(answer) or detail.verbose) else ""
+    yield Fact(label="binds", text=f"{BINDS.get(basis.binds, basis.binds)}; {used}", kind=basis.step_s.kind, note=note)
 
 
 def _largest(basis: Basis) -> str:

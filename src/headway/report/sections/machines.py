@@ -63,7 +63,8 @@ def _name(machine: MachineAnswer) -> str:
     """`aws-v100 (p3.2xlarge)`; offers by provider and instance."""
     if machine.from_catalog:
         return " ".join(part for part in (machine.provider, machine.instance) if part) or machine.name
-    return f"{machine.name} ({machine.instance})" if machine.instance and machine.instance != machine.name else machine.name
+    named = machine.instance and machine.instance != machine.name
+    return f"{machine.name} ({machine.instance})" if named else machine.name
 
 
 def _gpu(machine: MachineAnswer) -> str:
@@ -109,7 +110,8 @@ def _energy(answer: Answer, detail: Detail) -> Iterator[Section]:
     bounds = ends(kwh, detail.confidence)
     decimals = places(kwh.p50)
     around = "" if bounds is None else f" ({fixed(bounds[0], decimals)}–{fixed(bounds[1], decimals)})"
-    items: list[Item] = [Fact(label="energy", text=f"{fixed(kwh.p50, decimals)} kWh{around}", kind=kwh.kind, note=energy.basis)]
+    text = f"{fixed(kwh.p50, decimals)} kWh{around}"
+    items: list[Item] = [Fact(label="energy", text=text, kind=kwh.kind, note=energy.basis)]
     tariff = answer.lookup.machines[answer.machines[0].name].spec.electricity if _tariffed(answer) else None
     if energy.usd is not None:
         at = f" at ${tariff.mid:g}/kWh" if tariff else ""

@@ -37,7 +37,9 @@ def parts(answer: Answer, detail: Detail) -> Iterator[Section]:
 
 
 def _name(option: OptionAnswer) -> str:
-    return option.label if option.label.startswith(option.id) else f"{option.id}: {option.label}" if option.label else option.id
+    if not option.label or option.label.startswith(option.id):
+        return option.label or option.id
+    return f"{option.id}: {option.label}"
 
 
 def _saved(option: OptionAnswer, answer: Answer) -> str:

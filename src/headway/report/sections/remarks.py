@@ -28,7 +28,7 @@ def parts(answer: Answer, detail: Detail) -> Iterator[Section]:
             Fact(label=WORDS.get(term, term.replace("_", " ")), text=what)
             for term, what in answer.estimate.left_out.items()
         )
-        note = Note(text=f"No rate is known for these under --rates {answer.estimate.rates}; they are not counted as 0.")
+        note = Note(text=f"No rate is known for these under --rates {answer.estimate.rates}.")
         yield Section(title="Left out of the total", items=(*facts, note))
     if assumed := _assumed(answer, detail):
         yield Section(title="Assumed", items=tuple(assumed))

@@ -12,7 +12,7 @@ from headway.domain.units import format_bytes, format_count, format_share
 from headway.estimate.nouns import StageEstimate
 from headway.report.answer import Answer
 from headway.report.figures import HOUR_S, UNKNOWN, fixed, places, shared_kind, size
-from headway.report.sections.selection import counted, is_single
+from headway.report.sections.selection import counted, is_single, trained
 from headway.report.view import Column, Detail, Fact, Note, Section, Table, by_columns
 
 WORDS = {
@@ -87,7 +87,8 @@ def _counts(stage: StageEstimate, detail: Detail) -> Iterator[Fact]:
     elif stage.steps:
         yield Fact(label="steps", text=f"{stage.steps:,} steps")
     if stage.tokens is not None and basis:
-        padding = f", {format_share(basis.batches.padding_share)} of them padding" if basis.batches.padding_share else ""
+        padded = basis.batches.padding_share
+        padding = f", {format_share(padded)} of them padding" if padded else ""
         per_row = f"{fixed(basis.batches.row_tokens, 0)} a row{padding}"
         yield Fact(label="tokens", text=f"{format_count(stage.tokens.p50)} computed: {per_row}", kind=stage.tokens.kind)
     yield from _saves(stage, detail)
@@ -157,8 +158,6 @@ def _time(seconds: float, unit_s: float, largest_s: float) -> str:
 
 def _memory(answer: Answer, detail: Detail) -> Iterator[Section]:
     """Memory of one GPU by term, at the moment of the peak, for the tightest training."""
-    from headway.report.sections.selection import trained
-
     found = trained(answer)
     if not found:
         return
@@ -176,5 +175,6 @@ def _memory(answer: Answer, detail: Detail) -> Iterator[Section]:
         strong={len(terms)},
         footers=1,
     )
-    room = f"{basis.node.device.name} has {format_bytes(basis.node.device.memory_bytes)}; peak {size(peak, detail.confidence)}."
+    device = basis.node.device
+    room = f"{device.name} has {format_bytes(device.memory_bytes)}; peak {size(peak, detail.confidence)}."
     yield Section(title=f"Memory ({peak.kind})", items=(table, Note(text=room)))

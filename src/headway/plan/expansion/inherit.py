@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from headway.domain.errors import PlanError
 from headway.domain.plan import Selector
 from headway.plan.language.keys import ANYWHERE, BUDGETS, OWN
-from headway.plan.values import fault, merged
-from headway.plan.yaml import Map, Node, Text
+from headway.plan.reading.values import fault, merged
+from headway.plan.reading.yaml import Map, Node, Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,12 @@ class Inheritance:
             return
         if rest:
             if head == "data" and not isinstance(target.values.get(head, Map()), Map):
-                raise fault(item, "a dataset named in `datasets` is set there", key, "Write the dataset in place, or set `datasets.NAME`.")
+                raise fault(
+                    item,
+                    "a dataset named in `datasets` is set there",
+                    key,
+                    "Write the dataset in place, or set `datasets.NAME`.",
+                )
             item = self._nest(item, rest)
         if head == "stated" and isinstance(item, Map):
             item = self._without_wall(item)

@@ -60,6 +60,22 @@ T5_SMALL = decoder(
     tied=True,
     relative_position_buckets=32,
 )
+BART_BASE = decoder(
+    "bart-base",
+    6,
+    768,
+    12,
+    12,
+    3072,
+    50265,
+    family="encoder-decoder",
+    decoder_layers=6,
+    tied=True,
+    learned_positions=1026,
+    embedding_norm=True,
+    final_norm=False,
+    **_BIASED,
+)
 
 PUBLISHED_PARAMETERS = {
     QWEN2_05B: 494_032_768,
@@ -80,6 +96,7 @@ PUBLISHED_PARAMETERS = {
     BERT_BASE: 109_482_240,
     ROBERTA_BASE: 124_645_632,
     T5_SMALL: 60_506_624,
+    BART_BASE: 139_420_416,
 }
 
 BY_NAME = {

@@ -1,21 +1,24 @@
 """Values with a form of their own: cadences, factors, budgets, dates, warm-ups.
 
-Owns those few that one or two keys need; what all keys share is `plan.values`. Validation and the nouns read with the
+Owns those few that one or two keys need; what all keys share is `plan.reading.values`. Validation and the nouns read with the
 same functions, so that nothing passes the one and fails the other.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Final
 
 from headway.domain.errors import PlanError
 from headway.domain.plan import Factor, Value
 from headway.domain.units import Range
-from headway.plan.values import fault, is_long, is_statistics, number, quantity, said, text, used, words
-from headway.plan.yaml import Map, Node, Text
+from headway.plan.reading.values import fault, is_long, is_statistics, number, quantity, said, text, used, worded, words
+from headway.plan.reading.yaml import Map, Node, Text
 
-_DATE: Final = re.compile(r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])([T ]\d{2}:\d{2}(:\d{2})?(Z|[+-]\d{2}:?\d{2})?)?")
+_DATE: Final = re.compile(
+    r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])([T ]\d{2}:\d{2}(:\d{2})?(Z|[+-]\d{2}:?\d{2})?)?"
+)
 _DAY_HOURS: Final = 24.0
 _SIGNS: Final = {"slower": 1, "more": 1, "faster": -1, "less": -1}
 
@@ -31,7 +34,9 @@ def cadence(node: Node) -> Value:
         value = quantity(node, "any") if isinstance(used(node), Text) else quantity(node, "count")
         if value.unit == "s" and not value.noun and value.range.is_point and value.mid > 0:
             return value
-    raise fault(used(node), "steps, epochs or a time are needed", said(used(node)), "Write it like 50 steps, 1 epoch or 5 min.")
+    raise fault(
+        used(node), "steps, epochs or a time are needed", said(used(node)), "Write it like 50 steps, 1 epoch or 5 min."
+    )
 
 
 def keep(node: Node) -> int | None:
@@ -57,16 +62,15 @@ def factor(cause: str, node: Node) -> Factor:
     head, _, last = form.rpartition(" ")
     if form == "unknown":
         sign = -1 if any(word in words(node).get("stated_as", "") for word in ("faster", "less")) else 1
-        unknown = Value(range=Range.point(0.0), unit="share", text=form, unknown=True, where=found.where, **words(node))
-        return Factor(cause=cause, change=unknown, sign=sign)
+        unknown = Value(range=Range.point(0.0), unit="share", text=form, unknown=True, where=found.where)
+        return Factor(cause=cause, change=worded(unknown, node), sign=sign)
     if last not in _SIGNS or not head:
         raise fault(
             found, "a factor ends in slower, faster, more or less", said(found),
             "Write it like `10-20% slower` or `2 min more`.",
         )  # fmt: skip
     value = quantity(Text(head, found.where), "share" if last in ("slower", "faster") else "s")
-    value = Value(range=value.range, unit=value.unit, text=form, where=found.where, **words(node))
-    return Factor(cause=cause, change=value, sign=_SIGNS[last])
+    return Factor(cause=cause, change=worded(replace(value, text=form), node), sign=_SIGNS[last])
 
 
 def hours_a_day(node: Node) -> float:
@@ -81,7 +85,12 @@ def budget(node: Node) -> Value:
     """A time, an amount of money, or GPU-hours."""
     value = quantity(node, "any")
     if value.unit not in ("s", "usd"):
-        raise fault(used(node), "a budget is a time, money or GPU-hours", said(used(node)), "Write it like 10 h, $50 or 80 GPU-h.")
+        raise fault(
+            used(node),
+            "a budget is a time, money or GPU-hours",
+            said(used(node)),
+            "Write it like 10 h, $50 or 80 GPU-h.",
+        )
     return value
 
 

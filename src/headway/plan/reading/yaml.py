@@ -27,7 +27,8 @@ class Text(str):
     where: Position
     quoted: bool
 
-    def __new__(cls, text: str, where: Position = Position(), quoted: bool = False) -> Text:  # noqa: B008 - frozen
+    def __new__(cls, text: str, where: Position = Position(), quoted: bool = False) -> Text:
+        """`text` at `where`; `quoted`: written in quotes, so never a number."""
         self = super().__new__(cls, text)
         self.where = where
         self.quoted = quoted
@@ -39,7 +40,7 @@ class Seq(list["Node"]):
 
     __slots__ = ("where",)
 
-    def __init__(self, items: Any = (), where: Position = Position()) -> None:  # noqa: B008 - frozen
+    def __init__(self, items: Any = (), where: Position = Position()) -> None:
         super().__init__(items)
         self.where = where
 
@@ -52,7 +53,7 @@ class Map(dict[str, "Node"]):
     def __init__(
         self,
         items: Any = (),
-        where: Position = Position(),  # noqa: B008 - frozen
+        where: Position = Position(),
         places: Mapping[str, Position] | None = None,
     ) -> None:
         super().__init__(items)
@@ -103,9 +104,7 @@ def read(source: str | os.PathLike[str], text: str | None = None) -> Document:
     if tree == "":
         raise PlanError("a plan is not empty", where=Position(name), hint="Write one with `headway init`.")
     if not isinstance(tree, Map):
-        raise PlanError(
-            "a plan is a map of keys", got=_what(tree), where=tree.where, hint="Begin with `headway: 1`."
-        )
+        raise PlanError("a plan is a map of keys", got=_what(tree), where=tree.where, hint="Begin with `headway: 1`.")
     return Document(name, tree, folder)
 
 
@@ -260,7 +259,7 @@ def _what(node: Node) -> str:
     return "a list" if isinstance(node, Seq) else "a map"
 
 
-def node_from(value: object, where: Position = Position()) -> Node:  # noqa: B008 - frozen
+def node_from(value: object, where: Position = Position()) -> Node:
     """A tree made in Python (numbers, text, booleans, lists, mappings) as nodes; other values raise PlanError."""
     if isinstance(value, Text | Seq | Map):
         return value

@@ -17,8 +17,8 @@ from typing import Any, Final
 from headway.domain.errors import PlanError, Position, UserError
 from headway.domain.plan import Name, Selector, Value
 from headway.domain.units import Quantity, Range, parse, parse_any
-from headway.plan.expression import evaluate
-from headway.plan.yaml import Map, Node, Seq, Text
+from headway.plan.reading.expression import evaluate
+from headway.plan.reading.yaml import Map, Node, Seq, Text
 
 LONG: Final = frozenset({"use", "stated_as", "source", "date", "note"})
 STATISTICS: Final = frozenset({"mean", "median", "min", "max", "sd", "n"})
@@ -69,7 +69,9 @@ def used(node: Node, what: str = "a value") -> Node:
     assert isinstance(node, Map)
     if "use" not in node:
         words = node["stated_as"]
-        raise fault(words, f"{what} is needed, and words are no value", said(words), "Add `use:` to say what to compute with.")
+        raise fault(
+            words, f"{what} is needed, and words are no value", said(words), "Add `use:` to say what to compute with."
+        )
     return node["use"]
 
 
@@ -79,6 +81,15 @@ def words(node: Node) -> dict[str, str]:
         return {}
     assert isinstance(node, Map)
     return {key: text(item) for key, item in node.items() if key != "use"}
+
+
+def worded(value: Value, node: Node) -> Value:
+    """`value` with the words and provenance of the long form `node`."""
+    found = words(node)
+    return replace(
+        value, stated_as=found.get("stated_as", ""), source=found.get("source", ""), date=found.get("date", ""),
+        note=found.get("note", ""),
+    )  # fmt: skip
 
 
 def text(node: Node) -> str:
@@ -113,7 +124,7 @@ def mapping(node: Node) -> Map:
 def flag(node: Node) -> bool:
     """`true` or `false`."""
     node = used(node, "true or false")
-    if node == "true" or node == "false":
+    if node in ("true", "false"):
         return node == "true"
     raise fault(node, "true or false is needed", said(node))
 
@@ -147,7 +158,11 @@ def name(node: Node) -> Name:
     found = used(node, "a name")
     if not isinstance(found, Text) or not found:
         raise fault(found, "a name is needed", said(found))
-    return Name(use=str(found), where=found.where, **words(node))
+    said_of = words(node)
+    return Name(
+        use=str(found), stated_as=said_of.get("stated_as", ""), source=said_of.get("source", ""),
+        date=said_of.get("date", ""), note=said_of.get("note", ""), where=found.where,
+    )  # fmt: skip
 
 
 def selector(node: Node) -> Selector:
@@ -180,7 +195,7 @@ def quantity(node: Node, dimension: str) -> Value:
     if isinstance(node, Text):
         return _single(node, dimension)
     if is_long(node):
-        return replace(quantity(used(node, "a number"), dimension), **words(node))
+        return worded(quantity(used(node, "a number"), dimension), node)
     if is_statistics(node):
         return _sample(node, dimension)
     if dimension == "count" and node:
@@ -228,7 +243,9 @@ def _parsed(words: str, dimension: str) -> Quantity:
         if _ARITHMETIC.search(words):
             return Quantity(Range.point(evaluate(words)), "count")
         raise UserError(
-            f"a count is needed: {found.noun} is not a unit of it", got=repr(words)[:80], hint="Write it like 4000, 10k or 1.5M."
+            f"a count is needed: {found.noun} is not a unit of it",
+            got=repr(words)[:80],
+            hint="Write it like 4000, 10k or 1.5M.",
         )
     return found
 

@@ -1,0 +1,53 @@
+"""The verb `init`: the text of a commented plan from a few flags.
+
+Owns the flags' meaning; the text is `plan/`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from headway.app.quick import whole
+from headway.domain.errors import UsageError
+from headway.plan import commented_plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """What is known of a run before its plan is written; None where nothing was said."""
+
+    model: str | None = None
+    lora: int | None = None
+    qlora: int | None = None
+    full: bool = False
+    gpu: str | None = None
+    samples: str | None = None
+    tokens_per_sample: str | None = None
+    batch: int | None = None
+    epochs: str | None = None
+    steps: str | None = None
+
+
+def commented(start: Start) -> str:
+    """The plan's text; what was not said has an example in its place. Raises UsageError for flags that contradict."""
+    methods = [name for name in ("lora", "qlora", "full") if getattr(start, name) not in (None, False)]
+    if len(methods) > 1:
+        raise UsageError("a run trains in one way", got=" and ".join(f"--{name}" for name in methods),
+                         hint="Keep one of them.")  # fmt: skip
+    if start.steps is not None and start.epochs is not None:
+        raise UsageError("a run is as long as its steps or its epochs say", got="--steps and --epochs",
+                         hint="Keep one of them.")  # fmt: skip
+    said: dict[str, Any] = {
+        "model": start.model,
+        "lora": start.lora,
+        "qlora": start.qlora,
+        "full": start.full or None,
+        "gpu": start.gpu,
+        "rows": None if start.samples is None else whole(start.samples, "--samples"),
+        "length": None if start.tokens_per_sample is None else whole(start.tokens_per_sample, "--tokens-per-sample"),
+        "batch": start.batch,
+        "epochs": None if start.epochs is None else whole(start.epochs, "--epochs"),
+        "steps": None if start.steps is None else whole(start.steps, "--steps"),
+    }
+    return commented_plan(**{key: value for key, value in said.items() if value is not None})

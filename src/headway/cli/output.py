@@ -1,0 +1,70 @@
+"""Where a page goes and how it looks there: stdout or a file, format, width, colour.
+
+Owns the streams: data on stdout or in `-o FILE`, everything else on stderr.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import click
+
+from headway.domain.errors import UserError
+from headway.report.view import Layout, Page
+
+SUFFIXES = {".json": "json", ".csv": "csv", ".md": "md", ".html": "html", ".htm": "html"}
+_WIDEST = 200
+
+
+def write(page: Page, *, form: str | None, file: str | None) -> None:
+    """The page in `form`, or in the one that the file's suffix names, or as a table.
+
+    Raises UserError for a file that cannot be written.
+    """
+    from headway.report.render import FORMATS
+
+    chosen = form or (SUFFIXES.get(Path(file).suffix.lower(), "table") if file else "table")
+    pieces = FORMATS[chosen](page, layout(to_file=file is not None))
+    if file is None or file == "-":
+        for piece in pieces:
+            click.echo(piece, nl=False, color=True)
+    else:
+        write_file(file, pieces)
+
+
+def write_file(file: str, pieces: Iterable[str]) -> None:
+    """Text into a file, whole or not at all: first beside it, then renamed. Raises UserError when that fails."""
+    target = Path(file)
+    beside = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        if target.exists() and not target.is_file():
+            beside = target  # a pipe or a device: there is nothing to rename
+        with open(beside, "w", encoding="utf-8", newline="\n") as out:
+            out.writelines(pieces)
+        if beside != target:
+            beside.replace(target)
+    except OSError as error:
+        if beside != target:
+            beside.unlink(missing_ok=True)
+        reason = error.strerror or type(error).__name__
+        raise UserError(
+            "the output file must be writable", got=f"{file}: {reason}", hint="Choose another -o FILE."
+        ) from None
+
+
+def layout(*, to_file: bool = False) -> Layout:
+    """Width and colour of stdout: COLUMNS, NO_COLOR and FORCE_COLOR decide before the terminal does."""
+    return Layout(width=min(shutil.get_terminal_size((80, 24)).columns, _WIDEST), color=not to_file and _is_colored())
+
+
+def _is_colored() -> bool:
+    """NO_COLOR first (no-color.org), then FORCE_COLOR (force-color.org), then whether stdout is a terminal."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("FORCE_COLOR"):
+        return True
+    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"

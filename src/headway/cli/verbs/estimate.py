@@ -1,0 +1,91 @@
+"""`headway estimate`: a plan file, or one run given by flags."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from headway.cli.options import ONE_RUN, assumptions, chosen_form, examples, loudness, one_run, output, rates
+from headway.cli.output import write
+from headway.cli.refusals import FAILED_ON, OK, as_plan_error, as_usage_error
+from headway.domain.errors import UsageError
+from headway.report.view import Detail
+
+if TYPE_CHECKING:
+    from headway.app.load import Project
+
+EXAMPLE = 'headway estimate --model Qwen/Qwen2-0.5B --lora 4 --gpu "RTX 4090" --batch 8 --seq 128 --steps 10k'
+
+
+@click.command(epilog=examples("headway estimate plan.yaml", "headway estimate plan.yaml --rates stated -v", EXAMPLE))
+@click.argument("plan", required=False, metavar="[PLAN]")
+@output
+@rates
+@click.option("--subset", default="", metavar="NAME", help="Only what this option of the plan keeps.")
+@click.option("--option", default="", metavar="NAME", help="The plan with this option applied.")
+@click.option(
+    "--confidence",
+    default=0.8,
+    show_default=True,
+    type=click.FloatRange(0.01, 0.99),
+    help="Probability between the two ends of an interval.",
+)
+@click.option("--sensitivity", is_flag=True, help="What every assumption moves, not only the largest.")
+@click.option(
+    "--fail-on",
+    multiple=True,
+    type=click.Choice(("fit", "budget")),
+    help="Exit with 4 when memory or the budget does not suffice; repeatable.",
+)
+@one_run(*ONE_RUN)
+@loudness
+def command(plan: str | None, file: str | None, **given: Any) -> int:
+    """Time, money and memory of a plan, or of one run given by flags."""
+    form = chosen_form(given)
+    with as_plan_error() if plan else as_usage_error():
+        project = _project(plan, given)
+        result = project.estimate(
+            rates=given["rates"],
+            machine=given["machine"],
+            subset=given["subset"],
+            option=given["option"],
+            seed=given["seed"],
+        )
+    from headway.report.estimate_view import estimate_page
+
+    detail = Detail(confidence=given["confidence"], verbose=given["verbose"], sensitivity=given["sensitivity"])
+    write(estimate_page(result.answer, detail), form=form, file=file)
+    if file and file != "-" and not given["quiet"]:
+        click.echo(f"wrote {file}; next: {result.answer.next_command}", err=True)
+    return _verdict(result.answer, given)
+
+
+def _project(plan: str | None, given: dict[str, Any]) -> Project:
+    """The plan file, or the plan that the flags make; both at once is refused."""
+    from headway.app.load import Project, load
+    from headway.app.quick import Flags, plan_from_flags
+
+    flags = Flags(**{item.name: given[item.name] for item in fields(Flags)})
+    assume = assumptions(given["assume"])
+    if plan is None:
+        made = plan_from_flags(flags)
+        return Project(made.override(assume) if assume else made)
+    if flags.given:
+        raise UsageError(
+            "a plan file says itself what is run",
+            got=f"{plan} and {', '.join(flags.given)}",
+            hint="Use --assume KEY=VALUE to change a key of the plan, or leave the plan out.",
+        )
+    return load(plan, assume=assume)
+
+
+def _verdict(answer: Any, given: dict[str, Any]) -> int:
+    """4 when something that --fail-on names does not suffice, with the reason on stderr."""
+    from headway.report.verdicts import refused
+
+    reasons = refused(answer, fit="fit" in given["fail_on"], budget="budget" in given["fail_on"])
+    for reason in reasons:
+        click.echo(f"failed: {reason}", err=True)
+    return FAILED_ON if reasons else OK

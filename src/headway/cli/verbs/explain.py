@@ -1,0 +1,51 @@
+"""`headway explain NUMBER PLAN`: the chain behind one figure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from headway.cli.options import assumptions, chosen_form, examples, loudness, output, rates
+from headway.cli.output import write
+from headway.cli.refusals import as_plan_error
+from headway.domain.errors import UsageError
+from headway.report.view import Page
+
+SCHEMA = "headway.explain/1"
+FIGURES = ("totals.gpu_hours", "phases.2A.gpu_hours", "experiments.2A/openwebtext-10k.terms_s.step")
+
+
+@click.command(epilog=examples(*(f"headway explain {figure} plan.yaml" for figure in FIGURES)))
+@click.argument("words", nargs=-1, metavar="NUMBER PLAN")
+@output
+@rates
+@loudness
+def command(words: tuple[str, ...], file: str | None, **given: Any) -> None:
+    """The chain behind one figure of an estimate.
+
+    NUMBER is the figure's path in `headway estimate --json`; the two may stand in either order.
+    """
+    form = chosen_form(given)
+    number, plan = _which(words)
+    from headway.app.explain import explain
+    from headway.app.load import load
+    from headway.report.contract import view_document
+
+    with as_plan_error():
+        project = load(plan, assume=assumptions(given["assume"]))
+        view = explain(project, number, rates=given["rates"], machine=given["machine"], seed=given["seed"])
+    write(Page(view=lambda: view, document=lambda: view_document(SCHEMA, view)), form=form, file=file)
+
+
+def _which(words: tuple[str, ...]) -> tuple[str, str]:
+    """The figure's path and the plan file, in whichever order they came."""
+    if len(words) != 2:
+        raise UsageError(
+            "explain takes a figure's path and a plan file",
+            got=" ".join(words) or "nothing",
+            hint="Example: headway explain totals.gpu_hours plan.yaml",
+        )
+    heads = ("totals.", "phases.", "experiments.")
+    swapped = words[1].startswith(heads) and not words[0].startswith(heads)
+    return (words[1], words[0]) if swapped else (words[0], words[1])

@@ -1,0 +1,227 @@
+"""The door: a plan file, or a mapping made from flags, to a `Plan`, with its options.
+
+Owns the order of things: read, validate, expand, check that every name and selector holds.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from graphlib import CycleError, TopologicalSorter
+from pathlib import PurePath
+from typing import Any
+
+from headway.domain.errors import PlanError, Position
+from headway.domain.plan import Claim, Option, Phase, Plan, Selector
+from headway.domain.record import fingerprint
+from headway.domain.selection import ancestry, select, select_phases
+from headway.plan.expansion import options
+from headway.plan.expansion.expand import Expansion
+from headway.plan.language.claims import claims_of
+from headway.plan.language.validate import validate
+from headway.plan.nouns import asked, data
+from headway.plan.nouns.run import run
+from headway.plan.nouns.stage import Parts
+from headway.plan.reading import values
+from headway.plan.reading.forms import assumed
+from headway.plan.reading.values import fault
+from headway.plan.reading.yaml import Document, Map, Node, Text, node_from, positions, read
+
+
+@dataclass(frozen=True)
+class PlanFile:
+    """A plan that is read and valid, and expands when it is asked for."""
+
+    variant: options.Variant
+    chosen: tuple[Option, ...] = field(default=())
+    """Options whose selection (keep, drop, first, with) is applied to the expanded plan."""
+
+    @cached_property
+    def plan(self) -> Plan:
+        """The plan, expanded. Raises PlanError for what only expansion shows: names, budgets, batches, cycles."""
+        plan = _expanded(self.variant)
+        for option in self.chosen:
+            plan = options.chosen(plan, option)
+        return plan
+
+    def with_option(self, id_: str) -> list[tuple[str, Plan]]:
+        """Label and plan for option `id_`: one, or one for each combination of what it varies.
+
+        Raises PlanError when there is no such option, or it selects nothing.
+        """
+        return [(made.variant.label, made.plan) for made in self.variants(id_)]
+
+    def variants(self, id_: str) -> list[PlanFile]:
+        """The plan files that option `id_` makes of this one, to be changed further or expanded."""
+        made = options.variants(self.variant, id_)
+        option = asked.option(id_, values.mapping(self.variant.document.tree["options"])[id_])
+        return [replace(self, variant=variant, chosen=(*self.chosen, option)) for variant in made]
+
+    def subset(self, id_: str) -> Plan:
+        """The plan with only what option `id_` keeps. Raises PlanError when it does more than keep and drop."""
+        made = self.variants(id_)
+        if not made[0].chosen[-1].is_subset:
+            raise PlanError(
+                "a subset only keeps and drops", got=id_, where=made[0].chosen[-1].where,
+                hint=f"Use it as an option: --option {id_}.",
+            )  # fmt: skip
+        return made[0].plan
+
+    def override(self, changes: Mapping[str, object]) -> PlanFile:
+        """The plan with values (dotted path to text, number, list or mapping) that are stronger than any level.
+
+        `None` takes a key away. Raises PlanError for an unknown key or a wrong value.
+        """
+        nodes: dict[str, Node] = {}
+        for path, value in changes.items():
+            where = Position(f"--{path}")
+            nodes[path] = Text("none", where) if value is None else node_from(value, where)
+        return replace(self, variant=options.put(self.variant, nodes, self.variant.label))
+
+
+def read_plan(path: str | os.PathLike[str], *, text: str | None = None) -> PlanFile:
+    """The plan in file `path`, or in `text`, when `path` is only its name. Raises PlanError with file, line, column."""
+    return _file(read(path, text))
+
+
+def plan_from_mapping(mapping: Mapping[str, Any], name: str = "plan") -> PlanFile:
+    """A plan made in Python or from flags; `headway: 1` may be left out. Raises PlanError."""
+    tree = node_from({"headway": 1, "name": name, **mapping}, Position(name))
+    assert isinstance(tree, Map)
+    return _file(Document(name, tree, os.getcwd()))
+
+
+def _file(document: Document) -> PlanFile:
+    validate(document.tree)
+    return PlanFile(options.Variant("", document))
+
+
+def _expanded(variant: options.Variant) -> Plan:
+    document, tree = variant.document, variant.document.tree
+    name = values.text(tree["name"]) if "name" in tree else _file_name(document.file)
+    datasets = data.datasets(tree.get("datasets", Text("")), document.folder)
+    tasks, groups = data.tasks(tree.get("tasks", Text("")), datasets)
+    made = Expansion(Parts(document.folder, datasets, tasks, groups), variant.settings)
+    made.expand(tree, name)
+    entries = {
+        key: values.mapping(tree.get(key, Text(""))) for key in ("questions", "references", "options", "decisions")
+    }
+    plan = Plan(
+        name=name,
+        title=values.text(tree["title"]) if "title" in tree else "",
+        file=document.file,
+        sources=values.texts(tree["source"]) if "source" in tree else (),
+        datasets=datasets,
+        tasks=tasks,
+        phases=tuple(made.phases),
+        experiments=tuple(made.experiments),
+        questions={id_: asked.question(id_, node) for id_, node in entries["questions"].items()},
+        references={id_: asked.reference(id_, node) for id_, node in entries["references"].items()},
+        options={id_: asked.option(id_, node) for id_, node in entries["options"].items()},
+        decisions={id_: asked.decision(id_, node) for id_, node in entries["decisions"].items()},
+        claims=(*made.claims, *_more_claims(entries)),
+        assume={key: assumed(node) for key, node in values.mapping(tree.get("assume", Text(""))).items()},
+        run=run(tree.get("run")),
+        stated=made.stated,
+        positions=positions(tree),
+        fingerprint=fingerprint([experiment.fingerprint for experiment in made.experiments]),
+    )
+    _check(plan, tree, variant)
+    return plan
+
+
+def _file_name(file: str) -> str:
+    path = PurePath(file)
+    return path.parent.name if path.stem == "plan" and path.parent.name else path.stem or "plan"
+
+
+def _more_claims(entries: Mapping[str, Map]) -> list[Claim]:
+    """Claims about options, references and branches of decisions."""
+    found: list[Claim] = []
+    for kind in ("options", "references"):
+        for id_, node in entries[kind].items():
+            if isinstance(node, Map) and "claims" in node:
+                found += claims_of(f"{kind}.{id_}", node["claims"])
+    for id_, node in entries["decisions"].items():
+        for branch in ("then", "else"):
+            inner = values.mapping(node).get(branch)
+            if isinstance(inner, Map) and "claims" in inner:
+                found += claims_of(f"decisions.{id_}.{branch}", inner["claims"])
+    return found
+
+
+def _check(plan: Plan, tree: Map, variant: options.Variant) -> None:
+    """Raises PlanError for selectors that pick nothing, names that are not there, and circles."""
+    for selector in _selectors(plan):
+        _must_pick(plan, selector)
+    for setting in variant.settings:
+        if setting.selector is not None:
+            _must_pick(plan, setting.selector)
+    for decision in plan.decisions.values():
+        for branch in (decision.then, decision.otherwise):
+            if isinstance(branch, str) and branch not in ("keep", "stop") and branch not in plan.options:
+                raise data.unknown_name(
+                    "an option", branch, plan.options, Text(branch, decision.where), "Or write keep, or stop."
+                )
+    _check_machines(plan)
+    _refuse_circles(plan)
+
+
+def _selectors(plan: Plan) -> list[Selector]:
+    found = [selector for phase in plan.phases for selector in (phase.after, phase.needs) if selector]
+    found += [question.answered_by for question in plan.questions.values() if question.answered_by]
+    for option in plan.options.values():
+        found += [*option.keep, *option.drop, *([option.first] if option.first else [])]
+        found += [Selector(patterns=(words,), where=option.where) for words in option.with_]
+    for decision in plan.decisions.values():
+        found += [branch for branch in (decision.then, decision.otherwise) if isinstance(branch, Selector)]
+        if decision.after and not plan.options.keys() >= set(decision.after.patterns):
+            found.append(decision.after)
+    return found
+
+
+def _must_pick(plan: Plan, selector: Selector) -> None:
+    """Every pattern picks something. Raises PlanError with the nearest ids."""
+    for text in selector.patterns:
+        if not select(plan, Selector(patterns=(text,))):
+            known = [*(phase.id for phase in plan.phases), *(experiment.id for experiment in plan.experiments[:2000])]
+            raise data.unknown_name(
+                "what a selector names", text, known, Text(text, selector.where),
+                f"Phases: {', '.join(phase.id for phase in plan.phases[:12])}.",
+            )  # fmt: skip
+
+
+def _check_machines(plan: Plan) -> None:
+    seen: set[str] = set()
+    for experiment in plan.experiments:
+        for stage in experiment.stages:
+            if stage.machine and stage.machine not in seen:
+                seen.add(stage.machine)
+                if stage.machine not in plan.run.machines:
+                    place = Text(stage.machine, stage.where)
+                    raise data.unknown_name(
+                        "a machine", stage.machine, plan.run.machines, place, "Define it under `run.machines`."
+                    )
+
+
+def _refuse_circles(plan: Plan) -> None:
+    """Raises PlanError when phases wait for each other, or for themselves; a phase waits for what its parent does."""
+    own = {phase.id: _before(plan, phase) for phase in plan.phases}
+    around = ancestry(plan.phases)
+    graph = {id_: set().union(*(own[outer] for outer in around[id_])) for id_ in own}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as problem:
+        circle = problem.args[1][::-1]
+        phase = next(phase for id_ in around[circle[0]] for phase in plan.phases if phase.id == id_ and own[id_])
+        selector = phase.needs or phase.after
+        where = selector.where if selector else phase.where
+        raise fault(
+            where, "phases do not wait for each other in a circle", " → ".join(circle), "Drop one `after` or `needs`."
+        ) from None
+
+
+def _before(plan: Plan, phase: Phase) -> set[str]:
+    return {id_ for selector in (phase.after, phase.needs) if selector for id_ in select_phases(plan, selector)}

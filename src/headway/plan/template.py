@@ -1,0 +1,60 @@
+"""The plan that `headway init` writes: commented, valid, and as small as what was asked for.
+
+Owns the text; `templates/plan.yaml` holds its comments.
+"""
+
+from __future__ import annotations
+
+import re
+from importlib.resources import files
+from string import Template
+
+from headway.domain.errors import UsageError
+
+METHODS = ("lora", "qlora", "full")
+
+
+def commented_plan(
+    *,
+    name: str = "my-plan",
+    model: str = "Qwen/Qwen2-0.5B",
+    gpu: str = "RTX 4090",
+    method: str = "lora",
+    rank: int = 8,
+    rows: int | str = "52k",
+    length: int | str = 200,
+    batch: int = 8,
+    epochs: float | str | None = None,
+    steps: int | str | None = None,
+) -> str:
+    """A commented plan for one fine-tuning run: `rows` of `length` tokens, `batch` rows a pass, `epochs` or `steps`.
+
+    `method` is `lora`, `qlora` (both with `rank`) or `full`. Raises UsageError for another one, or two budgets, and
+    PlanError when a value is none (a negative rank).
+    """
+    if method not in METHODS:
+        raise UsageError("a method is lora, qlora or full", got=repr(method))
+    if epochs is not None and steps is not None:
+        raise UsageError("a plan has one budget", got="epochs and steps", hint="Give one of them.")
+    adapter = f"adapter: {{method: lora, rank: {rank}}}      # without this line all weights are trained"
+    how = {
+        "lora": adapter,
+        "qlora": f"quantize: nf4                      # frozen weights in 4 bits\n{adapter}",
+        "full": "# adapter: {method: lora, rank: 8}   # without it, all weights are trained",
+    }[method]
+    budget = f"steps: {steps}" if steps is not None else f"epochs: {3 if epochs is None else epochs}"
+    text = Template((files("headway.plan") / "templates" / "plan.yaml").read_text(encoding="utf-8")).substitute(
+        name=_scalar(name), model=_scalar(model), gpu=_scalar(gpu), method=how, rows=_scalar(str(rows)),
+        length=_scalar(str(length)), batch=batch, budget=budget,
+    )  # fmt: skip
+    from headway.plan.load import read_plan
+
+    assert read_plan(name, text=text).plan.experiments
+    return text
+
+
+def _scalar(text: str) -> str:
+    """`text` as one YAML scalar, in quotes where it needs them."""
+    if re.fullmatch(r"[A-Za-z0-9][\w./ $%+-]*", text) and not text.endswith(" ") and text not in ("null", "none"):
+        return text
+    return "'" + text.replace("'", "''").replace("\n", " ") + "'"

@@ -1,0 +1,31 @@
+"""Whether an answer is good enough to go on: memory and budget, for programs that ask with `--fail-on`.
+
+Owns the sentences of a refusal. The figures are the answer's.
+"""
+
+from __future__ import annotations
+
+from headway.cost.calendar import LimitCheck
+from headway.report.answer import Answer
+from headway.report.figures import count
+
+
+def refused(answer: Answer, *, fit: bool, budget: bool) -> tuple[str, ...]:
+    """Reasons why the plan cannot go ahead; empty when it can.
+
+    `fit`: an experiment does not fit, or may not (the chance of an hour lost to memory is what is asked about).
+    `budget`: a limit is exceeded at the middle estimate. Of several limits of one kind (time budgets to choose from)
+    the largest counts. An unknown need is no reason: nothing was shown to exceed the limit.
+    """
+    reasons = []
+    if fit:
+        tight = [item.id for item in answer.estimate.experiments if item.fits in ("no", "uncertain")]
+        if tight:
+            reasons.append(f"{count(len(tight), 'experiment')} may not fit in memory: {', '.join(tight[:3])}")
+    if budget:
+        largest: dict[str, LimitCheck] = {}
+        for check in answer.calendar.limits:
+            if check.what not in largest or check.limit > largest[check.what].limit:
+                largest[check.what] = check
+        reasons += [f"over the {check.what} limit" for check in largest.values() if check.excess]
+    return tuple(reasons)
