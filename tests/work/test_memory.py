@@ -9,7 +9,18 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from work_shapes import LLAMA_7B, LLAMA_TINY, QWEN2_05B, QWEN15_05B, T5_SMALL, fixed
+from work_shapes import (
+    BERT_BASE,
+    GPT2,
+    LLAMA_7B,
+    LLAMA_TINY,
+    PUBLISHED_PARAMETERS,
+    PYTHIA_70M,
+    QWEN2_05B,
+    QWEN15_05B,
+    T5_SMALL,
+    fixed,
+)
 
 from headway.domain.errors import UserError
 from headway.domain.experiment import Adapter, Architecture, Batches, Parallel, Recipe
@@ -19,14 +30,26 @@ GIB = 2**30
 DATA = Path(__file__).parent / "data"
 SAVED = list(csv.DictReader((DATA / "saved_activations.csv").read_text(encoding="utf-8").splitlines()))
 
+_BIASED = {"hidden": 256, "heads": 8, "kv_heads": 8, "head_dim": 32, "ffn": 1024, "vocab": 1000}
+SMALL = {
+    "llama": LLAMA_TINY,
+    "qwen3": replace(LLAMA_TINY, qk_norm=True),
+    "gpt2": replace(GPT2, **_BIASED),
+    "bert": replace(BERT_BASE, **_BIASED),
+    "pythia": replace(PYTHIA_70M, **_BIASED),
+    "mixtral": replace(LLAMA_TINY, experts=4, experts_per_token=2),
+}
+
 
 @pytest.mark.parametrize("row", SAVED, ids=lambda row: "-".join(row.values()))
 def test_a_block_saves_what_autograd_packs(row: dict[str, str]) -> None:
     adapter = Adapter(rank=int(row["rank"]), targets=tuple(row["targets"].split())) if row["rank"] != "0" else None
     precision = {"float32": "fp32", "bfloat16": "bf16"}[row["dtype"]]
     recipe = Recipe(precision=precision, adapter=adapter, gradient_checkpointing=row["checkpointing"])
-    found = memory(LLAMA_TINY, recipe, fixed(int(row["batch"]), int(row["tokens"])))
-    assert found["activations"] / 4 == pytest.approx(float(row["block_bytes"]), rel=1e-6)
+    arch = SMALL[row["model"]]
+    found = memory(arch, recipe, fixed(int(row["batch"]), int(row["tokens"])))
+    tolerance = 0.06 if arch.experts else 0.0015  # how experts' rows are gathered and weighted is an approximation
+    assert found["activations"] / arch.layers == pytest.approx(float(row["block_bytes"]), rel=tolerance)
 
 
 QV = Adapter(rank=4, targets=("q", "v"))
@@ -89,6 +112,12 @@ def test_four_bits_pack_the_blocks_and_widen_the_rest() -> None:
     assert weight_bytes(LLAMA_7B, recipe) == pytest.approx(inside * 4.127 / 8 + rest * 4)
     assert weight_bytes(LLAMA_7B, replace(recipe, quantize="int8")) == inside + rest * 4
     assert memory(LLAMA_7B, recipe, J2)["dequantised_weight"] == 4096 * 11008 * 2
+
+
+def test_a_published_load_in_four_bits() -> None:
+    # Qwen2.5-7B loads at 7.2 GiB, 3.04 of it packed weights (canifinetune 0.4.1, docstring of its memory model)
+    arch = next(arch for arch in PUBLISHED_PARAMETERS if arch.name == "qwen2.5-7b")
+    assert weight_bytes(arch, Recipe(quantize="nf4", adapter=QV)) / GIB == pytest.approx(7.2, rel=0.01)
 
 
 def test_zero_stages_divide_states() -> None:

@@ -6,10 +6,8 @@ Owns the order in which the rooms are asked. Every figure comes from the room th
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
-
-import numpy as np
 
 from headway.app.money import booking_of, calendar, energy_of, interruptions, jobs_of, machine_answers, node_scenarios
 from headway.app.options import option_answers
@@ -26,7 +24,7 @@ from headway.estimate.nouns import Estimate, Rates, StageEstimate
 from headway.estimate.predicted import Predictor
 from headway.estimate.reference import cross_checks
 from headway.estimate.sensitivity import Effect, effects
-from headway.estimate.setting import Setting, make_setting
+from headway.estimate.setting import Memory, Setting, make_setting
 from headway.plan import PlanFile
 from headway.report.answer import Answer
 from headway.schedule.ladder import Rung, makespans
@@ -46,6 +44,8 @@ class Inputs:
     measurements: tuple[Measurement, ...]
     seed: int
     today: date
+    memory: Memory = field(default_factory=Memory)
+    stages: dict[tuple[object, ...], StageEstimate] = field(default_factory=dict)
 
     def setting(self, rates: Rates, machine: str = "") -> Setting:
         """A setting with draws of its own, the same for the same seed."""
@@ -56,8 +56,17 @@ class Inputs:
             rates=rates,
             machine=machine,
             measurements=self.measurements,
-            rng=np.random.default_rng(self.seed),
+            seed=self.seed,
+            memory=self.memory,
+            stages=self.stages,
         )
+
+    def changed(self, plan: Plan) -> Inputs:
+        """The inputs of a variant of the plan; what costs the same there is not computed again."""
+        same = plan.datasets == self.plan.datasets and plan.tasks == self.plan.tasks
+        lookup = resolve(plan, self.calibration)
+        kept = self.stages if same and lookup.lengths == self.lookup.lengths else {}
+        return replace(self, plan=plan, lookup=lookup, stages=kept)
 
     def estimate(self, rates: Rates, machine: str = "") -> Estimate:
         """The plan under these rates."""

@@ -155,12 +155,18 @@ def node_scenarios(inputs: Inputs, estimate: Estimate) -> tuple[Scenario, ...]:
     )
 
 
+def bill_of(inputs: Inputs, estimate: Estimate) -> Bill | None:
+    """The bill of the plan's own machine; None where there is none."""
+    machine = _own(inputs, estimate)
+    return None if machine is None else _bill(inputs, estimate, machine)
+
+
 def booking_of(inputs: Inputs, estimate: Estimate) -> Booking | None:
     """What to type into the provider's form; None for an owned machine."""
     machine = _own(inputs, estimate)
     if machine is None or is_owned(machine):
         return None
-    made = _bill(inputs, estimate, machine)
+    made = bill_of(inputs, estimate)
     return None if made is None else booking(made, machine)
 
 

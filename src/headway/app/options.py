@@ -5,11 +5,9 @@ Owns the loop over options. How an option changes a plan is `plan/`.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from headway.app.money import jobs_of
-from headway.app.resolve import resolve
+from headway.app.money import bill_of, jobs_of
 from headway.domain.plan import Plan
 from headway.domain.spread import Spread
 from headway.estimate.nouns import Estimate, Rates
@@ -26,13 +24,13 @@ def option_answers(source: PlanFile, inputs: Inputs, whole: Estimate, rates: Rat
     found = []
     for id in inputs.plan.options:
         for label, plan in source.with_option(id):
-            there = replace(inputs, plan=plan, lookup=resolve(plan, inputs.calibration)).estimate(rates)
-            found.append(_answer(id, label, plan, inputs.plan, there, whole))
+            changed = inputs.changed(plan)
+            found.append(_answer(id, label, changed, inputs.plan, changed.estimate(rates), whole))
     return tuple(found)
 
 
-def _answer(id: str, label: str, plan: Plan, before: Plan, there: Estimate, whole: Estimate) -> OptionAnswer:
-    option = before.options[id]
+def _answer(id: str, label: str, changed: Inputs, before: Plan, there: Estimate, whole: Estimate) -> OptionAnswer:
+    option, plan = before.options[id], changed.plan
     members = tuple(item.id for item in there.experiments if not item.optional)
     jobs = jobs_of(plan, there)
     gpus = [spec.gpus for name, spec in plan.run.machines.items() if name == plan.run.machine]
@@ -46,6 +44,7 @@ def _answer(id: str, label: str, plan: Plan, before: Plan, there: Estimate, whol
         gpu_s=there.gpu_s,
         saves_gpu_s=_saved(whole.gpu_s, there.gpu_s),
         rung=rungs[0] if rungs else None,
+        bill=bill_of(changed, there),
     )
 
 

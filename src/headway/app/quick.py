@@ -58,22 +58,22 @@ def _require(flags: Flags) -> None:
     """What is missing, in one message; and what cannot be said together."""
     missing = []
     if not flags.model:
-        missing.append("--model (hub id, or a folder with config.json)")
+        missing.append("--model ID")
     methods = [name for name in ("--lora", "--full", "--qlora") if name in flags.given]
     if not methods:
-        missing.append("--lora R, --qlora R or --full")
+        missing.append("--lora R (or --qlora R, --full)")
     if not flags.gpu:
-        missing.append("--gpu (for example “RTX 4090”)")
+        missing.append("--gpu NAME")
     if flags.batch is None:
-        missing.append("--batch (rows on one GPU in one pass)")
+        missing.append("--batch N")
     if flags.seq is None and flags.tokens_per_sample is None:
-        missing.append("--seq or --tokens-per-sample (tokens in a row)")
+        missing.append("--seq N (or --tokens-per-sample N)")
     if flags.steps is None and flags.samples is None:
-        missing.append("--steps, or --samples with --epochs")
+        missing.append("--steps N (or --samples N --epochs N)")
     if missing:
         raise UsageError(
-            "a run needs a plan file, or flags that describe it",
-            got=f"nothing for {'; '.join(missing)}",
+            "a plan file is needed, or flags that describe one run",
+            got=f"no {', no '.join(missing)}",
             hint=f"Example: {EXAMPLE}",
         )
     if len(methods) > 1:
@@ -94,6 +94,7 @@ def _mapping(flags: Flags) -> dict[str, Any]:
     if flags.price is not None:
         machine["price"] = _price(flags.price)
     said: dict[str, Any] = {
+        "title": _title(flags),
         "model": flags.model,
         "adapter": {"method": "lora", "rank": rank} if rank is not None else None,
         "quantize": "nf4" if flags.qlora is not None else None,
@@ -108,6 +109,14 @@ def _mapping(flags: Flags) -> dict[str, Any]:
         "run": {"machine": machine},
     }
     return {key: value for key, value in said.items() if value is not None}
+
+
+def _title(flags: Flags) -> str:
+    """`Qwen/Qwen2-0.5B, LoRA of rank 4`."""
+    method = (
+        f"LoRA of rank {flags.lora}" if flags.lora else f"QLoRA of rank {flags.qlora}" if flags.qlora else "all weights"
+    )
+    return f"{flags.model}, {method}"
 
 
 def _length(flags: Flags, seq: int | None) -> Any:

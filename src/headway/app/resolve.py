@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 from headway.catalog import (
@@ -213,8 +214,13 @@ def _offers(machine: Machine | None) -> tuple[Offer, ...]:
     """The cheapest offers of the plan machine's device, one for each provider."""
     if machine is None:
         return ()
+    return _offers_of(machine.node.device.name, machine.node.gpus)
+
+
+@lru_cache(maxsize=64)
+def _offers_of(device: str, gpus: int) -> tuple[Offer, ...]:
     found: dict[str, Offer] = {}
-    for offer in find_offers(device=machine.node.device.name, gpus=machine.node.gpus):
+    for offer in find_offers(device=device, gpus=gpus):
         if offer.usd_per_hour is not None and "snapshot" not in offer.provider:
             found.setdefault(offer.provider, offer)
     return tuple(found.values())[:SHOWN_OFFERS]
@@ -222,18 +228,20 @@ def _offers(machine: Machine | None) -> tuple[Offer, ...]:
 
 def _lengths(plan: Plan, calibration: Calibration) -> Mapping[str, Lengths]:
     """Row lengths of every dataset that is trained on or evaluated."""
-    return {name: row_lengths(name, plan.datasets, calibration) for name in plan.datasets}
+    stages = (stage for experiment in plan.experiments for stage in experiment.stages)
+    cap = max((stage.recipe.max_length or 0 for stage in stages), default=0) or None
+    return {name: row_lengths(name, plan.datasets, cap, calibration) for name in plan.datasets}
 
 
-def row_lengths(name: str, datasets: Mapping[str, Dataset], calibration: Calibration) -> Lengths:
+def row_lengths(name: str, datasets: Mapping[str, Dataset], cap: int | None, calibration: Calibration) -> Lengths:
     """Token lengths of a dataset: as stated or read, of a mixture the weighted mean of its parts, else a wide prior.
 
-    The prior is of rows before truncation: what `max_length` cuts is counted where batches are made.
+    `cap` is the largest `max_length` of the plan, in tokens.
     """
     dataset = datasets[name]
     if dataset.length is not None and not dataset.length.unknown:
         return _stated_lengths(dataset)
-    parts = [(row_lengths(part, datasets, calibration), share) for part, share in dataset.mix]
+    parts = [(row_lengths(part, datasets, cap, calibration), share) for part, share in dataset.mix]
     if any(part.kind != "assumed" for part, _ in parts):
         return Lengths(
             mean=sum(part.mean * share for part, share in parts),
@@ -242,22 +250,35 @@ def row_lengths(name: str, datasets: Mapping[str, Dataset], calibration: Calibra
             kind="stated",
             source=f"weighted mean of the parts of {name}",
         )
-    prior = calibration["row_tokens"]
-    source = f"{prior.range.low:g}-{prior.range.mid:g}-{prior.range.high:g} tokens in a row, before truncation"
-    return Lengths(
-        mean=prior.range.mid, mean_low=prior.range.low, mean_high=prior.range.high, source=f"{source}: {prior.source}"
-    )
+    return _prior(cap, calibration)
+
+
+def _prior(cap: int | None, calibration: Calibration) -> Lengths:
+    """Rows of unknown length: of usual size, or the usual share of `max_length` where that is longer.
+
+    The prior is of rows before truncation: what `max_length` cuts is counted where batches are made.
+    """
+    rows, share = calibration["row_tokens"], calibration["length_mean_share"]
+    shares = share.range * float(cap or 0)
+    low, mid, high = (max(pair) for pair in zip(_ends(rows.range), _ends(shares), strict=True))
+    source = f"{low:,.0f}-{mid:,.0f}-{high:,.0f} tokens in a row, before truncation"
+    return Lengths(mean=mid, mean_low=low, mean_high=high, source=f"{source}: {rows.source}")
+
+
+def _ends(value: Range) -> tuple[float, float, float]:
+    return value.low, value.mid, value.high
 
 
 def _stated_lengths(dataset: Dataset) -> Lengths:
     value = dataset.length
-    assert value is not None
-    known = value.statistics
+    assert value is not None  # the caller asked
+    known, doubt = value.statistics, value.range
     mean = known.get("mean", value.mid)
-    doubt = Range(min(value.range.low, mean), mean, max(value.range.high, mean))
-    quantiles = dataset.length_quantiles or tuple(
-        (share, known[key]) for share, key in ((0.0, "min"), (0.5, "median"), (1.0, "max")) if key in known
-    )
+    quantiles = dataset.length_quantiles
+    if not quantiles and known:
+        quantiles = tuple((q, known[key]) for q, key in ((0.0, "min"), (0.5, "median"), (1.0, "max")) if key in known)
+    if not quantiles and not doubt.is_point:  # ends are p10 and p90, of the rows as of their mean
+        quantiles = ((0.1, doubt.low), (0.5, doubt.mid), (0.9, doubt.high))
     return Lengths(
         mean=mean,
         mean_low=mean if known else doubt.low,

@@ -38,13 +38,14 @@ def matching(
 ) -> tuple[str, ...]:
     """Ids out of `experiments` (id to phase) that any pattern picks, itself or by a phase around it, in their order."""
     picked: set[str] = set()
+    known = {id_ for chain in around.values() for id_ in chain}
     for text in patterns:
         if text == ALL:
             return tuple(experiments)
         if text in experiments:
             picked.add(text)
         form = pattern(text)
-        phases = {id_ for id_ in around if id_ and form.fullmatch(id_)}
+        phases = {id_ for id_ in known if form.fullmatch(id_)}
         inside = {id_ for id_, chain in around.items() if not phases.isdisjoint(chain)}
         globbed = "*" in text or "?" in text
         picked |= {id_ for id_, phase in experiments.items() if phase in inside or (globbed and form.fullmatch(id_))}

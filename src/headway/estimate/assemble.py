@@ -30,17 +30,17 @@ def estimate(
     calibration: Calibration,
     *,
     rates: Rates,
-    rng: np.random.Generator,
+    seed: int,
     machine: str = "",
     measurements: Iterable[Measurement] = (),
 ) -> Estimate:
     """Hours of every experiment, phase and the plan, under the rates asked for.
 
-    `machine` overrides where every stage runs; `rng` decides all draws, so that the same seed gives the same figures.
+    `machine` overrides where every stage runs; `seed` decides all draws.
     Raises PlanError where the plan does not decide what is run.
     """
     setting = make_setting(
-        plan, lookup, calibration, rates=rates, machine=machine, measurements=tuple(measurements), rng=rng
+        plan, lookup, calibration, rates=rates, machine=machine, measurements=tuple(measurements), seed=seed
     )
     return assemble(setting, Predictor(setting))
 

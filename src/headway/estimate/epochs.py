@@ -130,8 +130,11 @@ def _claimed_steps(plan: Plan) -> tuple[float, ...]:
 
 
 def _single(estimate: Estimate) -> tuple[str, StageEstimate] | None:
-    """The only training stage of a plan with known rows, if it is the only one."""
-    trained = [(item.id, stage) for item in estimate.experiments for stage in item.stages if stage.kind == "train"]
+    """The training stage of a plan of one experiment, where its rows are known."""
+    counted = [item for item in estimate.experiments if not item.optional]
+    if len(counted) != 1:
+        return None
+    trained = [(counted[0].id, stage) for stage in counted[0].stages if stage.kind == "train"]
     if len(trained) != 1 or trained[0][1].epochs is None:
         return None
     return trained[0]

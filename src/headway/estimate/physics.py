@@ -86,7 +86,7 @@ def _finding(code: str, stage: StageEstimate, ids: list[str], plan: Plan) -> Fin
             ),
             where=plan.where("model"),
             evidence=evidence | {"peak_bytes": basis.peak_memory_bytes.p50, "probability": basis.fits_probability},
-            hint="Try a smaller micro_batch, gradient_checkpointing: full, quantize: nf4 or parallel: fsdp.",
+            hint="Try a smaller micro_batch or max_length, gradient_checkpointing: full, or parallel: fsdp.",
         )
     assert used is not None
     evidence |= {"share_of_peak": [used.low, used.mid, used.high], "useful_flop": basis.useful_flop.mid}

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from headway.domain.experiment import Architecture, Batches, Lengths, Recipe
 from headway.domain.lookup import Machine
+from headway.domain.machine import Node
 from headway.domain.plan import Stage
 from headway.domain.spread import Draws, Kind, Spread
 from headway.domain.units import Range
@@ -21,7 +22,7 @@ from headway.estimate.nouns import Basis, Saves
 from headway.estimate.resolve import Job, best_precision, dataset_rows, gpu_range
 from headway.estimate.setting import Setting
 from headway.predict.fits import largest_micro_batch, usable_bytes, verdict
-from headway.predict.memory import memory
+from headway.predict.memory import MemoryNeed, memory
 from headway.predict.passes import forward_time, generation_time
 from headway.predict.step_time import StepTime, step_time
 from headway.predict.values import Value
@@ -34,6 +35,8 @@ BYTES_16_BIT = 2.0
 BYTES_FP32 = 4.0
 ADAM_BYTES = 8.0
 """Two fp32 moments for each trained parameter."""
+SHORT_TAIL = 2.0
+"""The longest row over the mean one, at least, where nothing but the mean is known."""
 EVALUATION_BATCH = 8
 """Rows in an evaluation pass where the plan does not say: the default of Hugging Face's trainer."""
 
@@ -43,15 +46,16 @@ class Predictor:
     """Predictions for one setting; what costs the same is computed once."""
 
     setting: Setting
-    bases: dict[tuple[object, ...], Basis] = field(default_factory=dict)
-    tasks: dict[tuple[object, ...], Spread] = field(default_factory=dict)
 
     def basis(self, job: Job) -> Basis:
         """Step time, memory and utilisation of a job."""
-        key = (job.architecture.name, job.recipe, job.batches, job.stage.data, *_node_key(job))
-        if key not in self.bases:
-            self.bases[key] = self._basis(job)
-        return self.bases[key]
+        bases = self.setting.memory.bases
+        shape = replace(job.batches, steps_per_epoch=1, last_batch_rows=1, packed_rows=1.0)
+        where = (job.machine.name, *node_key(job.node))
+        key = (self.setting.draws, job.architecture, job.recipe, shape, job.lengths, *where)
+        if key not in bases:
+            bases[key] = self._basis(job)
+        return replace(bases[key], batches=job.batches, assumed=job.assumed)
 
     def _basis(self, job: Job) -> Basis:
         constants = self.setting.constants
@@ -59,7 +63,7 @@ class Predictor:
         step_s = _spread(sum(step.values()), "predicted", MODEL)
         middle = step_work(job.architecture, job.recipe, job.batches)
         shown = step_time(middle, job.node, job.recipe, constants)
-        need = memory(job.architecture, job.recipe, job.batches, constants)
+        need = self._memory(job)
         fits, probability = verdict(need, usable_bytes(job.node.device, constants))
         model = job.stage.model
         return Basis(
@@ -86,6 +90,26 @@ class Predictor:
             warnings=tuple(warning.message for warning in shown.warnings),
         )
 
+    def _memory(self, job: Job) -> MemoryNeed:
+        """Memory for the longest rows; where only a mean length is known, between those of a short and a long tail."""
+        constants, batches = self.setting.constants, job.batches
+        need = memory(job.architecture, job.recipe, batches, constants)
+        short = min(SHORT_TAIL * batches.real_row_tokens, batches.longest_row_tokens)
+        if job.recipe.pack or job.lengths.fixed or job.lengths.quantiles or short == batches.longest_row_tokens:
+            return need
+        least = memory(job.architecture, job.recipe, replace(batches, longest_row_tokens=short), constants)
+        share = np.linspace(0.0, 1.0, self.setting.draws)[
+            np.random.default_rng(self.setting.seed).permutation(self.setting.draws)
+        ]
+        moments = {
+            name: {
+                term: least.moments[name][term] + (size - least.moments[name][term]) * share
+                for term, size in terms.items()
+            }
+            for name, terms in need.moments.items()
+        }
+        return MemoryNeed(moments=moments)
+
     def _step_terms(self, job: Job) -> dict[str, Draws]:
         """Seconds of one step by term, with the doubt about row lengths drawn in."""
 
@@ -93,7 +117,7 @@ class Predictor:
             work = step_work(job.architecture, job.recipe, batches)
             return step_time(work, job.node, job.recipe, self.setting.constants)
 
-        times = [at(batches) for batches in _by_length(job)]
+        times = [at(batches) for batches in self._by_length(job)]
         names = times[0].terms
         found = {name: self._over_lengths(job, [time.terms[name] for time in times]) for name in names}
         return {name: draws for name, draws in found.items() if np.any(draws)}
@@ -104,11 +128,23 @@ class Predictor:
         lengths = job.lengths
         if lengths.mean_low == lengths.mean_high:
             return np.array(middle)
-        factor = self.setting.length_factor(job.stage.data)
+        factor = self.setting.length_factor(lengths)
         down = (1 - factor) / max(1 - lengths.mean_low / lengths.mean, 1e-9)
         up = (factor - 1) / max(lengths.mean_high / lengths.mean - 1, 1e-9)
-        moved = np.where(factor < 1, (low - middle) * down, (high - middle) * up)
-        return np.maximum(middle + moved, 0.05 * middle)
+        moved: Draws = np.where(factor < 1, (low - middle) * down, (high - middle) * up)
+        return np.asarray(np.maximum(middle + moved, 0.05 * middle), dtype=float)
+
+    def _by_length(self, job: Job) -> tuple[Batches, Batches, Batches]:
+        """Batches at the low, middle and high mean row length."""
+        lengths = job.lengths
+        if lengths.mean_low == lengths.mean_high:
+            return (job.batches, job.batches, job.batches)
+        found = self.setting.memory.batches
+        key = (lengths, job.recipe, job.batches.rows_per_step)
+        if key not in found:
+            found[key] = (_at_mean(job, lengths.mean_low), _at_mean(job, lengths.mean_high))
+        low, high = found[key]
+        return (low, job.batches, high)
 
     def largest_micro_batch(self, job: Job) -> int:
         """The most rows in one pass that fit with 90 % probability; 0 when not even one does."""
@@ -116,7 +152,7 @@ class Predictor:
 
     def tokens(self, job: Job) -> Spread:
         """Computed tokens of a stage, padding included."""
-        per_row = [batches.row_tokens for batches in _by_length(job)]
+        per_row = [batches.row_tokens for batches in self._by_length(job)]
         kind: Kind = "measured" if job.lengths.kind == "measured" else "stated"
         kind = "assumed" if job.lengths.kind == "assumed" else kind
         rows = job.rows_seen
@@ -198,9 +234,16 @@ class Predictor:
 
     def _evaluation(self, stage: Stage, machine: Machine) -> Spread:
         """Mean seconds of one task evaluation: a forward pass over its rows."""
-        spreads = [self._task(stage, task, machine) for task in stage.evaluate.tasks] if stage.evaluate else []
-        draws = sum(_draws(spread, self.setting.draws) for spread in spreads) / max(1, len(spreads))
-        return Spread.from_draws(np.asarray(draws), "assumed", self.setting.sources["evaluation_rows"])
+        assert stage.evaluate is not None  # the caller asked
+        rows = stage.evaluate.rows.mid if stage.evaluate.rows else None
+        tasks = self.setting.memory.tasks
+        model = stage.model.use if stage.model else ""
+        key = (self.setting.draws, model, stage.recipe, stage.evaluate.tasks, rows, machine.name)
+        if key not in tasks:
+            spreads = [self._task(stage, task, machine) for task in stage.evaluate.tasks]
+            draws = sum(_draws(spread, self.setting.draws) for spread in spreads) / max(1, len(spreads))
+            tasks[key] = Spread.from_draws(np.asarray(draws), "assumed", self.setting.sources["evaluation_rows"])
+        return tasks[key]
 
     def _task(self, stage: Stage, task: str, machine: Machine) -> Spread:
         plan, lookup = self.setting.plan, self.setting.lookup
@@ -211,11 +254,13 @@ class Predictor:
         elif data not in plan.datasets or plan.datasets[data].split == "train":
             rows = None  # the training split's size says nothing of the rows that are evaluated
         model = stage.model.use if stage.model else ""
-        key = (model, stage.recipe, data, rows, machine.name)
-        if key not in self.tasks:
-            lengths = lookup.lengths.get(data) or next(iter(lookup.lengths.values()))
-            self.tasks[key] = self._forward(lookup.architectures[model], stage.recipe, lengths, rows, machine)
-        return self.tasks[key]
+        arch = lookup.architectures[model]
+        lengths = lookup.lengths.get(data) or next(iter(lookup.lengths.values()))
+        tasks = self.setting.memory.tasks
+        key = (self.setting.draws, arch, stage.recipe, lengths, rows, machine.name)
+        if key not in tasks:
+            tasks[key] = self._forward(arch, stage.recipe, lengths, rows, machine)
+        return tasks[key]
 
     def _forward(
         self, arch: Architecture, recipe: Recipe, lengths: Lengths, rows: float | None, machine: Machine
@@ -272,17 +317,10 @@ def model_bytes(arch: Architecture, recipe: Recipe) -> float:
     return count_parameters(arch).total * BYTES_16_BIT
 
 
-def _node_key(job: Job) -> tuple[object, ...]:
-    link = job.node.link.name if job.node.link else ""
-    return (job.node.device.name, job.node.gpus, job.node.nodes, link, job.machine.name)
-
-
-def _by_length(job: Job) -> tuple[Batches, Batches, Batches]:
-    """Batches at the low, middle and high mean row length."""
-    lengths = job.lengths
-    if lengths.mean_low == lengths.mean_high:
-        return (job.batches, job.batches, job.batches)
-    return (_at_mean(job, lengths.mean_low), job.batches, _at_mean(job, lengths.mean_high))
+def node_key(node: Node) -> tuple[object, ...]:
+    """What of a node decides how long work takes on it."""
+    link = (node.link.name, node.link.bytes_per_s) if node.link else ()
+    return (node.device.name, node.gpus, node.nodes, link)
 
 
 def _at_mean(job: Job, mean: float) -> Batches:

@@ -92,7 +92,7 @@ def resolve(stage: Stage, plan: Plan, lookup: Lookup, machine: Machine) -> Job:
         raise PlanError("a model is needed to train", where=stage.where, hint="Say model: Qwen/Qwen2-0.5B.")
     assumed: dict[str, str] = {}
     gpus = max(1, math.ceil(gpu_range(stage).mid))
-    node = _node(machine.node, gpus)
+    node = node_for(stage, machine.node)
     recipe = _recipe(stage, node, gpus, assumed)
     dataset = plan.datasets[stage.data]
     lengths = lookup.lengths[stage.data]
@@ -130,8 +130,9 @@ def resolve(stage: Stage, plan: Plan, lookup: Lookup, machine: Machine) -> Job:
     )
 
 
-def _node(node: Node, gpus: int) -> Node:
-    """As much of a machine as the job holds."""
+def node_for(stage: Stage, node: Node) -> Node:
+    """As much of a machine as a stage holds: one GPU at least."""
+    gpus = max(1, math.ceil(gpu_range(stage).mid))
     per_node = min(gpus, node.gpus)
     return replace(node, gpus=per_node, nodes=math.ceil(gpus / per_node), link=node.link if gpus > 1 else None)
 
@@ -154,13 +155,6 @@ def _recipe(stage: Stage, node: Node, gpus: int, assumed: dict[str, str]) -> Rec
     grad_accum = recipe.grad_accum
     if stage.batch is not None and not stage.grad_accum_stated:
         grad_accum = stage.batch // (recipe.micro_batch * replicas)
-    if stage.batch is not None and grad_accum * recipe.micro_batch * replicas != stage.batch:
-        raise PlanError(
-            "batch = micro_batch x grad_accum x replicas",
-            got=f"{stage.batch} against {recipe.micro_batch} x {max(1, grad_accum)} x {replicas}",
-            hint="Leave out one of them, or make batch a multiple.",
-            where=stage.where,
-        )
     sharding = SHARDING.get(stage.parallel_kind, recipe.parallel.sharding)
     parallel = Parallel(
         data=replicas, tensor=recipe.parallel.tensor, pipeline=recipe.parallel.pipeline, sharding=sharding
@@ -202,7 +196,7 @@ def _saves(cadence: Cadence | None, steps: int, steps_per_epoch: int) -> Saves:
 
 
 def evaluations(stage: Stage, steps: int, last: bool) -> int:
-    """Task evaluations of a stage: at its end (in a chain, of its last stage unless each was asked for) or at intervals."""
+    """Task evaluations of a stage: at intervals, or at its end (in a chain: of the last stage, unless of each)."""
     if stage.evaluate is None:
         return 0
     tasks = len(stage.evaluate.tasks)

@@ -119,10 +119,13 @@ def _of_draws(setting: Setting, estimate: Estimate) -> Iterable[Effect]:
     if total.draws is None:
         return
     inputs: dict[str, tuple[Draws, str, str]] = {
-        name: (draws, "assumed", setting.sources[name]) for name, draws in setting.constants.items()
+        name.replace("_", " ").replace(".", ", "): (draws, "assumed", setting.sources[name])
+        for name, draws in setting.constants.items()
     }
-    for dataset, draws in setting.lengths.items():
-        inputs[f"tokens in a row of {dataset}"] = (draws, "assumed", setting.lookup.lengths[dataset].source)
+    for lengths, draws in setting.memory.lengths.items():
+        used = [name for name, known in setting.lookup.lengths.items() if known == lengths]
+        which = f"of {used[0]}" if len(used) == 1 else f"of {len(used)} datasets"
+        inputs[f"tokens in a row {which}"] = (draws, lengths.kind, lengths.source)
     for spread in setting.drawn.values():
         if spread.draws is not None:
             inputs[spread.source] = (spread.draws, spread.kind, spread.source)

@@ -8,21 +8,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from zlib import crc32
 
 import numpy as np
 
 from headway.domain.calibration import Calibration, draw_range
+from headway.domain.experiment import Batches, Lengths
 from headway.domain.lookup import Lookup, Machine
 from headway.domain.measurement import Measurement
 from headway.domain.plan import Plan, Stage
 from headway.domain.spread import Draws, Spread
 from headway.domain.units import Range
-from headway.estimate.nouns import Rates, StageEstimate
+from headway.estimate.nouns import Basis, Rates, StageEstimate
 
 DRAWS = 1000
 DRAWS_OF_LARGE_PLANS = 200
 LARGE = 2000
 """Experiments above which fewer draws are taken, to keep 100,000 of them within memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What was computed already under one seed: shared by all estimates that differ only in the plan's options."""
+
+    bases: dict[tuple[object, ...], Basis] = field(default_factory=dict)
+    tasks: dict[tuple[object, ...], Spread] = field(default_factory=dict)
+    lengths: dict[Lengths, Draws] = field(default_factory=dict)
+    batches: dict[tuple[object, ...], tuple[Batches, Batches]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,13 +49,14 @@ class Setting:
     constants: Mapping[str, Draws]
     sources: Mapping[str, str]
     """Source of each constant."""
-    rng: np.random.Generator
+    seed: int
+    """Decides every draw that is not among `constants`: each value draws from a stream of its own name."""
     draws: int
     measurements: Mapping[tuple[str, str], Mapping[str, Measurement]]
     """By (stage fingerprint, device), then term."""
     stages: dict[tuple[object, ...], StageEstimate] = field(default_factory=dict)
     drawn: dict[tuple[float, float, float, str], Spread] = field(default_factory=dict)
-    lengths: dict[str, Draws] = field(default_factory=dict)
+    memory: Memory = field(default_factory=Memory)
 
     def usable(self, value: Spread) -> Spread:
         """A stated spread as it is under stated rates, and as draws beside predictions (one draw per value)."""
@@ -51,17 +64,21 @@ class Setting:
             return value
         key = (value.p10, value.p50, value.p90, value.source)
         if key not in self.drawn:
-            draws = draw_range(Range(value.p10, value.p50, value.p90), self.rng, self.draws)
+            draws = draw_range(Range(value.p10, value.p50, value.p90), self._stream(value.source), self.draws)
             self.drawn[key] = Spread.from_draws(draws, value.kind, value.source)
         return self.drawn[key]
 
-    def length_factor(self, dataset: str) -> Draws:
-        """Draws of the mean row length of a dataset over its middle value; shape (draws,)."""
-        if dataset not in self.lengths:
-            lengths = self.lookup.lengths[dataset]
+    def length_factor(self, lengths: Lengths) -> Draws:
+        """Draws of a mean row length over its middle, shape (draws,); one prior is one draw, however often used."""
+        if lengths not in self.memory.lengths:
             spread = Range(lengths.mean_low, lengths.mean, lengths.mean_high)
-            self.lengths[dataset] = draw_range(spread, self.rng, self.draws) / lengths.mean
-        return self.lengths[dataset]
+            drawn = draw_range(spread, self._stream(lengths.source), self.draws)
+            self.memory.lengths[lengths] = drawn / lengths.mean
+        return self.memory.lengths[lengths]
+
+    def _stream(self, name: str) -> np.random.Generator:
+        """Random numbers of one named value, whatever else is drawn before it."""
+        return np.random.default_rng((self.seed, crc32(name.encode())))
 
     def measured(self, stage: Stage, machine: Machine) -> dict[str, Spread]:
         """Seconds per unit of every term that was measured for this stage on this device, as draws."""
@@ -84,9 +101,15 @@ def make_setting(
     rates: Rates,
     machine: str,
     measurements: tuple[Measurement, ...],
-    rng: np.random.Generator,
+    seed: int,
+    memory: Memory | None = None,
+    stages: dict[tuple[object, ...], StageEstimate] | None = None,
 ) -> Setting:
-    """The setting of one estimate; `rng` decides every draw."""
+    """The setting of one estimate; `seed` decides every draw.
+
+    `memory` may be shared between settings of the same seed and calibration, whatever their plans; `stages` between
+    those whose datasets and tasks are the same too.
+    """
     count = DRAWS if len(plan.experiments) <= LARGE else DRAWS_OF_LARGE_PLANS
     by_stage: dict[tuple[str, str], dict[str, Measurement]] = {}
     for item in measurements:
@@ -96,9 +119,11 @@ def make_setting(
         lookup=lookup,
         rates=rates,
         machine=machine,
-        constants=calibration.draws(rng, count),
+        constants=calibration.draws(np.random.default_rng(seed), count),
         sources={name: constant.source for name, constant in calibration.constants.items()},
-        rng=rng,
+        seed=seed,
         draws=count,
         measurements=by_stage,
+        memory=memory or Memory(),
+        stages={} if stages is None else stages,
     )

@@ -9,15 +9,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from headway.domain.lookup import Machine
-from headway.domain.plan import Experiment, Stage
+from headway.domain.plan import Experiment, Stage, Stated
 from headway.domain.spread import Spread, total
 from headway.domain.units import Range
 from headway.estimate import stated
 from headway.estimate.nouns import TERMS, Basis, ExperimentEstimate, StageEstimate
-from headway.estimate.predicted import Predictor
-from headway.estimate.resolve import Job, evaluations, gpu_range, machine_of, resolve
+from headway.estimate.predicted import Predictor, node_key
+from headway.estimate.resolve import Job, evaluations, gpu_range, machine_of, node_for, resolve
 from headway.estimate.setting import Setting
 from headway.estimate.stated import Terms
+
+BY_AUTHOR = ("verify", "do")
+"""Kinds of stages that nothing but their author can time: people, CPU chores, checks of one's own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,8 +42,8 @@ def estimate_experiment(experiment: Experiment, setting: Setting, predictor: Pre
         for index, stage in enumerate(experiment.stages)
     )
     whole = stated.wall(experiment.stated)
-    if whole is not None and (setting.rates == "stated" or all(not stage.terms_s for stage in stages)):
-        return _overridden(experiment, stages, setting.usable(whole))
+    if whole is not None and (setting.rates == "stated" or all(stage.kind in BY_AUTHOR for stage in stages)):
+        return _overridden(experiment, stages, setting.usable(whole), setting)
     return _experiment(
         experiment,
         stages,
@@ -50,7 +53,9 @@ def estimate_experiment(experiment: Experiment, setting: Setting, predictor: Pre
     )
 
 
-def _overridden(experiment: Experiment, stages: tuple[StageEstimate, ...], whole: Spread) -> ExperimentEstimate:
+def _overridden(
+    experiment: Experiment, stages: tuple[StageEstimate, ...], whole: Spread, setting: Setting
+) -> ExperimentEstimate:
     """Parts and what the whole holds beyond them; the whole alone where the parts exceed it."""
     known = _by_term(stages)
     rest = stated.remainder(whole, known) if known else None
@@ -61,7 +66,7 @@ def _overridden(experiment: Experiment, stages: tuple[StageEstimate, ...], whole
         terms = {"step" if kinds == {"train"} else "work": whole}
     stages = tuple(_without_missing(stage) for stage in stages)
     widest = max((stage.gpus for stage in stages), key=lambda gpus: gpus.mid)
-    return _experiment(experiment, stages, terms=terms, wall=whole, gpu=_gpu_time(whole, widest))
+    return _experiment(experiment, stages, terms=terms, wall=whole, gpu=_gpu_time(whole, widest, setting))
 
 
 def _without_missing(stage: StageEstimate) -> StageEstimate:
@@ -108,9 +113,11 @@ def _by_term(stages: tuple[StageEstimate, ...]) -> dict[str, Spread]:
 
 def estimate_stage(stage: Stage, setting: Setting, predictor: Predictor, place: Place) -> StageEstimate:
     """One stage under the rates of `setting`. Stages that cost the same share one result."""
-    key = _cost_key(stage, place)
+    machine = machine_of(stage, setting.plan, setting.lookup, setting.machine)
+    node = node_for(stage, machine.node)
+    key = (setting.rates, setting.draws, machine.name, *node_key(node), *_cost_key(stage, place))
     if key not in setting.stages:
-        setting.stages[key] = _estimate_stage(stage, setting, predictor, place)
+        setting.stages[key] = _estimate_stage(stage, machine, setting, predictor, place)
     return setting.stages[key]
 
 
@@ -136,15 +143,22 @@ def _cost_key(stage: Stage, place: Place) -> tuple[object, ...]:
         stage.verify,
         stage.validation_share,
         (stage.save.every_steps, stage.save.every_epochs, stage.save.keep) if stage.save else None,
-        stage.machine,
-        id(stage.stated),
+        _stated_key(stage.stated),
         stage.fingerprint if stage.kind in ("generate", "verify", "do") else "",
         place,
     )
 
 
-def _estimate_stage(stage: Stage, setting: Setting, predictor: Predictor, place: Place) -> StageEstimate:
-    machine = machine_of(stage, setting.plan, setting.lookup, setting.machine)
+def _stated_key(said: Stated) -> tuple[object, ...]:
+    """The rates themselves, wherever they were written."""
+    terms = tuple((term, part, value.range) for term, parts in said.terms.items() for part, value in parts.items())
+    rates = tuple((value.noun, value.range) for value in said.throughput)
+    return (terms, rates, tuple((factor.cause, factor.sign, factor.change.range) for factor in said.factors))
+
+
+def _estimate_stage(
+    stage: Stage, machine: Machine, setting: Setting, predictor: Predictor, place: Place
+) -> StageEstimate:
     job = _job(stage, setting, predictor, machine) if stage.kind == "train" else None
     times = evaluations(stage, job.steps if job else 0, place.last)
     basis = predictor.basis(job) if job else None
@@ -152,7 +166,7 @@ def _estimate_stage(stage: Stage, setting: Setting, predictor: Predictor, place:
     whole = stated.wall(stage.stated)
     terms = dict(found.terms_s)
     missing = found.missing
-    if whole is not None and (setting.rates == "stated" or not terms):
+    if whole is not None and (setting.rates == "stated" or stage.kind in BY_AUTHOR):
         terms, missing = _stage_wall(stage, setting.usable(whole), terms), ()
     wall = total(terms.values()) if terms else Spread.exact(0.0, "assumed", "nothing is known")
     gpus = gpu_range(stage)
@@ -168,7 +182,7 @@ def _estimate_stage(stage: Stage, setting: Setting, predictor: Predictor, place:
         tokens=predictor.tokens(job) if job else None,
         terms_s={term: terms[term] for term in TERMS if term in terms},
         wall_s=wall,
-        gpu_s=_gpu_time(wall, gpus),
+        gpu_s=_gpu_time(wall, gpus, setting),
         left_out=missing,
         saves=predictor.saves(job) if job else None,
         evaluations=times,
@@ -201,11 +215,11 @@ def _stage_wall(stage: Stage, whole: Spread, terms: dict[str, Spread]) -> dict[s
     return {name.get(stage.kind, "work"): whole}
 
 
-def _gpu_time(wall: Spread, gpus: Range) -> Spread:
-    """GPU-seconds of a stretch: draws keep the middle count of GPUs, ends multiply end by end."""
-    if gpus.is_point or wall.draws is not None:
+def _gpu_time(wall: Spread, gpus: Range, setting: Setting) -> Spread:
+    """GPU-seconds of a stretch."""
+    if gpus.is_point:
         return wall * gpus.mid
-    return wall.times(Spread.from_range(gpus, "stated", "GPUs as stated"))
+    return wall.times(setting.usable(Spread.from_range(gpus, "stated", "GPUs as stated")))
 
 
 def _choose(
@@ -237,7 +251,7 @@ def _choose(
 
 def _only_stated(stage: Stage, term: str) -> bool:
     """Work that nothing but its author can time: checks of one's own, people, CPU chores."""
-    return stage.kind in ("verify", "do") or term in ("checks", "work", "cleanup")
+    return stage.kind in BY_AUTHOR or term in ("checks", "work", "cleanup")
 
 
 def _said(stage: Stage, job: Job | None, times: int, setting: Setting, place: Place) -> Terms:

@@ -103,7 +103,9 @@ def _expanded(variant: options.Variant) -> Plan:
     name = values.text(tree["name"]) if "name" in tree else _file_name(document.file)
     datasets = data.datasets(tree.get("datasets", Text("")), document.folder)
     tasks, groups = data.tasks(tree.get("tasks", Text("")), datasets)
-    made = Expansion(Parts(document.folder, datasets, tasks, groups), variant.settings)
+    circumstance = run(tree.get("run"))
+    parts = Parts(document.folder, datasets, tasks, groups, frozenset(circumstance.machines))
+    made = Expansion(parts, variant.settings)
     made.expand(tree, name)
     entries = {
         key: values.mapping(tree.get(key, Text(""))) for key in ("questions", "references", "options", "decisions")
@@ -123,7 +125,7 @@ def _expanded(variant: options.Variant) -> Plan:
         decisions={id_: asked.decision(id_, node) for id_, node in entries["decisions"].items()},
         claims=(*made.claims, *_more_claims(entries)),
         assume={key: assumed(node) for key, node in values.mapping(tree.get("assume", Text(""))).items()},
-        run=run(tree.get("run")),
+        run=circumstance,
         stated=made.stated,
         positions=positions(tree),
         fingerprint=fingerprint([experiment.fingerprint for experiment in made.experiments]),
@@ -154,6 +156,8 @@ def _more_claims(entries: Mapping[str, Map]) -> list[Claim]:
 
 def _check(plan: Plan, tree: Map, variant: options.Variant) -> None:
     """Raises PlanError for selectors that pick nothing, names that are not there, and circles."""
+    if not plan.experiments:
+        raise fault(tree, "a plan has at least one experiment", "none", "Say `data`, a matrix, phases or stages.")
     for selector in _selectors(plan):
         _must_pick(plan, selector)
     for setting in variant.settings:
@@ -165,7 +169,6 @@ def _check(plan: Plan, tree: Map, variant: options.Variant) -> None:
                 raise data.unknown_name(
                     "an option", branch, plan.options, Text(branch, decision.where), "Or write keep, or stop."
                 )
-    _check_machines(plan)
     _refuse_circles(plan)
 
 
@@ -193,24 +196,11 @@ def _must_pick(plan: Plan, selector: Selector) -> None:
             )  # fmt: skip
 
 
-def _check_machines(plan: Plan) -> None:
-    seen: set[str] = set()
-    for experiment in plan.experiments:
-        for stage in experiment.stages:
-            if stage.machine and stage.machine not in seen:
-                seen.add(stage.machine)
-                if stage.machine not in plan.run.machines:
-                    place = Text(stage.machine, stage.where)
-                    raise data.unknown_name(
-                        "a machine", stage.machine, plan.run.machines, place, "Define it under `run.machines`."
-                    )
-
-
 def _refuse_circles(plan: Plan) -> None:
     """Raises PlanError when phases wait for each other, or for themselves; a phase waits for what its parent does."""
     own = {phase.id: _before(plan, phase) for phase in plan.phases}
     around = ancestry(plan.phases)
-    graph = {id_: set().union(*(own[outer] for outer in around[id_])) for id_ in own}
+    graph = {id_: sorted(set().union(*(own[outer] for outer in around[id_]))) for id_ in own}
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as problem:

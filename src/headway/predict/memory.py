@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from headway.domain.experiment import Architecture, Batches, Recipe
-from headway.predict.values import Constants, Value, added, constant, larger, middle
+from headway.predict.values import Constants, Value, added, constant, middle
 from headway.work.memory import MOMENTS, MemoryTerm
 from headway.work.memory import memory as tensors
 
@@ -52,7 +52,7 @@ def memory(arch: Architecture, recipe: Recipe, batches: Batches, constants: Cons
     Per moment: the tensors of `work.memory`, those that depend on kernels times `activation_factor`; in the optimizer
     the copy that a multi-tensor Adam makes (`optimizer_copy_share` of the gradients; Mistral-7B trained in bf16 peaks
     at 67.5 GiB, five times its weights, whatever the batch: fms-acceleration); the CUDA context with library
-    workspaces; and what the caching allocator holds without using it, a share of the tensors that come and go.
+    workspaces; and what the caching allocator holds without using it, a share of the tensors.
     Raises `UserError` for an unknown optimizer, quantisation or adapter target.
     """
     counted = tensors(arch, recipe, batches).terms
@@ -67,7 +67,7 @@ def memory(arch: Architecture, recipe: Recipe, batches: Batches, constants: Cons
 
 
 def _at(moment: str, counted: list[MemoryTerm], constants: Constants) -> Mapping[str, Value]:
-    """Terms of one moment: tensors by name, then `context` and `allocator`."""
+    """Terms of one moment: tensors by name, then `allocator`, `context` and `workspace`."""
     terms: dict[str, Value] = {}
     for term in counted:
         factor: Value = 1.0
@@ -76,9 +76,8 @@ def _at(moment: str, counted: list[MemoryTerm], constants: Constants) -> Mapping
         elif term.name not in _RESIDENT:
             factor = constant(constants, "activation_factor")
         terms[term.name] = terms.get(term.name, 0.0) + term.bytes * factor
-    moving = added(size for name, size in terms.items() if name not in _RESIDENT)
-    allocator = moving * constant(constants, "fragmentation_share")
+    terms["allocator"] = added(terms.values()) * constant(constants, "fragmentation_share")
+    terms["context"] = constant(constants, "context_bytes")
     if moment != LOADING:
-        allocator = allocator + constant(constants, "workspace_bytes")
-    context = constant(constants, "context_bytes")
-    return MappingProxyType(terms | {"allocator": larger(allocator, 0.0), "context": context})
+        terms["workspace"] = constant(constants, "workspace_bytes")
+    return MappingProxyType(terms)

@@ -48,12 +48,15 @@ def _emulated(device: Device, dtype: str, constants: Constants) -> Rate:
     peak = device.peak_flop_per_s.get("fp32") or max(device.peak_flop_per_s.values())
     published = device.achievable_flop_per_s.get(dtype)
     rate: Value = published if published else peak * constant(constants, "emulated_share")
+    if dtype == "fp32":  # accelerators whose vendors print no fp32 figure split it into passes of narrower products
+        return Rate(flop_per_s=smaller(rate, peak), peak_flop_per_s=peak)
+    better = "fp16" if "fp16" in device.peak_flop_per_s else "fp32"
     warning = Finding(
         code="emulated-dtype",
         severity="warning",
-        message=f"{device.name} has no {dtype} hardware; it is emulated, several times slower than fp16",
+        message=f"{device.name} has no {dtype} hardware; it is emulated, several times slower than {better}",
         evidence={"device": device.name, "dtype": dtype},
-        hint="Use fp16 on this device",
+        hint=f"Use {better} on this device",
     )
     return Rate(flop_per_s=smaller(rate, peak), peak_flop_per_s=peak, warnings=(warning,))
 

@@ -15,14 +15,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Literal
 
-import numpy as np
-
 from headway.domain.errors import Finding
 from headway.domain.experiment import Recipe
 from headway.domain.machine import Node
-from headway.predict.exposed import communication_time
+from headway.predict.links import communication_time
 from headway.predict.rates import Rate, matmul_rate, memory_rate
-from headway.predict.values import Constants, Value, added, constant, larger, middle
+from headway.predict.values import Constants, Value, added, constant, if_larger, larger, middle, root_of_squares
 from headway.work.step import Work, WorkTerm
 
 Binds = Literal["compute", "bandwidth", "overhead", "communication"]
@@ -149,7 +147,7 @@ def _gpu_time(work: Work, node: Node, recipe: Recipe, constants: Constants, stac
             model += 0.0 if term.phase == "recompute" else term.executed_flop / rate.peak_flop_per_s
         if term.bytes:
             traffic = term.bytes / (bandwidth * _traffic_share(term, recipe, constants, stack))
-            memory_bound = memory_bound + np.where(np.greater(traffic, seconds), traffic, 0.0)
+            memory_bound = memory_bound + if_larger(traffic, seconds)
             seconds = larger(seconds, traffic)
         if term.kind in _PRODUCTS:
             seconds = seconds + term.launches * ramp
@@ -191,7 +189,7 @@ def time_of(
 ) -> StepTime:
     """Seconds of any `Work` that takes `passes` passes through the model; what `step_time` and `passes` call."""
     spent = _gpu_time(work, node, recipe, constants, stack)
-    busy = np.hypot(spent.total, _host_time(work, passes, constants, stack))
+    busy = root_of_squares(spent.total, _host_time(work, passes, constants, stack))
     exposed = communication_time(work, node, recipe.parallel, constants, busy_s=busy)
     terms: dict[str, Value] = dict.fromkeys(TERMS, 0.0)
     terms |= spent.by_term

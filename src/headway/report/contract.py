@@ -63,18 +63,18 @@ def streamed_document(answer: Answer) -> dict[str, Any]:
 
 def _totals(answer: Answer) -> dict[str, Any]:
     made = answer.estimate
-    bill = answer.machines[0].bill if answer.machines else None
-    kwh = answer.energy.kwh if answer.energy else None
+    bill = answer.machines[0].bill if answer.machines and made.terms_s else None
+    energy = answer.energy if made.terms_s else None
     return {
         "experiments": sum(1 for item in made.experiments if not item.optional),
-        "gpu_hours": hours(made.gpu_s),
+        "gpu_hours": hours(made.gpu_s if made.terms_s else None),
         "billed_gpu_hours": hours(bill.billed_gpu_s) if bill else None,
-        "wall_hours": hours(made.wall_s),
+        "wall_hours": hours(made.wall_s if made.terms_s else None),
         "cost_usd": spread(bill.total_usd) if bill else None,
-        "energy_kwh": spread(kwh),
-        "subtotal_gpu_hours": hours(made.subtotal_gpu_s),
+        "energy_kwh": spread(energy.kwh if energy else None),
+        "subtotal_gpu_hours": hours(made.subtotal_gpu_s if made.terms_s else None),
         "buffer_share": made.buffer_share,
-        "electricity_usd": spread(answer.energy.usd) if answer.energy else None,
+        "electricity_usd": spread(energy.usd if energy else None),
         "terms_s": {term: spread(found) for term, found in made.terms_s.items()},
         "measurements": made.measured,
     }
@@ -87,8 +87,8 @@ def _experiment(item: ExperimentEstimate) -> dict[str, Any]:
         "name": item.name,
         "steps": item.steps,
         "tokens": None if item.tokens is None else round(item.tokens.p50),
-        "gpu_hours": hours(item.gpu_s),
-        "wall_hours": hours(item.wall_s),
+        "gpu_hours": hours(item.gpu_s if item.terms_s else None),
+        "wall_hours": hours(item.wall_s if item.terms_s else None),
         "peak_memory_bytes": spread(item.peak_memory_bytes),
         "fits": item.fits or "uncertain",
         "terms_s": {term: spread(found) for term, found in item.terms_s.items()},
@@ -112,8 +112,8 @@ def _offer(machine: MachineAnswer) -> dict[str, Any]:
         "usd_per_hour": rate_usd_per_hour(machine),
         "priced_on": bill.priced_on or None if bill else None,
         "price_kind": bill.price_kind or None if bill else None,
-        "cost_usd": spread(bill.total_usd) if bill else None,
-        "gpu_hours": hours(machine.estimate.gpu_s),
+        "cost_usd": spread(bill.total_usd) if bill and machine.estimate.terms_s else None,
+        "gpu_hours": hours(machine.estimate.gpu_s if machine.estimate.terms_s else None),
         "from_catalog": machine.from_catalog,
         "hours_of_this_device": machine.hours_transferred,
     }
@@ -210,7 +210,6 @@ def _epochs(answer: Answer) -> dict[str, Any] | None:
 def estimate_rows(answer: Answer) -> Iterator[Mapping[str, object]]:
     """One row per experiment, in plan order; seconds, bytes and hours in the column names."""
     for item in answer.estimate.experiments:
-        peak = item.peak_memory_bytes
         yield {
             "experiment": item.id,
             "phase": item.phase,
@@ -219,18 +218,17 @@ def estimate_rows(answer: Answer) -> Iterator[Mapping[str, object]]:
             "stages": len(item.stages),
             "steps": item.steps,
             "tokens": None if item.tokens is None else round(item.tokens.p50),
-            "gpu_hours_p10": item.gpu_s.p10 / HOUR_S,
-            "gpu_hours_p50": item.gpu_s.p50 / HOUR_S,
-            "gpu_hours_p90": item.gpu_s.p90 / HOUR_S,
-            "wall_hours_p10": item.wall_s.p10 / HOUR_S,
-            "wall_hours_p50": item.wall_s.p50 / HOUR_S,
-            "wall_hours_p90": item.wall_s.p90 / HOUR_S,
+            **_ends("gpu_hours", item.gpu_s if item.terms_s else None, HOUR_S),
+            **_ends("wall_hours", item.wall_s if item.terms_s else None, HOUR_S),
             "kind": item.gpu_s.kind if item.terms_s else "unknown",
-            "peak_memory_bytes_p10": peak.p10 if peak else None,
-            "peak_memory_bytes_p50": peak.p50 if peak else None,
-            "peak_memory_bytes_p90": peak.p90 if peak else None,
+            **_ends("peak_memory_bytes", item.peak_memory_bytes, 1.0),
             "fits": item.fits,
         }
+
+
+def _ends(name: str, value: Spread | None, unit: float) -> dict[str, float | None]:
+    """Three columns of a quantity; empty where it is unknown."""
+    return {f"{name}_{end}": None if value is None else getattr(value, end) / unit for end in ("p10", "p50", "p90")}
 
 
 def finding_document(finding: Finding) -> dict[str, Any]:

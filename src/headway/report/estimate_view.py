@@ -20,6 +20,7 @@ from headway.report.sections import (
     options,
     phases,
     remarks,
+    samples,
     single,
 )
 from headway.report.view import Detail, Page, Section, View
@@ -27,8 +28,9 @@ from headway.report.view import Detail, Page, Section, View
 PARTS: tuple[Callable[[Answer, Detail], Iterator[Section]], ...] = (
     headline.parts,
     phases.parts,
-    single.parts,
     experiments.parts,
+    single.parts,
+    samples.parts,
     epochs.parts,
     machines.parts,
     node.parts,

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from headway.domain.spread import Spread
-from headway.domain.units import Range, format_duration
+from headway.domain.units import Range, format_duration, format_number
 
 UNKNOWN = "unknown"
 NONE = "–"
@@ -43,14 +43,16 @@ def ends(spread: Spread, confidence: float) -> tuple[float, float] | None:
 
 
 def ranged(spread: Spread, confidence: float, factor: float, unit: str) -> str:
-    """`24.7 GPU-hours (17.0–38.2)`: the middle and the ends divided by `factor`, all with one precision."""
+    """`24.7 GPU-hours (17.0–38.2)`: the middle and the ends divided by `factor`, all with one precision, but never 0 for
+    what is not."""
     middle = spread.p50 / factor
     bounds = ends(spread, confidence)
     if bounds is None:
         return f"{fixed(middle, places(middle))} {unit}".strip()
     low, high = (bound / factor for bound in bounds)
-    decimals = max(places(middle), places(low) if low and round(low, places(middle)) == 0 else 0)
-    return f"{fixed(middle, decimals)} {unit}".strip() + f" ({fixed(low, decimals)}–{fixed(high, decimals)})"
+    decimals = places(middle)
+    finer = places(low) if low and round(low, decimals) == 0 else decimals
+    return f"{fixed(middle, decimals)} {unit}".strip() + f" ({fixed(low, finer)}–{fixed(high, decimals)})"
 
 
 def gpu_hours(spread: Spread, confidence: float) -> str:
@@ -88,10 +90,8 @@ def dollars(amount: float) -> str:
 
 def span(value: Range, factor: float, unit: str) -> str:
     """A stated range by its ends: `0.8–1.2 s`; one number where it is a point."""
-    if value.is_point:
-        return f"{fixed(value.mid / factor, places(value.mid / factor))} {unit}".strip()
-    decimals = max(places(value.high / factor), min(1, places(value.low / factor)))
-    return f"{fixed(value.low / factor, decimals)}–{fixed(value.high / factor, decimals)} {unit}".strip()
+    low, high = format_number(value.low / factor), format_number(value.high / factor)
+    return f"{low if value.is_point else f'{low}–{high}'} {unit}".strip()
 
 
 def span_time(value: Range) -> str:
@@ -105,20 +105,25 @@ def times(factor: float) -> str:
     return f"{fixed(factor, 0 if factor >= 99.5 else 1 if factor >= 1.05 else 2)} ×"
 
 
-def hours_column(values_s: Iterable[float | None], unit_s: float = HOUR_S) -> list[str]:
+def hours_column(values_s: Iterable[float | None]) -> list[str]:
     """Seconds as hours with one precision for the whole column, so that the points stand below each other."""
     values = list(values_s)
-    known = [value for value in values if value is not None]
-    largest = max((abs(value) / unit_s for value in known), default=0.0)
-    decimals = places(largest) if largest < 1 else 2 if largest < 9.995 else 1
-    return [UNKNOWN if value is None else fixed(value / unit_s, decimals) for value in values]
+    decimals = _decimals(value for value in values if value is not None)
+    return [UNKNOWN if value is None else fixed(value / HOUR_S, decimals) for value in values]
 
 
-def interval_column(spreads: Sequence[Spread], confidence: float, unit_s: float = HOUR_S) -> list[str]:
-    """`17.0–38.2` for each spread, with one precision; empty where nothing is in doubt."""
+def interval_column(spreads: Sequence[Spread], confidence: float) -> list[str]:
+    """`17.0–38.2` hours for each spread, as precise as their middles beside it; empty where nothing is in doubt."""
+    decimals = _decimals(spread.p50 for spread in spreads)
     bounds = [ends(spread, confidence) for spread in spreads]
-    flat = hours_column([end for pair in bounds for end in (pair or (0.0, 0.0))], unit_s)
-    return ["" if pair is None else f"{flat[2 * i]}–{flat[2 * i + 1]}" for i, pair in enumerate(bounds)]
+    flat = [pair and tuple(fixed(end / HOUR_S, decimals) for end in pair) for pair in bounds]
+    return ["" if pair is None else f"{pair[0]}–{pair[1]}" for pair in flat]
+
+
+def _decimals(values_s: Iterable[float]) -> int:
+    """One decimal of an hour, two or three where the smallest value would vanish."""
+    smallest = min((abs(value) / HOUR_S for value in values_s if value), default=1.0)
+    return 1 if smallest >= 0.95 else 2 if smallest >= 0.0095 else 3
 
 
 def interval_name(confidence: float) -> str:
@@ -136,6 +141,15 @@ def shared_kind(spreads: Iterable[Spread]) -> str:
 def count(number: float, noun: str) -> str:
     """`1 run`, `63 runs`."""
     return f"{number:,.0f} {noun}{'' if number == 1 else 's'}"
+
+
+def same_unit(values_s: Sequence[float]) -> list[str]:
+    """Seconds in the unit of the middle one, all with one precision: `47 s`, `70 s`, `93 s`."""
+    factor, unit = _unit(sorted(values_s)[len(values_s) // 2], _TIMES)
+    scaled = [value / factor for value in values_s]
+    whole = all(abs(value - round(value)) < 5e-4 for value in scaled)
+    decimals = 0 if whole else max(1, min(places(max(scaled)), 2))
+    return [f"{fixed(value, decimals)} {unit}" for value in scaled]
 
 
 def days(wall_s: float, hours_per_day: float = 24.0) -> str:

@@ -170,7 +170,9 @@ def _block_activations(arch: Architecture, recipe: Recipe, batches: Batches) -> 
     repeated = recipe.attention == "eager" or (recipe.attention == "sdpa" and batches.padding_share > 0)
     split = e * (2 * wide + 2 * (wide if repeated else narrow)) + 4.0 * arch.heads
     if arch.qk_norm:
-        split += (wide + narrow) * (4.0 + (e if full else 0.0))
+        split += (wide + narrow) * (4.0 + (e if full else 0.0)) + 4.0 * (arch.heads + arch.kv_heads)
+    if arch.fused_qkv and not arch.learned_positions:  # v keeps all of qkv alive beside the rotated q and k
+        split += e * (wide + narrow)
     if recipe.attention in ("eager", "math") and recipe.gradient_checkpointing != "selective":
         # softmax in fp32, its 16-bit copy and the dropped-out one
         split += arch.heads * batches.longest_row_tokens * (e if e == 4.0 else 4.0 + e)

@@ -64,13 +64,14 @@ def command(plan: str | None, file: str | None, **given: Any) -> int:
 
 def _project(plan: str | None, given: dict[str, Any]) -> Project:
     """The plan file, or the plan that the flags make; both at once is refused."""
-    from headway.app.load import Project, load
     from headway.app.quick import Flags, plan_from_flags
 
     flags = Flags(**{item.name: given[item.name] for item in fields(Flags)})
     assume = assumptions(given["assume"])
     if plan is None:
         made = plan_from_flags(flags)
+        from headway.app.load import Project
+
         return Project(made.override(assume) if assume else made)
     if flags.given:
         raise UsageError(
@@ -78,6 +79,8 @@ def _project(plan: str | None, given: dict[str, Any]) -> Project:
             got=f"{plan} and {', '.join(flags.given)}",
             hint="Use --assume KEY=VALUE to change a key of the plan, or leave the plan out.",
         )
+    from headway.app.load import load
+
     return load(plan, assume=assume)
 
 

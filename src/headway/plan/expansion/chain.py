@@ -58,9 +58,8 @@ def make_stage(parts: Parts, spot: Spot, chain: Chain) -> Made:
     kind, found = _kind(spot), spot.level.values
     model, model_mark = parts.model(found)
     if model is None and kind in ("train", "evaluate", "generate"):
-        raise fault(
-            spot.entry, "a model is needed", "none", "Add `model: Qwen/Qwen2-0.5B` to the plan.", f"{spot.experiment}.model"
-        )  # fmt: skip
+        hint = "Add `model: Qwen/Qwen2-0.5B` to the plan."
+        raise fault(spot.entry, "a model is needed", "none", hint, f"{spot.experiment}.model")
     evaluation, tasks = _evaluation(parts, spot, kind)
     if kind == "train":
         mark = _trained(parts, spot, model_mark, chain)
@@ -121,7 +120,7 @@ def _stage(parts: Parts, spot: Spot, kind: str, model: Name | None, evaluation: 
         reuse=values.text(found["reuse"]) if "reuse" in found else "none",
         seed=_seed(spot),
         extra=trainer.extra,
-        machine=values.name(found["machine"]).use if "machine" in found else "",
+        machine=parts.machine(found),
         stated=_with_wall(parts.stated(found), spot.wall),
         stated_at={**spot.level.stated_at, "wall": spot.experiment} if spot.wall else spot.level.stated_at,
         fingerprint=mark,

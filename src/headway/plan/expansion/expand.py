@@ -11,7 +11,7 @@ from itertools import product
 from math import prod
 from typing import Final
 
-from headway.domain.errors import PlanError
+from headway.domain.errors import PlanError, Position
 from headway.domain.plan import Claim, Experiment, Phase, Stated
 from headway.domain.selection import matching
 from headway.plan.expansion.chain import NOTHING_STATED, Chain, Made, Spot, make_stage, wall_only
@@ -39,6 +39,7 @@ class _Place:
     phase: str
     around: tuple[str, ...]
     entry: Map
+    where: Position
     optional: bool
     wall: Map | None = None
     axes: dict[str, object] = field(default_factory=dict)
@@ -83,7 +84,7 @@ class Expansion:
         claimed: bool = False,
     ) -> None:  # fmt: skip
         """One phase and all that it contains."""
-        self._new(id_, entry)
+        self._new(id_, entry.where)
         self._must_be_whole(id_, entry)
         optional = optional or ("optional" in entry and values.flag(entry["optional"]))
         here = self._levels.level(outer, entry, "" if claimed else id_, own="phases" not in entry)
@@ -133,14 +134,16 @@ class Expansion:
         if "experiments" not in entry:
             single = "matrix" not in entry
             name = self.phases[-1].name if single else ""
-            place = _Place(id_, name, id_, around, entry, optional, wall if single else None)
+            place = _Place(id_, name, id_, around, entry, entry.where, optional, wall if single else None)
             self._cells(place, [entry.get("matrix")], here)
             return
         for inner, node in values.mapping(entry["experiments"]).items():
             listed = values.mapping(node)
             level = self._levels.level(here, listed, f"{id_}/{inner}")
             name = values.text(listed["name"]) if "name" in listed else title(inner)
-            place = _Place(f"{id_}/{inner}", name, id_, around, listed, optional, wall_only(listed.get("stated")))
+            place = _Place(
+                f"{id_}/{inner}", name, id_, around, listed, listed.where, optional, wall_only(listed.get("stated"))
+            )
             if "claims" in listed:
                 self.claims.extend(claims_of(place.id, listed["claims"]))
             self._cells(place, [entry.get("matrix"), listed.get("matrix")], level)
@@ -176,13 +179,15 @@ class Expansion:
             self._levels.put(level, key, point.node, id_)
         name = " ".join([*([place.name] if place.name else []), *(point.name for point in points)])
         axes = {key: point.plain for key, point in zip(keys, points, strict=True)}
-        made = _Place(id_, name, place.phase, place.around, place.entry, place.optional, None, axes)
+        made = _Place(
+            id_, name, place.phase, place.around, place.entry, points[-1].node.where, place.optional, None, axes
+        )
         self._experiment(made, level)
 
     def _experiment(self, place: _Place, here: Resolved) -> None:
         """One experiment with its chain of stages."""
         if place.id != place.phase:
-            self._new(place.id, place.entry)
+            self._new(place.id, place.where)
         here = self._with_settings(place, here)
         entries = self._stage_entries(place.entry)
         made: list[Made] = []
@@ -249,12 +254,10 @@ class Expansion:
             self._levels.put(level, setting.path, setting.value, "option")
         return level
 
-    def _new(self, id_: str, entry: Map) -> None:
+    def _new(self, id_: str, where: Position) -> None:
         """Raises PlanError when `id_` exists already."""
         if id_ in self._seen:
-            raise PlanError(
-                "an id stands once", got=id_, where=entry.where, hint="Rename one, or drop a repeated value."
-            )
+            raise PlanError("an id stands once", got=id_, where=where, hint="Rename one, or drop a repeated value.")
         self._seen.add(id_)
 
 

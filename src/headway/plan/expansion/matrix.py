@@ -37,6 +37,8 @@ def axes_of(matrix: Node, parts: Parts) -> list[tuple[str, list[Point]]]:
         if not points:
             raise fault(node, "an axis has at least one value", values.said(node), field=f"matrix.{key}")
         found.append((key, [_point(key, point, parts) for point in points]))
+    if not found:
+        raise fault(matrix, "a matrix has at least one axis", values.said(matrix))
     return found
 
 

@@ -15,7 +15,20 @@ from headway.domain.errors import PlanError
 from headway.domain.units import UNITS
 from headway.plan.language import claims
 from headway.plan.language.foreign import FOREIGN
-from headway.plan.language.keys import ANYWHERE, EVALUATE, OWN, PLAN, STAGE
+from headway.plan.language.keys import (
+    ADAPTER,
+    ANYWHERE,
+    CADENCE,
+    DATASET,
+    EVALUATE,
+    MACHINE,
+    OPTION,
+    OWN,
+    PLAN,
+    RUN,
+    STAGE,
+    STATED,
+)
 from headway.plan.language.kinds import Each, Either, Field, Free, Kind, Leaf, Many, Record, Settings, takes
 from headway.plan.reading import forms, values
 from headway.plan.reading.values import fault, said
@@ -45,6 +58,11 @@ _READERS: Final[dict[str, Callable[[Node], object]]] = {
     "predicate": values.plain,
 }
 _QUANTITIES: Final = {*UNITS, "usd_per_hour", "usd_per_kwh", "per_s", "per_hour", "any"}
+_UNKNOWN: Final = "unknown field"
+_HOMES: Final = (
+    ("the plan or a stage", STAGE), ("the plan", PLAN), ("run", RUN), ("run.machine", MACHINE), ("data", DATASET),
+    ("adapter", ADAPTER), ("stated", STATED), ("evaluate", EVALUATE), ("save", CADENCE), ("an option", OPTION),
+)  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -58,7 +76,7 @@ def validate(tree: Map) -> None:
         raise fault(
             tree,
             "a plan says `headway: 1`",
-            hint="Add the line; files of other tools are read by `headway init --from`.",
+            hint="Add the line, or write a plan with `headway init`.",
         )
     walk = _Walk()
     _check(tree, PLAN, "", walk)
@@ -176,7 +194,7 @@ def _check_settings(node: Node, kind: Settings, listed: bool, path: str) -> None
             if not (listed and item == "each" and key in ("evaluate", "data")) and item != "none":
                 check_setting(key, item, listed)
         except PlanError as problem:
-            where = problem.where if problem.where != node.where else node.place(key)
+            where = node.place(key) if problem.rule == _UNKNOWN else problem.where
             raise PlanError(
                 problem.rule, got=problem.got, hint=problem.hint, where=where, field=f"{path}.{key}",
                 candidates=problem.candidates,
@@ -232,14 +250,13 @@ def _near(word: str, known: object) -> tuple[str, ...]:
 def _unknown(key: str, fields: dict[str, Field], node: Map, path: str) -> PlanError:
     """The error for a field that is not there: what to write instead, or the nearest name, or its right place."""
     near = _near(key, fields)
-    homes = [home for home, record in (("run", PLAN.fields["run"].kind), ("a stage", STAGE), ("evaluate", EVALUATE),
-             ("the plan", PLAN)) if isinstance(record, Record) and key in record.fields]  # fmt: skip
+    homes = [home for home, record in _HOMES if key in record.fields]
     if key in FOREIGN:
-        hint = f"Write {FOREIGN[key]}"
+        hint = f"Write {FOREIGN[key]}."
     elif homes:
         hint = f"{key} belongs to {homes[0]}."
     elif near:
         hint = f"Did you mean {near[0]}?"
     else:
         hint = f"Known here: {', '.join(sorted(fields)[:12])}{', ...' if len(fields) > 12 else ''}."
-    return PlanError("unknown field", got=key, hint=hint, where=node.place(key), field=path, candidates=near)
+    return PlanError(_UNKNOWN, got=key, hint=hint, where=node.place(key), field=path, candidates=near)

@@ -12,21 +12,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from headway.domain.experiment import Adapter, Parallel, Recipe
 from headway.domain.plan import Cadence, Dataset, Evaluation, Generation, Name, Stated, Task, Value
 from headway.domain.record import fingerprint
 from headway.domain.units import Range
 from headway.plan.nouns import data as data_nouns
+from headway.plan.nouns.recipe import RECIPE, RecipePart, recipe_part
 from headway.plan.nouns.stated import stated
 from headway.plan.reading import forms, values
 from headway.plan.reading.values import fault, identity
 from headway.plan.reading.yaml import Map, Node, Text
 
 _T = TypeVar("_T")
-_RECIPE: Final = (
-    "precision", "quantize", "adapter", "optimizer", "batch", "micro_batch", "grad_accum", "max_length", "pack",
-    "freeze", "gpus", "parallel", "gradient_checkpointing", "attention", "compile",
-)  # fmt: skip
 _TRAINER: Final = (
     "learning_rate",
     "lr_schedule",
@@ -37,21 +33,7 @@ _TRAINER: Final = (
     "carry",
     "early_stop",
 )
-_SHARDING: Final = {"ddp": "none", "fsdp": "zero3", "zero1": "zero1", "zero2": "zero2", "zero3": "zero3"}
 _ONE_EPOCH: Final = Value(range=Range.point(1.0), unit="count", text="1", note="default")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecipePart:
-    """Recipe and batches of a stage, and the text of what is identity in them."""
-
-    recipe: Recipe
-    batch: int | None
-    gpus: Value | None
-    parallel_kind: str
-    micro_batch_auto: bool
-    grad_accum_stated: bool
-    identity: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,20 +61,23 @@ class Parts:
         datasets: dict[str, Dataset],
         tasks: Mapping[str, Task],
         groups: Mapping[str, tuple[str, ...]],
+        machines: frozenset[str],
     ) -> None:
         self.folder = folder
         self.datasets = datasets
         self.tasks = tasks
         self.groups = groups
+        self.machines = machines
         self._made: dict[tuple[Any, ...], Any] = {}
         self._inline: dict[str, str] = {}
 
     def once(self, make: Callable[[Mapping[str, Node]], _T], found: Mapping[str, Node], keys: tuple[str, ...]) -> _T:
-        """`make(found)`, remembered for the nodes at `keys` (which the document keeps alive)."""
-        key = (make.__name__, *[id(found.get(name)) for name in keys])
+        """`make(found)`, remembered for the nodes at `keys`."""
+        nodes = tuple(found.get(name) for name in keys)
+        key = (make.__name__, *map(id, nodes))
         if key not in self._made:
-            self._made[key] = make(found)
-        made: _T = self._made[key]
+            self._made[key] = (make(found), nodes)  # the nodes stay alive, so that no other gets their id
+        made: _T = self._made[key][0]
         return made
 
     def model(self, found: Mapping[str, Node]) -> tuple[Name | None, str]:
@@ -101,7 +86,7 @@ class Parts:
 
     def recipe(self, found: Mapping[str, Node]) -> RecipePart:
         """How it is trained."""
-        return self.once(_recipe, found, _RECIPE)
+        return self.once(recipe_part, found, RECIPE)
 
     def trainer(self, found: Mapping[str, Node]) -> TrainerPart:
         """What else the trainer is told."""
@@ -122,6 +107,16 @@ class Parts:
     def stated(self, found: Mapping[str, Node]) -> Stated:
         """Rates of the terms."""
         return self.once(_stated, found, ("stated",))
+
+    def machine(self, found: Mapping[str, Node]) -> str:
+        """The machine of a stage, where it is not the plan's. Raises PlanError for one that is not defined."""
+        if "machine" not in found:
+            return ""
+        name = values.name(found["machine"]).use
+        if name not in self.machines:
+            hint = "Define it under `run.machines`."
+            raise data_nouns.unknown_name("a machine", name, self.machines, found["machine"], hint)
+        return name
 
     def cadence(self, found: Mapping[str, Node], key: str) -> Cadence | None:
         """`save` or `log`."""
@@ -301,93 +296,3 @@ def _trainer(found: Mapping[str, Node]) -> TrainerPart:
         extra=extra, validation_share=share, carry=carry, early_stop=stop,
         identity=fingerprint([kept, share, carry, stop]),
     )  # fmt: skip
-
-
-def _recipe(found: Mapping[str, Node]) -> RecipePart:
-    parallel, kind = _parallel(found.get("parallel"))
-    gpus = values.quantity(found["gpus"], "count") if "gpus" in found else None
-    auto = "micro_batch" in found and values.used(found["micro_batch"]) == "auto"
-    micro = values.integer(found["micro_batch"], 1) if "micro_batch" in found and not auto else 1
-    stated_accum = values.integer(found["grad_accum"], 1) if "grad_accum" in found else None
-    batch = values.integer(found["batch"], 1) if "batch" in found else None
-    copies = _copies(found, parallel, gpus)
-    accum = stated_accum or 1
-    if batch is not None and not auto:
-        accum = _accumulation(found["batch"], batch, micro, stated_accum, copies)
-    adapter = found.get("adapter")
-    recipe = Recipe(
-        precision=_word(found, "precision", "auto"),
-        quantize=_word(found, "quantize", "none"),
-        adapter=_adapter(adapter) if isinstance(adapter, Map) else None,
-        optimizer=_word(found, "optimizer", "adamw"),
-        micro_batch=micro,
-        grad_accum=accum,
-        max_length=values.integer(found["max_length"], 1) if "max_length" in found else None,
-        pack=values.flag(found["pack"]) if "pack" in found else False,
-        freeze=values.integer(found["freeze"]) if "freeze" in found else 0,
-        gradient_checkpointing=_word(found, "gradient_checkpointing", "none"),
-        attention=_word(found, "attention", "sdpa"),
-        compile=values.flag(found["compile"]) if "compile" in found else False,
-        parallel=parallel,
-    )
-    effective = batch if batch is not None else "auto" if auto else micro * accum * max(1, copies or 1)
-    what = [recipe.precision, recipe.quantize, recipe.adapter, recipe.optimizer, recipe.max_length, recipe.pack,
-            recipe.freeze, effective]  # fmt: skip
-    return RecipePart(
-        recipe=recipe, batch=batch, gpus=gpus, parallel_kind=kind, micro_batch_auto=auto,
-        grad_accum_stated=stated_accum is not None, identity=fingerprint(what),
-    )  # fmt: skip
-
-
-def _word(found: Mapping[str, Node], key: str, default: str) -> str:
-    return values.text(found[key]) if key in found else default
-
-
-def _adapter(node: Map) -> Adapter:
-    targets = values.texts(node["targets"]) if "targets" in node else ("all-linear",)
-    return Adapter(
-        method=_word(node, "method", "lora"),
-        rank=values.integer(node["rank"], 1) if "rank" in node else 8,
-        alpha=values.number(node["alpha"]) if "alpha" in node else None,
-        targets=tuple("all-linear" if target == "all" else target for target in targets),
-        dropout=values.number(node["dropout"]) if "dropout" in node else 0.0,
-    )
-
-
-def _parallel(node: Node | None) -> tuple[Parallel, str]:
-    """Sizes as written (data = 0: the GPUs that are left), and the kind in one word."""
-    if isinstance(node, Map) and not values.is_long(node):
-        size = {key: values.integer(node[key], 1) for key in ("tensor", "pipeline", "data") if key in node}
-        sharding = _word(node, "sharding", "none")
-        kind = "ddp" if sharding == "none" else sharding
-        return Parallel(data=size.get("data", 0), tensor=size.get("tensor", 1), pipeline=size.get("pipeline", 1),
-                        sharding=sharding), kind  # fmt: skip
-    kind = values.text(node) if node is not None else ""
-    return Parallel(data=0, sharding=_SHARDING.get(kind, "none")), kind
-
-
-def _copies(found: Mapping[str, Node], parallel: Parallel, gpus: Value | None) -> int | None:
-    """Copies of the model that share a batch; None while the GPUs are a range."""
-    each = parallel.tensor * parallel.pipeline
-    if gpus is None:
-        return parallel.data or 1
-    if gpus.unknown or not gpus.range.is_point or gpus.mid < 1:
-        return parallel.data or None
-    if gpus.mid % (each * (parallel.data or 1)) or (parallel.data and gpus.mid != each * parallel.data):
-        raise fault(
-            found["gpus"], "GPUs are data x tensor x pipeline", f"{gpus.text} GPUs for {parallel.data or 'any'} x "
-            f"{parallel.tensor} x {parallel.pipeline}",
-        )  # fmt: skip
-    return int(gpus.mid) // each
-
-
-def _accumulation(node: Node, batch: int, micro: int, stated_accum: int | None, copies: int | None) -> int:
-    """Passes per optimizer step. Raises PlanError when the batch does not divide."""
-    one_pass = micro * (copies or 1) * (stated_accum or 1)
-    exact = stated_accum is not None and copies is not None
-    if batch % one_pass or (exact and batch != one_pass):
-        came = f"{batch} for {micro} rows x {stated_accum or '?'} passes x {copies or '?'} copies"
-        raise fault(
-            node, "batch is micro_batch x grad_accum x copies of the model", came, "Change one of them.", field="batch"
-        )
-    return stated_accum or batch // one_pass

@@ -1,7 +1,7 @@
 """Values with a form of their own: cadences, factors, budgets, dates, warm-ups.
 
-Owns those few that one or two keys need; what all keys share is `plan.reading.values`. Validation and the nouns read with the
-same functions, so that nothing passes the one and fails the other.
+Owns those few that one or two keys need; what all keys share is `plan.reading.values`. Validation and the nouns read
+with the same functions, so that nothing passes the one and fails the other.
 """
 
 from __future__ import annotations

@@ -20,6 +20,11 @@ _READABLE = 100
 _KIND = 9
 """Cells of the longest kind, `predicted`."""
 _LEAST_WIDTH = 30
+_LONGEST_LABEL = 24
+_UNSEEN = dict.fromkeys(
+    [*range(0x20), *range(0x7F, 0xA0), 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)], " "
+)
+"""Control characters and marks that turn the direction of text: a plan may not steer the terminal."""
 
 
 def render(page: Page, layout: Layout) -> Iterator[str]:
@@ -59,9 +64,10 @@ def _section(section: Section, pen: _Pen) -> Iterator[str]:
     if section.title:
         yield from (pen.paint(line, _BOLD) for line in wrap(section.title, pen.width))
     labels = max((cell_len(item.label) for item in section.items if isinstance(item, Fact)), default=0)
+    labels = min(labels, _LONGEST_LABEL)
     previous: Item | None = None
     for item in section.items:
-        if isinstance(item, Table) and previous is not None:
+        if previous is not None and (isinstance(item, Table) or isinstance(previous, Table)):
             yield ""
         if isinstance(item, Table):
             yield from _table(item, pen)
@@ -74,7 +80,7 @@ def _section(section: Section, pen: _Pen) -> Iterator[str]:
 
 def _fact(fact: Fact, labels: int, pen: _Pen) -> Iterator[str]:
     """Label, text, and the kind at the right edge; the note below the text."""
-    head = _MARGIN + _fill(fact.label, labels, "left") + "  "
+    head = _MARGIN + _fill(shorten(fact.label.translate(_UNSEEN), labels), labels, "left") + "  "
     room = pen.prose - cell_len(head)
     text = wrap(fact.text, room - (_KIND + _GAP if fact.kind else 0))
     for index, line in enumerate(text):
@@ -149,7 +155,8 @@ def _shrink(widths: list[int], columns: list[Column], room: int) -> list[int]:
 
 
 def _indented(row: Row) -> tuple[str, ...]:
-    return (" " * (2 * row.level) + row.cells[0], *row.cells[1:])
+    head, *rest = (cell.translate(_UNSEEN) for cell in row.cells)
+    return (" " * (2 * row.level) + head, *rest)
 
 
 def _line(cells: tuple[str, ...], kept: list[int], widths: list[int], columns: tuple[Column, ...]) -> str:
@@ -174,7 +181,7 @@ def wrap(text: str, width: int) -> list[str]:
     """Words in lines of at most `width` cells; a longer word is broken where the line ends."""
     lines: list[str] = []
     current = ""
-    for word in text.split():
+    for word in text.translate(_UNSEEN).split():
         rest = word
         if current and cell_len(current) + 1 + cell_len(rest) <= width:
             current = f"{current} {rest}"

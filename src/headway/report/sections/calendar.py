@@ -31,7 +31,7 @@ VERDICTS = {"within": "enough", "uncertain": "may not be enough", "over": "not e
 
 def parts(answer: Answer, detail: Detail) -> Iterator[Section]:
     """Schedules on several GPUs; limits and what does not fit into a day."""
-    if answer.schedules:
+    if len(answer.schedules) > 1:
         yield Section(title="On more GPUs", items=(_rungs(answer),))
     if items := [*_limits(answer, detail), *_day(answer, detail), *_contingency(answer)]:
         yield Section(title="Calendar", items=tuple(items))

@@ -8,11 +8,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from headway.domain.units import format_number
 from headway.estimate.reference import CrossCheck
 from headway.estimate.sensitivity import Effect
 from headway.report.answer import Answer
-from headway.report.figures import UNKNOWN, duration, fixed, places, span, span_time, times
+from headway.report.figures import UNKNOWN, duration, fixed, span, span_time, times
 from headway.report.view import Column, Detail, Fact, Item, Section, Table, by_columns
 
 SHOWN = 6
@@ -69,7 +68,7 @@ def _moved(change: float, unit: float) -> str:
     if math.isnan(change):
         return UNKNOWN
     value = change / unit
-    size = fixed(abs(value), max(places(value), 1)) if abs(value) < 100 else format_number(abs(value))
+    size = fixed(abs(value), 1 if abs(value) >= 0.95 else 2)
     return "0" if float(size.replace(",", "")) == 0 else f"{'−' if value < 0 else '+'}{size}"
 
 

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 from headway.domain.units import format_bytes, format_share
 from headway.estimate.nouns import Basis
 from headway.report.answer import Answer
-from headway.report.figures import HOUR_S, NONE, UNKNOWN, count, duration, fixed, gpu_hours, places, size, times, usd
-from headway.report.sections.selection import is_single, trained
+from headway.report.figures import HOUR_S, NONE, UNKNOWN, duration, fixed, gpu_hours, places, size, times, usd
+from headway.report.sections.selection import is_short, is_single, trained
 from headway.report.view import Detail, Fact, Section
 
 BINDS = {
@@ -20,6 +20,8 @@ BINDS = {
     "overhead": "overhead: launching kernels, not computing",
     "communication": "communication between GPUs",
 }
+
+MOMENTS = {"forward": "the forward pass", "backward": "the backward pass", "loss": "the loss", "step": "the update"}
 
 
 def parts(answer: Answer, detail: Detail) -> Iterator[Section]:
@@ -37,8 +39,7 @@ def _time(answer: Answer, detail: Detail) -> Iterator[Fact]:
         yield Fact(label="time", text=UNKNOWN, note=f"no rate is known under --rates {made.rates}")
         return
     whole = gpu_hours(made.gpu_s, detail.confidence)
-    one_gpu = made.gpu_s.p50 == made.wall_s.p50
-    if one_gpu and made.wall_s.p50 < 24 * HOUR_S:
+    if is_short(answer):
         yield Fact(label="time", text=duration(made.wall_s, detail.confidence), kind=kind)
         yield Fact(label="", text=f"{whole} on 1 GPU")
     else:
@@ -47,6 +48,19 @@ def _time(answer: Answer, detail: Detail) -> Iterator[Fact]:
     if made.buffer_share:
         yield Fact(label="", text=f"{format_share(made.buffer_share)} buffer included")
     yield from _beside(answer, detail)
+
+
+def _step(answer: Answer, detail: Detail) -> str:
+    """`a step: 1.80 s stated (2,000 an hour), 125 ms predicted; ` of the stage with the most steps."""
+    found = [(stage, basis) for _, stage, basis in trained(answer) if stage.stated_step_s is not None]
+    if not found:
+        return ""
+    stage, basis = max(found, key=lambda pair: pair[0].steps)
+    stated = stage.stated_step_s
+    if stated is None or not stated.p50:
+        return ""
+    said = f"{duration(stated, detail.confidence)} stated ({HOUR_S / stated.p50:,.0f} an hour)"
+    return f"a step: {said}, {duration(basis.step_s, detail.confidence)} predicted; "
 
 
 def _wall(answer: Answer, detail: Detail) -> str:
@@ -66,50 +80,56 @@ def _beside(answer: Answer, detail: Detail) -> Iterator[Fact]:
     other, ratio = answer.beside, answer.beside_ratio
     if other is None or ratio is None:
         return
-    said = gpu_hours(other.gpu_s, detail.confidence)
+    said = duration(other.wall_s, detail.confidence) if is_short(answer) else gpu_hours(other.gpu_s, detail.confidence)
     slower = f"{times(ratio)} slower" if ratio >= 1 else f"{times(1 / ratio)} faster"
-    if answer.estimate.rates == "stated":
-        yield Fact(label="", text=f"headway predicts {said}", kind=other.gpu_s.kind,
-                   note=f"for what both cover, the stated rates are {slower} than the prediction")  # fmt: skip
-    else:
-        yield Fact(label="", text=f"the plan's own rates: {said}", kind=other.gpu_s.kind,
-                   note=f"for what both cover, they are {slower} than the prediction")  # fmt: skip
+    who = "headway predicts" if answer.estimate.rates == "stated" else "the plan's own rates say"
+    yield Fact(label="", text=f"{who} {said}", kind=other.gpu_s.kind,
+               note=f"{_step(answer, detail)}the stated rates are {slower} than the prediction")  # fmt: skip
 
 
 def _money(answer: Answer, detail: Detail) -> Iterator[Fact]:
     first = answer.machines[0] if answer.machines else None
     bill = first.bill if first else None
-    if bill is None or bill.total_usd is None:
-        reason = bill.notes[0] if bill and bill.notes else "no price is known: give --price 0.59 or run.machine.price"
-        yield Fact(label="money", text=UNKNOWN, note=reason)
+    if bill is None or bill.total_usd is None or not answer.estimate.terms_s:
+        yield Fact(label="money", text=UNKNOWN, note=_why_unknown(answer))
     else:
-        priced_on = f"priced {bill.priced_on}" if bill.priced_on else ""
-        note = "; ".join(part for part in (_price(answer), priced_on) if part)
+        note = f"priced {bill.priced_on}" if bill.priced_on else ""
         yield Fact(label="money", text=f"{usd(bill.total_usd, detail.confidence)}{_for_what(answer)}",
                    kind=bill.total_usd.kind, note=note)  # fmt: skip
+        if said := _billed(answer):
+            yield Fact(label="", text=said)
     priced = [m for m in answer.machines[1:] if m.bill is not None and m.bill.total_usd is not None]
-    if priced:
+    if priced and answer.estimate.terms_s:
         cheapest = min(priced, key=lambda m: m.bill.total_usd.p50 if m.bill and m.bill.total_usd else 0.0)
         if cheapest.bill:
-            yield Fact(label="", text=f"cheapest of {count(len(priced), 'other machine')}: "
+            yield Fact(label="", text="cheapest elsewhere: "
                        f"{usd(cheapest.bill.total_usd, detail.confidence)} on {cheapest.name}")  # fmt: skip
 
 
+def _why_unknown(answer: Answer) -> str:
+    """What has to be said before there is a cost."""
+    if not answer.estimate.terms_s:
+        return "without a time there is no cost"
+    bill = answer.machines[0].bill if answer.machines else None
+    if bill is not None and bill.billed_gpu_s is not None and bill.notes:
+        return bill.notes[0]
+    return "no price of the machine is stated, and no price of electricity: run.machine.price, or --price 0.59"
+
+
 def _for_what(answer: Answer) -> str:
+    """` of electricity, 153.8 kWh`, or ` on-demand on p5.48xlarge`."""
+    bill = answer.machines[0].bill
+    if bill is not None and bill.billed_gpu_s is not None:
+        return f" {bill.pricing} on {answer.machines[0].name}"
+    kwh = answer.energy.kwh if answer.energy else None
+    return " of electricity" + ("" if kwh is None else f", {fixed(kwh.p50, places(kwh.p50))} kWh")
+
+
+def _billed(answer: Answer) -> str:
+    """`72.0 GPU-hours billed for 19.1 used`, where that is more."""
     bill = answer.machines[0].bill
     if bill is None or bill.billed_gpu_s is None:
-        return " of electricity"
-    return f" {bill.pricing} on {answer.machines[0].name}"
-
-
-def _price(answer: Answer) -> str:
-    """Where the money comes from: `153.8 kWh`, or `68.5 GPU-hours billed for 19.1 used`."""
-    bill = answer.machines[0].bill
-    if bill is None:
         return ""
-    if bill.billed_gpu_s is None:
-        kwh = answer.energy.kwh if answer.energy else None
-        return "" if kwh is None else f"{fixed(kwh.p50, places(kwh.p50))} kWh"
     billed, used = bill.billed_gpu_s.p50 / HOUR_S, bill.used_gpu_s.p50 / HOUR_S
     if billed <= used * 1.01:
         return ""
@@ -126,12 +146,13 @@ def _memory(answer: Answer, detail: Detail) -> Iterator[Fact]:
     verdict = {
         "yes": f"fits in {room}",
         "no": f"does not fit in {room}",
-        "uncertain": f"may not fit in {room} (fits with {format_share(tightest.fits_probability)})",
+        "uncertain": f"may not fit in {room} (a chance of {format_share(tightest.fits_probability)})",
     }[tightest.fits]
     peak = size(tightest.peak_memory_bytes, detail.confidence)
     several = "" if len(found) == 1 else f"the tightest of {len(found)} kinds of training; "
+    moment = MOMENTS.get(tightest.memory_moment, tightest.memory_moment)
     yield Fact(label="memory", text=f"{verdict}: peak {peak}", kind=tightest.peak_memory_bytes.kind,
-               note=f"{several}at the {tightest.memory_moment}".strip())  # fmt: skip
+               note=f"{several}highest during {moment}")  # fmt: skip
 
 
 def _binds(answer: Answer, detail: Detail) -> Iterator[Fact]:

@@ -24,11 +24,11 @@ def parts(answer: Answer, detail: Detail) -> Iterator[Section]:
 
 def _table(answer: Answer, detail: Detail) -> Table:
     machines = answer.machines
-    costs = [machine.bill.total_usd if machine.bill else None for machine in machines]
+    costs = [machine.bill.total_usd if machine.bill and machine.estimate.terms_s else None for machine in machines]
     bounds = [None if cost is None else ends(cost, detail.confidence) for cost in costs]
     priced = [machine.bill.priced_on if machine.bill else "" for machine in machines]
     notes = [
-        "The plan's own machine comes first; ‘stated’ prices are the plan's, dated ones the catalog's."
+        "Prices are the plan's (stated), or the catalog's with their date."
         if any(priced) else "",
         "* Hours of the plan's own machine: the stated rates say nothing of this device."
         if any(not machine.hours_transferred for machine in machines[1:]) else "",
@@ -79,7 +79,7 @@ def rate_usd_per_hour(machine: MachineAnswer) -> float | None:
     compute = next((line for line in bill.lines if line.name == "compute"), None)
     if compute is None or compute.usd is None or compute.gpu_s is None or not compute.gpu_s.p50:
         return None
-    return compute.usd.p50 / compute.gpu_s.p50 * HOUR_S * bill.gpus
+    return round(compute.usd.p50 / compute.gpu_s.p50 * HOUR_S * bill.gpus, 6)
 
 
 def _rate(machine: MachineAnswer) -> str:
@@ -100,7 +100,7 @@ def _priced(machine: MachineAnswer) -> str:
 def _energy(answer: Answer, detail: Detail) -> Iterator[Section]:
     """Kilowatt-hours, which watt they are, and what their electricity costs."""
     energy = answer.energy
-    if energy is None:
+    if energy is None or not answer.estimate.terms_s:
         return
     kwh = energy.kwh
     if kwh is None:

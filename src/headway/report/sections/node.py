@@ -29,8 +29,9 @@ def parts(answer: Answer, detail: Detail) -> Iterator[Section]:
     bill = answer.machines[0].bill if answer.machines else None
     if bill is None or bill.billed_gpu_s is None:
         return
-    items: list[Item] = [_lines(bill), *_used(bill, detail)]
-    yield Section(title=f"Bill of {bill.machine}", items=tuple(items))
+    if len(bill.lines) > 1 or bill.gpus > 1 or detail.verbose:
+        items: list[Item] = [_lines(bill), *_used(bill, detail)]
+        yield Section(title=f"Bill of {bill.machine}", items=tuple(items))
     if _differ(answer.node_scenarios):
         yield Section(title="Ways to pay", items=(_ways(answer, detail), *_risk(answer)))
     if answer.booking is not None and (detail.verbose or bill.gpus > 1):
@@ -87,6 +88,7 @@ def _ways(answer: Answer, detail: Detail) -> Table:
     found = answer.node_scenarios
     costs = [scenario.bill.total_usd for scenario in found]
     bounds = [None if cost is None else ends(cost, detail.confidence) for cost in costs]
+    more = any(scenario.bill.wall_s.p50 > answer.estimate.wall_s.p50 * 1.001 for scenario in found)
     return by_columns(
         [
             (Column(name="Way", least=12), [WAYS.get(scenario.name, scenario.name) for scenario in found]),
@@ -97,6 +99,7 @@ def _ways(answer: Answer, detail: Detail) -> Table:
             (Column(name="low–high", align="right", drop=2),
              ["" if pair is None else f"{dollars(pair[0])}–{dollars(pair[1])}" for pair in bounds]),
         ],
+        note="Optional phases included." if more else "",
     )  # fmt: skip
 
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from headway.domain.units import format_share
+from headway.domain.units import format_duration, format_share
 from headway.report.answer import Answer, OptionAnswer
 from headway.report.figures import HOUR_S, UNKNOWN, dollars, fixed, hours_column, interval_column, interval_name, places
+from headway.report.sections.selection import is_short
 from headway.report.view import Column, Detail, Fact, Item, Section, by_columns
 
 
@@ -18,22 +19,30 @@ def parts(answer: Answer, detail: Detail) -> Iterator[Section]:
     options = answer.options
     if not options:
         return
+    short = is_short(answer)
+    known = any(option.bill is not None and option.bill.total_usd is not None for option in options)
     table = by_columns(
         [
             (Column(name="Option", least=20), [_name(option) for option in options]),
             (Column(name="Runs", align="right", drop=2), [f"{option.experiments:,}" for option in options]),
-            (Column(name="GPU-h", align="right"), hours_column([option.gpu_s.p50 for option in options])),
+            (Column(name="time" if short else "GPU-h", align="right"), _times(options, short)),
             (Column(name=interval_name(detail.confidence), align="right", drop=1),
-             interval_column([option.gpu_s for option in options], detail.confidence)),
+             [""] * len(options) if short else interval_column([o.gpu_s for o in options], detail.confidence)),
             (Column(name="saves", align="right"), [_saved(option, answer) for option in options]),
             (Column(name="done in", align="right"), [_makespan(option) for option in options]),
-            (Column(name="cost", align="right", drop=3), [_cost(option) for option in options]),
+            (Column(name="cost", align="right", drop=3), [_cost(option) if known else "" for option in options]),
         ],
     )  # fmt: skip
     items: list[Item] = [table]
     if detail.verbose:
         items += [Fact(label=option.id, text=", ".join(option.members)) for option in options if option.members]
     yield Section(title="Options", items=tuple(items))
+
+
+def _times(options: tuple[OptionAnswer, ...], short: bool) -> list[str]:
+    if short:
+        return [format_duration(option.gpu_s.p50) for option in options]
+    return hours_column([option.gpu_s.p50 for option in options])
 
 
 def _name(option: OptionAnswer) -> str:
@@ -47,12 +56,17 @@ def _saved(option: OptionAnswer, answer: Answer) -> str:
     saved = option.saves_gpu_s
     if saved is None:
         return ""
-    hours, whole = saved.p50 / HOUR_S, answer.estimate.gpu_s.p50 / HOUR_S
-    if round(hours, 3) == 0:
+    whole = answer.estimate.gpu_s.p50
+    if abs(saved.p50) < 1e-6 * whole:
         return "nothing"
-    sign = "+" if hours < 0 else ""
-    share = f", {format_share(abs(hours) / whole)}" if whole and hours > 0 else ""
-    return f"{sign}{fixed(abs(hours), places(hours))} h{share}"
+    if saved.p50 < 0:
+        return f"+{_length(-saved.p50, answer)}"
+    return f"{_length(saved.p50, answer)}, {format_share(saved.p50 / whole)}"
+
+
+def _length(seconds: float, answer: Answer) -> str:
+    hours = seconds / HOUR_S
+    return format_duration(seconds) if is_short(answer) else f"{fixed(hours, places(hours))} h"
 
 
 def _makespan(option: OptionAnswer) -> str:

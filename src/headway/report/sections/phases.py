@@ -22,23 +22,31 @@ def parts(answer: Answer, detail: Detail) -> Iterator[Section]:
     phases = [phase for phase in made.phases if phase.experiments and (detail.verbose or not phase.optional)]
     if is_single(answer) or not phases:
         return
-    sums = _sums(made)
+    sums = _sums(made, made.subtotal_gpu_s)
     spreads = [*(phase.gpu_s for phase in phases), *sums.values()]
     kind = shared_kind(spread for spread in spreads if spread.p50)
     tail = [""] * (len(sums) - 1)
+    uneven = any(item.gpus != 1 for item in counted(answer))
+    walls = [
+        *(phase.wall_s.p50 for phase in phases),
+        *(spread.p50 for spread in _sums(made, made.subtotal_wall_s).values()),
+    ]
+    gpus = [*(_gpus(answer, phase) for phase in phases), *([""] * len(sums))]
     totals = {"runs": f"{len(counted(answer)):,}", "steps": _steps(sum(item.steps for item in counted(answer)))}
     other = "predicted" if made.rates == "stated" else "stated"
     columns = [
         (Column(name="Phase"), [*(phase.id for phase in phases), *sums]),
         (Column(name="Name", least=18), [*(_name(phase) for phase in phases), *([""] * len(sums))]),
         (Column(name="Runs", align="right"), [*(f"{phase.experiments:,}" for phase in phases), *tail, totals["runs"]]),
-        (Column(name="Steps", align="right", drop=2), [*(_steps(p.steps) for p in phases), *tail, totals["steps"]]),
-        (Column(name="GPU-h", align="right"), _hours(made, spreads)),
+        (Column(name="Steps", align="right", drop=4), [*(_steps(p.steps) for p in phases), *tail, totals["steps"]]),
+        (Column(name="GPUs", align="right"), gpus if uneven else []),
+        (Column(name="Hours", align="right"), _hours(made, walls) if uneven else []),
+        (Column(name="GPU-h", align="right"), _hours(made, [spread.p50 for spread in spreads])),
         (Column(name=interval_name(detail.confidence), align="right", drop=1),
          interval_column(spreads, detail.confidence)),
-        (Column(name="kind", drop=4), [] if kind else [spread.kind if spread.p50 else "" for spread in spreads]),
-        (Column(name=other, align="right", drop=3), _beside(answer, phases, sums)),
-        (Column(name="Question", least=26, drop=5), [*(phase.asks for phase in phases), *([""] * len(sums))]),
+        (Column(name="kind", drop=5), [] if kind else [spread.kind if spread.p50 else "" for spread in spreads]),
+        (Column(name=other, align="right", drop=2), _beside(answer, phases, sums)),
+        (Column(name="Question", least=20, drop=3), [*(phase.asks for phase in phases), *([""] * len(sums))]),
     ]  # fmt: skip
     table = by_columns(
         [column for column in columns if column[1]],
@@ -50,21 +58,23 @@ def parts(answer: Answer, detail: Detail) -> Iterator[Section]:
     yield Section(title=f"Phases ({kind})" if kind else "Phases", items=(table,))
 
 
-def _sums(made: Estimate) -> dict[str, Spread]:
+def _sums(made: Estimate, subtotal: Spread) -> dict[str, Spread]:
     """Footer rows: subtotal and buffer where there is one, then the total."""
     if not made.buffer_share:
-        return {"Total": made.gpu_s}
-    buffer = made.subtotal_gpu_s * made.buffer_share
-    return {
-        "Subtotal": made.subtotal_gpu_s,
-        f"Buffer {format_share(made.buffer_share).replace(' ', '')}": buffer,
-        "Total": made.gpu_s,
-    }
+        return {"Total": subtotal}
+    share = format_share(made.buffer_share).replace(" ", "")
+    whole = subtotal * (1 + made.buffer_share)
+    return {"Subtotal": subtotal, f"Buffer {share}": subtotal * made.buffer_share, "Total": whole}
 
 
-def _hours(made: Estimate, spreads: list[Spread]) -> list[str]:
-    """GPU-hours of each row; unknown where no rate is known at all."""
-    return [UNKNOWN] * len(spreads) if not made.terms_s else hours_column([spread.p50 for spread in spreads])
+def _hours(made: Estimate, values_s: list[float]) -> list[str]:
+    """Hours of each row; unknown where no rate is known at all."""
+    return [UNKNOWN] * len(values_s) if not made.terms_s else hours_column(values_s)
+
+
+def _gpus(answer: Answer, phase: PhaseEstimate) -> str:
+    """GPUs of the phase's widest experiment."""
+    return f"{max((item.gpus for item in answer.estimate.experiments if item.phase == phase.id), default=0.0):g}"
 
 
 def _beside(answer: Answer, phases: list[PhaseEstimate], sums: dict[str, Spread]) -> list[str]:
@@ -72,7 +82,7 @@ def _beside(answer: Answer, phases: list[PhaseEstimate], sums: dict[str, Spread]
     if answer.beside is None or not answer.beside.terms_s:
         return []
     found = {phase.id: phase.gpu_s.p50 for phase in answer.beside.phases}
-    others = _sums(answer.beside)
+    others = _sums(answer.beside, answer.beside.subtotal_gpu_s)
     return hours_column([*(found.get(phase.id) for phase in phases), *(others[name].p50 for name in sums)])
 
 

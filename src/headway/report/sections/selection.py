@@ -8,6 +8,8 @@ from __future__ import annotations
 from headway.estimate.nouns import Basis, ExperimentEstimate, StageEstimate
 from headway.report.answer import Answer
 
+DAY_S = 86400.0
+
 
 def counted(answer: Answer) -> tuple[ExperimentEstimate, ...]:
     """The experiments that are in the totals: all but the optional ones."""
@@ -35,7 +37,7 @@ def is_single(answer: Answer) -> bool:
     return len(counted(answer)) == 1
 
 
-def is_node(answer: Answer) -> bool:
-    """True where a machine of several GPUs is billed whole while parts of it stand idle."""
-    first = answer.machines[0] if answer.machines else None
-    return bool(answer.node_scenarios) and first is not None and first.gpus > 1
+def is_short(answer: Answer) -> bool:
+    """True for less than a day on one GPU, which is said in minutes or hours and not in GPU-hours."""
+    made = answer.estimate
+    return made.gpu_s.p50 == made.wall_s.p50 and made.wall_s.p50 < DAY_S

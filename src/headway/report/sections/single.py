@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from headway.domain.plan import Dataset, Value
-from headway.domain.units import format_bytes, format_count, format_share
+from headway.domain.units import format_bytes, format_count, format_duration, format_share
 from headway.estimate.nouns import StageEstimate
 from headway.report.answer import Answer
-from headway.report.figures import HOUR_S, UNKNOWN, fixed, places, shared_kind, size
+from headway.report.figures import UNKNOWN, count, fixed, same_unit, shared_kind, size
 from headway.report.sections.selection import counted, is_single, trained
 from headway.report.view import Column, Detail, Fact, Note, Section, Table, by_columns
 
@@ -81,8 +81,8 @@ def _counts(stage: StageEstimate, detail: Detail) -> Iterator[Fact]:
         ))  # fmt: skip
         recipe = basis.recipe
         yield Fact(label="batch", text=(
-            f"{recipe.micro_batch} rows × {recipe.grad_accum} accumulated × {recipe.parallel.data} "
-            f"{'replica' if recipe.parallel.data == 1 else 'replicas'} = {basis.batches.rows_per_step:,} rows"
+            f"{count(recipe.micro_batch, 'row')} × {recipe.grad_accum} accumulated × "
+            f"{count(recipe.parallel.data, 'replica')} = {count(basis.batches.rows_per_step, 'row')}"
         ))  # fmt: skip
     elif stage.steps:
         yield Fact(label="steps", text=f"{stage.steps:,} steps")
@@ -118,7 +118,6 @@ def _terms(answer: Answer) -> Table | None:
     made = answer.estimate
     if not made.terms_s:
         return None
-    scale = _scale(made.wall_s.p50)
     rows: list[tuple[str, int, list[float], str]] = []
     details = {term: found for stage in counted(answer)[0].stages for term, found in stage.details.items()}
     for term, spread in made.terms_s.items():
@@ -134,26 +133,28 @@ def _terms(answer: Answer) -> Table | None:
                      "stated"))  # fmt: skip
     kind = shared_kind(made.terms_s.values())
     names = [scenario.name for scenario in made.scenarios] or ["expected"]
-    columns = [(Column(name=scale[1]), [*(name for name, *_ in rows), "Total"])]
+    columns = [(Column(name="Term"), [*(name for name, *_ in rows), "Total"])]
+    cells = [same_unit(ends) for ends in (*(row[2] for row in rows), whole)]
     for index, name in enumerate(names):
-        values = [*(ends[index] for _, _, ends, _ in rows), whole[index]]
-        columns.append((Column(name=name, align="right"), [_time(value, scale[0], whole[-1]) for value in values]))
+        columns.append((Column(name=name, align="right"), [row[index] for row in cells]))
+    columns.append((Column(name="of which each", drop=2), [*(_each(answer, row[0], row[1]) for row in rows), ""]))
     if not kind:
         columns.append((Column(name="kind", drop=1), [*(row[3] for row in rows), made.wall_s.kind]))
     note = f"All {kind}." if kind else ""
     return by_columns(columns, levels=[row[1] for row in rows], strong={len(rows)}, footers=1, note=note)
 
 
-def _scale(wall_s: float) -> tuple[float, str]:
-    """Unit of the term table: that of the total."""
-    return (1.0, "seconds") if wall_s < 120 else (60.0, "minutes") if wall_s < 6 * HOUR_S else (HOUR_S, "hours")
-
-
-def _time(seconds: float, unit_s: float, largest_s: float) -> str:
-    """One cell: the precision of the total, finer for what would vanish."""
-    value = seconds / unit_s
-    decimals = max(places(largest_s / unit_s), 1)
-    return fixed(value, decimals if value == 0 or value >= 10**-decimals else min(places(value), 4))
+def _each(answer: Answer, name: str, level: int) -> str:
+    """`2,375 × 1 s` beside the steps and checkpoints of a single stage."""
+    stages = counted(answer)[0].stages
+    if level or len(stages) > 1:
+        return ""
+    stage = stages[0]
+    during = stage.saves.during if stage.saves else 0
+    for term, times in (("step", stage.steps), ("checkpoint", during), ("evaluation", stage.evaluations)):
+        if times and name == WORDS.get(term, term) and term in stage.terms_s:
+            return f"{times:,} × {format_duration(stage.terms_s[term].p50 / times)}"
+    return ""
 
 
 def _memory(answer: Answer, detail: Detail) -> Iterator[Section]:

@@ -1,0 +1,136 @@
+"""Where doubt enters, how it adds up, and that the same seed gives the same figures."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.estimate.made import estimated, plan, setting, stage
+
+from headway.domain.measurement import Measurement
+from headway.domain.spread import total
+from headway.domain.units import Range
+from headway.estimate.sensitivity import effects
+
+TWO = {"phases": {"a": {"matrix": {"steps": [100, 200]}}, "b": {"steps": 300}}}
+
+
+def test_totals_are_sums_draw_by_draw() -> None:
+    made = estimated(plan(**TWO))
+    whole = made.wall_s.draws
+    assert whole is not None
+    parts = sum(np.asarray(item.wall_s.draws) for item in made.experiments)
+    assert np.allclose(whole, parts)
+    by_term = sum(np.broadcast_to(s.p50 if s.draws is None else s.draws, whole.shape) for s in made.terms_s.values())
+    assert np.allclose(whole, by_term)
+
+
+def test_step_terms_add_up_to_the_step() -> None:
+    basis = stage().basis
+    assert basis is not None
+    assert np.allclose(np.asarray(total(basis.step_terms_s.values()).draws), np.asarray(basis.step_s.draws))
+
+
+def test_memory_terms_add_up_to_the_peak() -> None:
+    basis = stage().basis
+    assert basis is not None
+    assert total(basis.memory_terms_bytes.values()).p50 == pytest.approx(basis.peak_memory_bytes.p50, rel=1e-6)
+
+
+def test_shared_doubt_does_not_average_out() -> None:
+    """Ten equal runs are as uncertain, relatively, as one: what is unknown of the machine is unknown for all."""
+    one, ten = estimated(plan(steps=100)), estimated(plan(matrix={"seed": list(range(10))}, steps=100))
+    assert ten.wall_s.p90 / ten.wall_s.p10 == pytest.approx(one.wall_s.p90 / one.wall_s.p10, rel=1e-6)
+
+
+def test_same_seed_same_figures_other_seed_nearly_the_same() -> None:
+    first, again = estimated(plan(steps=100)), estimated(plan(steps=100))
+    other = estimated(plan(steps=100), seed=1)
+    assert first.wall_s.p90 == again.wall_s.p90
+    assert first.wall_s.p90 != other.wall_s.p90
+    assert first.wall_s.p50 == pytest.approx(other.wall_s.p50, rel=0.1)
+
+
+def test_a_wider_length_range_gives_a_wider_estimate() -> None:
+    def reach(length: str) -> float:
+        wall = estimated(plan(max_length=None, data={"rows": 1000, "length": length})).wall_s
+        return wall.p90 / wall.p10
+
+    assert reach("100-900") > reach("400-600")
+
+
+def test_stated_ranges_add_end_by_end() -> None:
+    rates = {"step": "1-2-4 s", "load": {"model": "10-20 s", "data": "5 s"}}
+    found = estimated(plan(steps=10, stated=rates), "stated")
+    assert (found.wall_s.p10, found.wall_s.p50, found.wall_s.p90) == (25, 40, 65)
+    assert [item.wall_s for item in found.scenarios] == [25, 40, 65]
+
+
+def test_throughput_gives_the_step_where_none_is_stated() -> None:
+    """2,000 steps an hour are 1.8 s; the fast end of a range is the short end of the time."""
+    found = stage("stated", steps=10, stated={"throughput": "1800-2000 steps/h"})
+    step = found.terms_s["step"]
+    assert step.p10 == pytest.approx(18.0)
+    assert step.p90 == pytest.approx(20.0)
+    samples = stage("stated", steps=10, stated={"throughput": "16 samples/s"})
+    assert samples.terms_s["step"].p50 == pytest.approx(5.0)  # batches of 8
+
+
+def test_buffer_is_on_top_of_the_subtotal() -> None:
+    found = estimated(plan(steps=10, stated={"step": "1 s"}, run={"machine": "T4", "buffer": "30%"}), "stated")
+    assert found.subtotal_wall_s.p50 == pytest.approx(10)
+    assert found.wall_s.p50 == pytest.approx(13)
+
+
+def test_a_measured_step_replaces_the_prediction_and_says_so() -> None:
+    made = plan(steps=100)
+    measured = Measurement(
+        stage=made.experiments[0].stages[0].fingerprint,
+        device="RTX 4090",
+        gpus=1,
+        term="step",
+        seconds=Range(0.9, 1.0, 1.1),
+        repeats=50,
+        source="a probe",
+    )
+    step = estimated(made, "best", measurements=[measured]).terms_s["step"]
+    assert step.kind == "measured"
+    assert step.p50 == pytest.approx(100, rel=0.01)
+    assert estimated(made, "predicted").terms_s["step"].kind == "predicted"
+    alone = estimated(made, "measured", measurements=[measured])
+    assert set(alone.terms_s) == {"step"}
+
+
+def test_evaluation_checkpoints_and_load_are_terms_of_their_own() -> None:
+    found = estimated(
+        plan(
+            steps=100,
+            save={"every": "10 steps"},
+            datasets={"rows": {"rows": 1000, "length": 100}, "quiz": {"rows": 200, "length": 60, "split": "test"}},
+            data="rows",
+            tasks={"quiz": {}},
+            evaluate="all",
+        )
+    )
+    assert {"load", "step", "checkpoint", "final_save", "evaluation", "tokenize", "data_wait"} <= set(found.terms_s)
+    assert all(spread.p50 > 0 for spread in found.terms_s.values())
+
+
+def test_sensitivity_of_stated_ranges_is_their_own_width() -> None:
+    used = setting(plan(steps=10, stated={"step": "1-2-4 s", "factors": {"cold disk": "10-20 s more"}}), "stated")
+    from headway.estimate.assemble import assemble
+    from headway.estimate.predicted import Predictor
+
+    made = assemble(used, Predictor(used))
+    found = {effect.name: effect for effect in effects(used, made)}
+    assert (found["step"].favourable_s, found["step"].unfavourable_s) == (-10, 20)
+    assert found["cold disk"].unfavourable_s == 20
+    assert found["cold disk"].favourable_s == 0
+
+
+@settings(max_examples=12)
+@given(st.integers(1, 400), st.integers(1, 400))
+def test_more_steps_never_take_less_time(fewer: int, more: int) -> None:
+    low, high = sorted((fewer, more))
+    assert estimated(plan(steps=low)).wall_s.p50 <= estimated(plan(steps=high)).wall_s.p50

@@ -1,0 +1,8 @@
+"""Makes `machines`, the devices and models of these tests, importable beside them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
