@@ -48,7 +48,11 @@ VALUES = [
     ("params: {x: .inf}\n", "4:13: a number is finite, got '.inf'"),
     ("steps: 0\n", "4:8: steps: steps are more than 0, got '0'"),
     ("steps: 5-3\n", "4:8: steps: a count is needed: a range runs from low to high, got '5-3'."),
-    ("steps: 5 epochs\n", "4:8: steps: steps are counted, got '5 epochs'. Write it like steps: 10k."),
+    ("steps: 5 epochs\n", "4:8: steps: steps are counted here, got '5 epochs'. Write it like 10k."),
+    ("steps: 1000 / 64\n", "4:8: steps: steps are whole, got '1000 / 64'. Write ceil(...) around it."),
+    ("micro_batch: 8 tokens\n", "4:14: micro_batch: rows are counted here, got '8 tokens'."),
+    ("stated: {load: over 5 s}\n", "4:16: stated.load: a value has two ends, got 'over 5 s'. Write a range, like 1-2."),
+    ("gpus: 2 layers\n", "4:7: gpus: GPUs are counted here, got '2 layers'."),
     ("seed: 1.5\n", "4:7: seed: a whole number is needed, at least 0, got '1.5'"),
     ("max_length: 0\n", "4:13: max_length: a whole number is needed, at least 1, got '0'"),
     ("quantize: int7\n", "4:11: quantize: one of a few words is needed, got 'int7'. Write none, int8, nf4 or fp8."),
@@ -70,16 +74,25 @@ VALUES = [
     ),
     ("options: {x: {set: {steps: 5 s}}}\n", "4:28: options.x.set.steps: a count is needed: s is not a unit of it"),
     ("steps: __import__('os').getpid()\n", "4:8: steps: an expression is arithmetic: character 1 is not"),
-    ("steps: sum(i for i in range(10000000000))\n", "4:8: steps: an expression ends within 200,000 rounds"),
+    ("steps: sum(i for i in range(10000000000))\n", "4:8: steps: an expression ends within 100,000 rounds"),
     ("batch: 8 +* 2\n", "4:8: batch: an expression is arithmetic at character 4"),
     ("gpus: {stated_as: a few}\n", "4:19: gpus: a number is needed, and words are no value, got 'a few'. Add `use:`"),
     ("stated: {step: {mean: 5 s, min: 6 s}}\n", "4:16: stated.step: a sample has min ≤ mean ≤ max"),
 ]
 NAMES = [
-    ("datasets: {a: {mix: {b: 50%, c: 40%}}, b: , c: }\n", "4:21: a.mix: the shares of a mixture add up to 100 %, got 90 %"),
+    (
+        "datasets: {a: {mix: {b: 50%, c: 40%}}, b: , c: }\n",
+        "4:21: a.mix: the shares of a mixture add up to 100 %, got 90 %",
+    ),
     ("datasets: {a: {mix: {q: 100%}}}\n", "4:22: a dataset of a mixture is defined in the plan, got 'q'."),
-    ("datasets: {a: {mix: {b: 100%}}, b: {mix: {a: 100%}}}\n", "4:15: datasets.a.mix: a mixture does not contain itself, got a"),
-    ("phases: {a: {data: gsm9k}}\ndatasets: [gsm8k]\n", "4:20: a dataset is defined in the plan, got 'gsm9k'. Did you mean gsm8k?"),
+    (
+        "datasets: {a: {mix: {b: 100%}}, b: {mix: {a: 100%}}}\n",
+        "4:15: datasets.a.mix: a mixture does not contain itself, got a",
+    ),
+    (
+        "phases: {a: {data: gsm9k}}\ndatasets: [gsm8k]\n",
+        "4:20: a dataset is defined in the plan, got 'gsm9k'. Did you mean gsm8k?",
+    ),
     ("evaluate: nope\n", "4:11: a task is defined in the plan, got 'nope'. Define it under `tasks`."),
     ("tasks: {a: {data: q}}\n", "4:19: the data of a task is defined in the plan, got 'q'."),
     ("tasks: {a: , g: {tasks: {a: {shots: 3}}}}\n", "4:26: a task is defined once: a is already in the plan, got a"),
@@ -87,8 +100,11 @@ NAMES = [
     ("phases: {a: , b: {after: zz}}\n", "4:26: what a selector names is defined in the plan, got 'zz'. Phases: a, b."),
     ("options: {x: {keep: 2B/*}}\n", "4:21: what a selector names is defined in the plan, got '2B/*'."),
     ("questions: {q: {ask: why, answered_by: 9Z}}\n", "4:40: what a selector names is defined in the plan, got '9Z'."),
-    ("options: {go: {set: {seed: 1}}}\ndecisions: {d: {after: go, then: og}}\n", "5:16: an option is defined in the plan, got 'og'."),
-]  # fmt: skip
+    (
+        "options: {go: {set: {seed: 1}}}\ndecisions: {d: {after: go, then: og}}\n",
+        "5:16: an option is defined in the plan, got 'og'.",
+    ),
+]
 STRUCTURE = [
     ("phases: {a: {phases: {a: }}}\n", "4:25: an id stands once, got a."),
     ("matrix: {seed: [1, 1]}\n", "4:20: an id stands once, got p/seed1."),
@@ -99,7 +115,10 @@ STRUCTURE = [
     ("phases: {a: {after: a}}\n", "4:21: phases do not wait for each other in a circle, got a → a."),
     ("phases: {a: {phases: {b: {after: a}}}}\n", "4:34: phases do not wait for each other in a circle"),
     ("steps: 5\nepochs: 2\n", "5:1: one level has one budget, got steps and epochs. Keep steps, epochs or tokens."),
-    ("batch: 100\nmicro_batch: 16\n", "4:8: batch: batch is micro_batch x grad_accum x copies of the model, got 100 for 16"),
+    (
+        "batch: 100\nmicro_batch: 16\n",
+        "4:8: batch: batch is micro_batch x grad_accum x copies of the model, got 100 for 16",
+    ),
     ("gpus: 8\nparallel: {tensor: 3}\n", "4:7: GPUs are data x tensor x pipeline, got 8 GPUs for any x 3 x 1"),
     ("stages: []\n", "4:9: a chain has at least one stage, got an empty list"),
     ("matrix: {}\n", "4:9: a matrix has at least one axis, got a map"),
@@ -109,10 +128,15 @@ STRUCTURE = [
     ("phases: {a: {stages: [{steps: 5}], experiments: [x]}}\n", "4:14: a.stages: stages stand in the experiments"),
     ("options: {x: }\n", "4:13: an option keeps, drops, sets, varies, puts first or brings in something, got x"),
     ("phases: {a: {data.rows: 5}}\n", "4:14: phases.a.data.rows: unknown field"),
-    ("datasets: [g]\nphases: {a: {data: g, matrix: {data.rows: [5, 6]}}}\n", "5:44: a dataset named in `datasets` is set there"),
-    ("matrix: {seed: [%s], steps: [%s]}\n" % (",".join(map(str, range(1100))), ",".join(map(str, range(1, 1101)))),
-     "4:9: a plan has at most 1,000,000 experiments, got 1,210,000 in this matrix"),
-]  # fmt: skip
+    (
+        "datasets: [g]\nphases: {a: {data: g, matrix: {data.rows: [5, 6]}}}\n",
+        "5:44: a dataset named in `datasets` is set there",
+    ),
+    (
+        "matrix: {seed: [" + "1, " * 1100 + "1], steps: [" + "1, " * 1100 + "1]}\n",
+        "4:9: a plan has at most 1,000,000 experiments, got 1,212,201 in this matrix",
+    ),
+]
 WHOLE = [
     ("model: m\n", "1:1: a plan says `headway: 1`. Add the line, or write a plan with `headway init`."),
     ("headway: 2\nmodel: m\n", "1:10: headway: one of a few words is needed, got '2'. Write 1."),
@@ -133,10 +157,10 @@ WHOLE = [
     [*((BASE + text, message) for text, message in (*FIELDS, *VALUES, *NAMES, *STRUCTURE)), *WHOLE],
 )
 def test_message(text: str, message: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(PlanError) as caught:
         _ = read_plan("p.yaml", text=text).plan
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
     assert str(caught.value).startswith(f"p.yaml:{message}")
 
 

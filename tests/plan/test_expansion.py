@@ -218,8 +218,8 @@ def test_expansion_is_the_same_every_time(times: int) -> None:
 
 def test_ten_thousand_experiments_share_their_parts() -> None:
     seeds, steps = ",".join(map(str, range(100))), ",".join(f"{n}k" for n in range(1, 101))
-    start = time.perf_counter()
+    start = time.process_time()
     made = plan(f"adapter: {{rank: 4}}\nmatrix: {{seed: [{seeds}], steps: [{steps}]}}\n")
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10
     assert len({experiment.fingerprint for experiment in made.experiments}) == 10_000
     assert len({id(experiment.stages[0].recipe) for experiment in made.experiments}) == 1

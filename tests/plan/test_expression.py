@@ -81,10 +81,10 @@ def test_value(text: str, value: float) -> None:
     ],
 )
 def test_what_is_not_bounded_arithmetic_is_refused_at_once(text: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(PlanError):
         evaluate(text)
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
 
 
 def test_the_message_names_the_token_and_its_place() -> None:

@@ -14,12 +14,12 @@ from headway.plan.language.claims import CLAIMS
 from headway.plan.language.keys import ANYWHERE, PLAN, RUN, STATED
 
 TEXTS = [path.read_text(encoding="utf-8") for path in sorted(Path(__file__).parents[2].glob("examples/*/plan.yaml"))]
-WORDS = ["none", "unknown", "negligible", "all", "each", "5", "10k", "45 s", "$3/h", "70%", "-1", ".nan", "", "true", "1/0",
-         "over 1 s", "sum(range(9))", "auto", "x", "plan", "2 - 1", "0-1", "5%/h", "a.txt", "80 GB"]  # fmt: skip
+WORDS = ["none", "unknown", "negligible", "all", "each", "5", "10k", "45 s", "$3/h", "70%", "-1", ".nan", "", "true",
+         "1/0", "over 1 s", "sum(range(9))", "auto", "x", "plan", "2 - 1", "0-1", "5%/h", "a.txt", "80 GB"]  # fmt: skip
 
 
 def answered(text: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     try:
         file = read_plan("p.yaml", text=text)
         for option in list(file.plan.options)[:3]:
@@ -27,7 +27,7 @@ def answered(text: str) -> None:
     except PlanError as error:
         assert error.where.file.endswith((".yaml", ".txt"))
         assert error.rule
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
 
 
 @settings(max_examples=300)

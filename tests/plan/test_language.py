@@ -105,7 +105,7 @@ def test_lines_to_write_are_plans(line: str) -> None:
         text = f"phases: {{a: , b: {{{text}}}}}"
     read_plan(
         "p.yaml",
-        text=f"headway: 1\nmodel: m\ndata: {{rows: 5}}\ntasks: [t]\n".replace(_doubled(text), "") + text + "\n",
+        text="headway: 1\nmodel: m\ndata: {rows: 5}\ntasks: [t]\n".replace(_doubled(text), "") + text + "\n",
     )
 
 

@@ -84,10 +84,10 @@ def test_what_yaml_a_plan_does_not_use(text: str, message: str) -> None:
     "deep", ["[" * 10_000, "{a: " * 10_000, "- " * 10_000 + "a", "a: " + "[" * 10_000 + "]" * 10_000]
 )
 def test_deep_nesting_is_refused_fast(deep: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(PlanError, match="nested at most 64 deep"):
         read("p.yaml", deep)
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
 
 
 def test_an_alias_bomb_is_refused_at_its_first_anchor() -> None:
@@ -100,10 +100,10 @@ def test_a_50_mb_file_is_refused_without_reading_it(tmp_path: Path) -> None:
     file = tmp_path / "big.yaml"
     with file.open("wb") as out:
         out.truncate(50_000_000)
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(PlanError, match=r"at most 10 MB, got 50\.0 MB"):
         read(file)
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
     with pytest.raises(PlanError, match="at most 10 MB"):
         read("p", "a" * (MAX_BYTES + 1))
 

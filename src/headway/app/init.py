@@ -35,14 +35,10 @@ def commented(start: Start) -> str:
     if len(methods) > 1:
         raise UsageError("a run trains in one way", got=" and ".join(f"--{name}" for name in methods),
                          hint="Keep one of them.")  # fmt: skip
-    if start.steps is not None and start.epochs is not None:
-        raise UsageError("a run is as long as its steps or its epochs say", got="--steps and --epochs",
-                         hint="Keep one of them.")  # fmt: skip
     said: dict[str, Any] = {
         "model": start.model,
-        "lora": start.lora,
-        "qlora": start.qlora,
-        "full": start.full or None,
+        "method": methods[0] if methods else None,
+        "rank": start.lora or start.qlora,
         "gpu": start.gpu,
         "rows": None if start.samples is None else whole(start.samples, "--samples"),
         "length": None if start.tokens_per_sample is None else whole(start.tokens_per_sample, "--tokens-per-sample"),

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from headway.app.estimate import answer
+from headway.app.inputs import Request
 from headway.domain.measurement import Measurement
 from headway.domain.plan import Plan
 from headway.estimate.nouns import Estimate, Rates
@@ -82,19 +83,17 @@ class Project:
         name options of the plan; `seed` decides all draws; `today` (ISO date) dates prices and deadlines, by default
         the clock's. Raises PlanError where the plan does not decide what is run.
         """
-        return Result(
-            answer(
-                self.source,
-                rates=rates,
-                machine=machine,
-                subset=subset,
-                option=option,
-                seed=seed,
-                sensitivity=sensitivity,
-                measurements=tuple(measurements),
-                today=today,
-            )
+        request = Request(
+            rates=rates,
+            machine=machine,
+            subset=subset,
+            option=option,
+            seed=seed,
+            sensitivity=sensitivity,
+            measurements=tuple(measurements),
+            today=today,
         )
+        return Result(answer(self.source, request))
 
 
 def from_plan_file(source: PlanFile) -> Project:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
+from headway.app.inputs import Inputs
 from headway.app.resolve import offered
 from headway.cost.billing import Bill, bill
 from headway.cost.calendar import before_deadline, calendar_days, needs_resume, over_budget
@@ -25,9 +25,6 @@ from headway.domain.units import Range, parse
 from headway.estimate.nouns import Estimate, ExperimentEstimate, Rates
 from headway.report.answer import Calendar, MachineAnswer
 from headway.schedule.jobs import Job
-
-if TYPE_CHECKING:
-    from headway.app.estimate import Inputs
 
 
 def segments_of(estimate: Estimate, machine: Machine, *, with_optional: bool = False) -> list[Segment]:
@@ -66,29 +63,29 @@ def _bill(inputs: Inputs, estimate: Estimate, machine: Machine) -> Bill | None:
         return None
 
 
-def machine_answers(inputs: Inputs, estimate: Estimate, rates: Rates) -> tuple[MachineAnswer, ...]:
-    """The plan's machines, its own first, then catalog offers of the same device.
+def machine_answers(inputs: Inputs, estimate: Estimate, rates: Rates, *, others: bool) -> tuple[MachineAnswer, ...]:
+    """The plan's machine, and with `others` its further machines and catalog offers of the same device.
 
     Stated hours belong to the machine they were stated for: on others they are kept and marked as not transferred.
     Predictions are made anew for each device.
     """
-    own = inputs.lookup.machines.get(estimate.machine)
-    names = [estimate.machine, *(name for name in inputs.lookup.machines if name != estimate.machine)]
-    found = []
-    for name in names:
-        if name not in inputs.lookup.machines:
-            continue
-        machine = inputs.lookup.machines[name]
-        same = own is not None and machine.node.device.name == own.node.device.name
-        there = estimate if rates == "stated" or name == estimate.machine else inputs.estimate(rates, name)
-        found.append(_answer(machine, there, _bill(inputs, there, machine), transferred=rates != "stated" or same))
+    own = _own(inputs, estimate)
+    if own is None:
+        return ()
+    found = [_answer(own, estimate, _bill(inputs, estimate, own), transferred=True)]
+    if not others:
+        return tuple(found)
+    for name, machine in inputs.lookup.machines.items():
+        if machine is not own:
+            same = machine.node.device.name == own.node.device.name
+            there = estimate if rates == "stated" else inputs.estimate(rates, name)
+            made = _bill(inputs, there, machine)
+            found.append(_answer(machine, there, made, transferred=rates != "stated" or same))
     return (*found, *_catalog_answers(inputs, estimate, own))
 
 
-def _catalog_answers(inputs: Inputs, estimate: Estimate, own: Machine | None) -> list[MachineAnswer]:
+def _catalog_answers(inputs: Inputs, estimate: Estimate, own: Machine) -> list[MachineAnswer]:
     found = []
-    if own is None:
-        return []
     for offer in inputs.lookup.offers:
         machine = offered(offer, own)
         answer = _answer(machine, estimate, _bill(inputs, estimate, machine), transferred=True)
@@ -161,13 +158,12 @@ def bill_of(inputs: Inputs, estimate: Estimate) -> Bill | None:
     return None if machine is None else _bill(inputs, estimate, machine)
 
 
-def booking_of(inputs: Inputs, estimate: Estimate) -> Booking | None:
-    """What to type into the provider's form; None for an owned machine."""
-    machine = _own(inputs, estimate)
-    if machine is None or is_owned(machine):
+def booking_of(inputs: Inputs, machines: tuple[MachineAnswer, ...]) -> Booking | None:
+    """What to type into the provider's form for the plan's own machine; None for one that is not rented."""
+    if not machines or machines[0].bill is None:
         return None
-    made = bill_of(inputs, estimate)
-    return None if made is None else booking(made, machine)
+    machine = inputs.lookup.machines[machines[0].name]
+    return None if is_owned(machine) else booking(machines[0].bill, machine)
 
 
 def interruptions(inputs: Inputs, estimate: Estimate) -> Mapping[str, float]:

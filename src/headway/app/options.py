@@ -5,8 +5,7 @@ Owns the loop over options. How an option changes a plan is `plan/`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from headway.app.inputs import Inputs
 from headway.app.money import bill_of, jobs_of
 from headway.domain.plan import Plan
 from headway.domain.spread import Spread
@@ -14,9 +13,6 @@ from headway.estimate.nouns import Estimate, Rates
 from headway.plan import PlanFile
 from headway.report.answer import OptionAnswer
 from headway.schedule.ladder import makespans
-
-if TYPE_CHECKING:
-    from headway.app.estimate import Inputs
 
 
 def option_answers(source: PlanFile, inputs: Inputs, whole: Estimate, rates: Rates) -> tuple[OptionAnswer, ...]:

@@ -32,16 +32,26 @@ from headway.predict.links import default_link
 SHOWN_OFFERS = 5
 
 
-def resolve(plan: Plan, calibration: Calibration) -> Lookup:
-    """Everything the plan names, looked up. PlanError with the place of the name that is unknown or ambiguous."""
+def resolve(plan: Plan, calibration: Calibration, *, like: tuple[Plan, Lookup] | None = None) -> Lookup:
+    """Everything the plan names, looked up. UserError with the place of the name that is unknown or ambiguous.
+
+    `like` is another plan with its names resolved: a machine that is the same there is not looked up again.
+    """
     stages = [stage for experiment in plan.experiments for stage in experiment.stages]
-    machines = {name: _machine(spec) for name, spec in plan.run.machines.items()}
+    machines = {name: _known(name, spec, like) or _machine(spec) for name, spec in plan.run.machines.items()}
     return Lookup(
         architectures=_architectures(stages, plan.file),
         machines=machines,
         lengths=_lengths(plan, calibration),
         offers=_offers(machines.get(plan.run.machine)),
     )
+
+
+def _known(name: str, spec: MachineSpec, like: tuple[Plan, Lookup] | None) -> Machine | None:
+    """The machine of that name where another plan has the very same one."""
+    if like is None or like[0].run.machines.get(name) != spec:
+        return None
+    return like[1].machines[name]
 
 
 def _architectures(stages: Iterable[Stage], file: str) -> Mapping[str, Architecture]:

@@ -7,6 +7,7 @@ it does is `app/`.
 from __future__ import annotations
 
 import importlib
+import os
 
 import click
 
@@ -64,4 +65,6 @@ def main() -> None:
 
     0 ok · 1 error · 2 usage · 3 plan invalid · 4 does not fit or over budget (with --fail-on) · 130 interrupted.
     """
+    # a command's matrices are small: starting a BLAS's threads costs more than they save
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     raise SystemExit(exit_code_of(lambda: headway.main(prog_name="headway", standalone_mode=False)))

@@ -102,7 +102,7 @@ def message(error: UserError) -> Iterator[str]:
         yield from excerpt(error.where)
     hint = error.hint.rstrip()
     if hint:
-        yield printable(f"  {hint}{'' if hint[-1] in '.?!`' else '.'}")
+        yield printable(f"  {hint}")
     missing = [name for name in error.candidates if name not in hint]
     if missing:
         yield printable(f"  Did you mean {', '.join(error.candidates)}?")

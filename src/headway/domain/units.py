@@ -372,9 +372,11 @@ def format_share(share: float) -> str:
 
 
 def _digits(value: float) -> str:
-    """Three significant digits, without trailing zeros after the point."""
+    """Three significant digits, without trailing zeros after the point; powers of ten below a millionth."""
     if value == 0:
         return "0"
+    if abs(value) < 1e-6:
+        return f"{value:.3g}"
     places = max(0, 2 - math.floor(math.log10(abs(value))))
     return _trim(f"{value:,.{places}f}")
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from headway.domain.errors import Finding
+from headway.domain.errors import Finding, Position
 from headway.domain.plan import Plan
 from headway.domain.units import Range, format_bytes, format_flop, format_number, format_share
 from headway.estimate.nouns import Basis, ExperimentEstimate, StageEstimate
@@ -71,49 +71,57 @@ def _codes(stage: StageEstimate) -> list[str]:
 def _finding(code: str, stage: StageEstimate, ids: list[str], plan: Plan) -> Finding:
     basis = stage.basis
     assert basis is not None  # every code above asks for one
-    used = stated_utilisation(stage)
     evidence: dict[str, object] = {"experiments": ids, "device": basis.node.device.name}
-    where = plan.where("stated.step")
-    if code == "HW701":
-        return Finding(
-            code=code,
-            severity="error" if basis.fits == "no" else "warning",
-            message=(
-                f"{basis.model} needs {format_bytes(basis.peak_memory_bytes.p50)} a GPU at its peak "
-                f"({basis.memory_moment}) and {basis.node.device.name} has "
-                f"{format_bytes(basis.node.device.memory_bytes)}: "
-                + ("does not fit" if basis.fits == "no" else f"fits with {format_share(basis.fits_probability)}")
-            ),
-            where=plan.where("model"),
-            evidence=evidence | {"peak_bytes": basis.peak_memory_bytes.p50, "probability": basis.fits_probability},
-            hint="Try a smaller micro_batch or max_length, gradient_checkpointing: full, or parallel: fsdp.",
-        )
-    assert used is not None
-    evidence |= {"share_of_peak": [used.low, used.mid, used.high], "useful_flop": basis.useful_flop.mid}
-    peak = format_flop(peak_flop_per_s(basis)) + "/s"
-    if code == "HW201":
-        message = (
-            f"the stated step is impossible: {format_flop(basis.useful_flop.mid)} in it is "
-            f"{format_number(used.low)} to {format_number(used.high)} x the dense peak of "
-            f"{basis.node.device.name} ({peak})"
-        )
-        return Finding(
-            code=code,
-            severity="error",
-            message=message,
-            where=where,
-            evidence=evidence,
-            hint="Measure a step, or leave the stated rate out.",
-        )
-    message = (
-        f"the stated step uses {format_share(used.mid)} of the dense peak of {basis.node.device.name} ({peak}): "
-        "mostly waiting, or the rate is wrong"
+    return _too_large(basis, evidence, plan) if code == "HW701" else _rate(code, stage, basis, evidence, plan)
+
+
+def _too_large(basis: Basis, evidence: dict[str, object], plan: Plan) -> Finding:
+    device = basis.node.device
+    verdict = "does not fit" if basis.fits == "no" else f"fits with {format_share(basis.fits_probability)}"
+    return Finding(
+        code="HW701",
+        severity="error" if basis.fits == "no" else "warning",
+        message=f"{basis.model} needs {format_bytes(basis.peak_memory_bytes.p50)} a GPU at its peak "
+        f"({basis.memory_moment}) and {device.name} has {format_bytes(device.memory_bytes)}: {verdict}",
+        where=plan.where("model"),
+        evidence=evidence | {"peak_bytes": basis.peak_memory_bytes.p50, "probability": basis.fits_probability},
+        hint="Try a smaller micro_batch or max_length, gradient_checkpointing: full, or parallel: fsdp.",
     )
+
+
+def _rate(code: str, stage: StageEstimate, basis: Basis, evidence: dict[str, object], plan: Plan) -> Finding:
+    """A stated step against the peak: more than there is, or hardly any of it."""
+    used = stated_utilisation(stage)
+    assert used is not None  # the code says so
+    device, peak = basis.node.device.name, format_flop(peak_flop_per_s(basis)) + "/s"
+    impossible = code == "HW201"
+    if impossible:
+        message = (
+            f"the stated step is impossible: {format_flop(basis.useful_flop.mid)} in it is {format_number(used.low)} "
+            f"to {format_number(used.high)} x the dense peak of {device} ({peak})"
+        )
+        hint = "Measure a step, or leave the stated rate out."
+    else:
+        message = (
+            f"the stated step uses {format_share(used.mid)} of the dense peak of {device} ({peak}): mostly waiting, "
+            "or the rate is wrong"
+        )
+        hint = "Measure a step before believing the hours; a larger batch or packing may be the cure."
     return Finding(
         code=code,
-        severity="warning",
+        severity="error" if impossible else "warning",
         message=message,
-        where=where,
-        evidence=evidence,
-        hint="Measure a step before believing the hours; a larger batch or packing may be the cure.",
+        where=_stated_at(stage, plan),
+        evidence=evidence | {"share_of_peak": [used.low, used.mid, used.high], "useful_flop": basis.useful_flop.mid},
+        hint=hint,
     )
+
+
+def _stated_at(stage: StageEstimate, plan: Plan) -> Position:
+    """Where the stated step stands."""
+    for experiment in plan.experiments:
+        for item in experiment.stages:
+            parts = item.stated.terms.get("step")
+            if parts and item.name == stage.name:
+                return next(iter(parts.values())).where
+    return plan.where("stated.step")

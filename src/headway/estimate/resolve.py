@@ -98,9 +98,7 @@ def resolve(stage: Stage, plan: Plan, lookup: Lookup, machine: Machine) -> Job:
     lengths = lookup.lengths[stage.data]
     if lengths.kind == "assumed":
         assumed["length"] = lengths.source
-    rows = dataset_rows(dataset, plan)
-    if rows is not None:
-        rows -= math.floor(rows * stage.validation_share)
+    rows = _training_rows(stage, dataset, plan)
     batches = collate(
         lengths,
         rows=max(1, round(rows)) if rows is not None else WITHOUT_ROWS,
@@ -128,6 +126,12 @@ def resolve(stage: Stage, plan: Plan, lookup: Lookup, machine: Machine) -> Job:
         saves=_saves(stage.save, steps, batches.steps_per_epoch),
         assumed=assumed,
     )
+
+
+def _training_rows(stage: Stage, dataset: Dataset, plan: Plan) -> float | None:
+    """Rows without those held out for validation."""
+    rows = dataset_rows(dataset, plan)
+    return None if rows is None else rows - math.floor(rows * stage.validation_share)
 
 
 def node_for(stage: Stage, node: Node) -> Node:

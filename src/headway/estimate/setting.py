@@ -21,7 +21,7 @@ from headway.domain.spread import Draws, Spread
 from headway.domain.units import Range
 from headway.estimate.nouns import Basis, Rates, StageEstimate
 
-DRAWS = 1000
+DRAWS = 500
 DRAWS_OF_LARGE_PLANS = 200
 LARGE = 2000
 """Experiments above which fewer draws are taken, to keep 100,000 of them within memory."""

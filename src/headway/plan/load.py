@@ -51,7 +51,11 @@ class PlanFile:
 
         Raises PlanError when there is no such option, or it selects nothing.
         """
-        return [(made.variant.label, made.plan) for made in self.variants(id_)]
+        made = self.variants(id_)
+        option = made[0].chosen[-1]
+        if not (option.set or option.vary):  # the same experiments, fewer of them: no need to expand again
+            return [(id_, options.chosen(self.plan, option))]
+        return [(file.variant.label, file.plan) for file in made]
 
     def variants(self, id_: str) -> list[PlanFile]:
         """The plan files that option `id_` makes of this one, to be changed further or expanded."""

@@ -19,6 +19,7 @@ from headway.report.sections import (
     node,
     options,
     phases,
+    questions,
     remarks,
     samples,
     single,
@@ -28,6 +29,7 @@ from headway.report.view import Detail, Page, Section, View
 PARTS: tuple[Callable[[Answer, Detail], Iterator[Section]], ...] = (
     headline.parts,
     phases.parts,
+    questions.parts,
     experiments.parts,
     single.parts,
     samples.parts,

@@ -43,8 +43,10 @@ def ends(spread: Spread, confidence: float) -> tuple[float, float] | None:
 
 
 def ranged(spread: Spread, confidence: float, factor: float, unit: str) -> str:
-    """`24.7 GPU-hours (17.0–38.2)`: the middle and the ends divided by `factor`, all with one precision, but never 0 for
-    what is not."""
+    """`24.7 GPU-hours (17.0–38.2)`: the middle and the ends divided by `factor`, with one precision.
+
+    A low end that this precision would show as 0 gets a finer one.
+    """
     middle = spread.p50 / factor
     bounds = ends(spread, confidence)
     if bounds is None:

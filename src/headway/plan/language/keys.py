@@ -13,12 +13,15 @@ TEXT = Leaf("text")
 TEXTS = Leaf("texts")
 FLAG = Leaf("flag")
 NUMBER = Leaf("number")
-COUNT = Leaf("count")
 WHOLE = Leaf("integer")
 POSITIVE = Leaf("integer", least=1)
 SHARE = Leaf("share")
 PORTION = Leaf("portion")
+ROWS = Leaf("count", counts="rows")
+TOKENS = Leaf("count", counts="tokens")
+EPOCHS = Leaf("count", counts="epochs", open=True)
 TIME = Leaf("s")
+BAND = Leaf("s", open=True)
 NAME = Leaf("name")
 SELECTOR = Leaf("selector")
 SELECTORS = Leaf("selectors")
@@ -63,7 +66,7 @@ EVALUATE = Record(
         "tasks": Field(TEXTS, "Tasks, groups or `all`."),
         "every": Field(Leaf("cadence"), "Steps or epochs between evaluations.", "see when"),
         "when": Field(_choice("end", "each stage"), "At the end of an experiment, or after each stage.", "end"),
-        "rows": Field(COUNT, "Rows of each task.", "all"),
+        "rows": Field(ROWS, "Rows of each task.", "all"),
         "shots": Field(WHOLE, "Worked examples in the prompt.", "the task's"),
     },
 )
@@ -71,22 +74,26 @@ DATASET = Record(
     "dataset",
     {
         "name": Field(TEXT, "Name for people.", "the id"),
-        "rows": Field(COUNT, "Rows: a count, an expression, or parts to be summed.", "unknown"),
-        "length": Field(Leaf("length"), "Tokens in a row: a mean, a range, a sample, or a file of lengths.", "unknown"),
-        "tokens": Field(COUNT, "Tokens in all.", "rows x length"),
+        "rows": Field(ROWS, "Rows: a count, an expression, or parts to be summed.", "unknown"),
+        "length": Field(
+            Leaf("length", counts="tokens"),
+            "Tokens in a row: a mean, a range, a sample, or a file of lengths.",
+            "unknown",
+        ),
+        "tokens": Field(TOKENS, "Tokens in all.", "rows x length"),
         "mix": Field(Each(PORTION), "Parts of a mixture, adding up to 100 %."),
         "from": Field(TEXT, "Hub id, file or script."),
         "split": Field(TEXT, "Split of the source.", "train"),
-        "labels": Field(WHOLE, "Count of classes."),
+        "labels": Field(Leaf("integer", counts="classes"), "Count of classes."),
     },
 )
 GENERATE = Record(
     "generate",
     {
-        "prompts": Field(WHOLE, "Prompts.", "1"),
-        "samples": Field(WHOLE, "Samples for each prompt.", "1"),
-        "tokens": Field(COUNT, "Tokens of one sample."),
-        "prompt_tokens": Field(COUNT, "Tokens of one prompt."),
+        "prompts": Field(Leaf("integer", counts="prompts"), "Prompts.", "1"),
+        "samples": Field(Leaf("integer", counts="rows"), "Samples for each prompt.", "1"),
+        "tokens": Field(TOKENS, "Tokens of one sample."),
+        "prompt_tokens": Field(TOKENS, "Tokens of one prompt."),
     },
 )
 STATED = Record(
@@ -106,7 +113,7 @@ STATED = Record(
         "cleanup": Field(TIMED, "What is left to do afterwards."),
         "factors": Field(Each(Leaf("factor")), "What makes it slower or faster: `10-20% slower`, `2 min more`."),
         "convergence": Field(
-            Record("convergence", {word: Field(COUNT, f"Epochs of {word} improvement.") for word in
+            Record("convergence", {word: Field(EPOCHS, f"Epochs of {word} improvement.") for word in
                                    ("steep", "moderate", "diminishing", "minimal")}),
             "Bands of epochs by how much they still improve.",
         ),
@@ -125,20 +132,28 @@ ANYWHERE: Final[dict[str, Field]] = {
     "warmup": inherited(Leaf("warmup"), "Steps or share of the steps.", "the trainer's"),
     "weight_decay": inherited(NUMBER, "Weight decay.", "the trainer's"),
     "data": inherited(Either((NAME, DATASET)), "A dataset's name, or a dataset in place.", "nothing is trained"),
-    "batch": inherited(POSITIVE, "Rows per optimizer step: micro_batch x grad_accum x copies.", "computed"),
-    "micro_batch": inherited(Leaf("integer", choices=("auto",), least=1), "Rows per GPU and pass.", "1", True),
+    "batch": inherited(
+        Leaf("integer", least=1, counts="rows"),
+        "Rows per optimizer step: micro_batch x grad_accum x copies.",
+        "computed",
+    ),
+    "micro_batch": inherited(
+        Leaf("integer", choices=("auto",), least=1, counts="rows"), "Rows per GPU and pass.", "1", True
+    ),
     "grad_accum": inherited(POSITIVE, "Passes per optimizer step.", "computed, else 1", True),
-    "max_length": inherited(POSITIVE, "Longest row in tokens.", "the longest of the data"),
+    "max_length": inherited(
+        Leaf("integer", least=1, counts="tokens"), "Longest row in tokens.", "the longest of the data"
+    ),
     "pack": inherited(FLAG, "Several short rows in one.", "false"),
-    "epochs": inherited(COUNT, "Passes over the data.", "1"),
-    "steps": inherited(COUNT, "Optimizer steps."),
-    "tokens": inherited(COUNT, "Tokens to train on."),
+    "epochs": inherited(Leaf("count", counts="epochs"), "Passes over the data.", "1"),
+    "steps": inherited(Leaf("count", counts="steps"), "Optimizer steps."),
+    "tokens": inherited(TOKENS, "Tokens to train on."),
     "seed": inherited(WHOLE, "Random seed; several by matrix.", "0"),
     "params": inherited(Free(), "The author's own settings."),
-    "freeze": inherited(WHOLE, "Leading blocks that are not trained.", "0"),
+    "freeze": inherited(Leaf("integer", counts="layers"), "Leading blocks that are not trained.", "0"),
     "carry": inherited(_choice("adapter", "merged", "fresh"), "What the next stage starts from.", "adapter"),
     "early_stop": inherited(TEXT, "Quantity watched."),
-    "gpus": inherited(COUNT, "GPUs that a stage takes.", "1", True),
+    "gpus": inherited(Leaf("count", counts="GPUs"), "GPUs that a stage takes.", "1", True),
     "parallel": inherited(
         Either((_choice("ddp", "fsdp", "zero1", "zero2", "zero3"), PARALLEL)), "How GPUs share the work.", "ddp", True
     ),
@@ -220,7 +235,7 @@ REFERENCE = Record(
     {
         "name": Field(TEXT, "Name for people.", "the id"),
         "gpu": Field(NAME, "GPU it ran on."),
-        "rows": Field(COUNT, "Rows it trained on."),
+        "rows": Field(ROWS, "Rows it trained on."),
         "wall": Field(TIMES, "Time it took."),
         "speedup": Field(Leaf("x"), "This plan's machine over the reference's."),
         "scores": Field(Either((_choice("unknown"), Each(Leaf("any")))), "Scores by task."),
@@ -261,7 +276,7 @@ MACHINE = Record(
         "provider": Field(TEXT, "Who rents it out."),
         "instance": Field(NAME, "The provider's name for it."),
         "region": Field(TEXT, "Where."),
-        "gpus": Field(POSITIVE, "GPUs of one node.", "1"),
+        "gpus": Field(Leaf("integer", least=1, counts="GPUs"), "GPUs of one node.", "1"),
         "nodes": Field(POSITIVE, "Nodes.", "1"),
         "memory": Field(Leaf("bytes"), "Of one GPU."),
         "link": Field(TEXT, "Between the GPUs."),
@@ -299,15 +314,15 @@ MACHINE = Record(
 ALERT = Record(
     "alert",
     {
-        "step": Field(TIME, "Band of the step time: `over 1 s`."),
-        "wall": Field(TIME, "Band of the whole time: `under 30 min`."),
+        "step": Field(BAND, "Band of the step time: `over 1 s`."),
+        "wall": Field(BAND, "Band of the whole time: `under 30 min`."),
         "check": Field(Either((TEXTS, Each(TEXT))), "Causes, with their remedies."),
     },
 )
 MEASURE = Record(
     "measure",
     {
-        "batches": Field(WHOLE, "Batches to time."),
+        "batches": Field(Leaf("integer", least=1, counts="batches"), "Batches to time."),
         "budget": Field(TIME, "Time for it."),
         "command": Field(TEXT, "Shell line that does it."),
     },

@@ -18,6 +18,10 @@ class Leaf:
     type: str
     choices: tuple[str, ...] = ()
     least: int = 0
+    counts: str = ""
+    """What is counted: a word that may follow the number, a key of `COUNTS`."""
+    open: bool = False
+    """A band without an end will do: `over 1 s`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +106,21 @@ def takes(kind: Kind, form: str) -> bool:
             return True
 
 
+COUNTS: Mapping[str, frozenset[str]] = {
+    words.split()[0]: frozenset(words.split())
+    for words in (
+        "rows row samples sample examples example pairs sequences documents",
+        "tokens token",
+        "steps step",
+        "epochs epoch",
+        "GPUs GPU gpus gpu",
+        "prompts prompt",
+        "batches batch",
+        "layers layer",
+        "classes labels",
+    )
+}
+"""Words for one thing that is counted, by the first of them."""
 LEAF_FORMS: Mapping[str, tuple[str, ...]] = {
     "texts": ("text", "list", "map"),
     "selector": ("text", "list"),

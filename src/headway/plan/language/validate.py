@@ -7,11 +7,13 @@ made.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
 from headway.domain.errors import PlanError
+from headway.domain.plan import Value
 from headway.domain.units import UNITS
 from headway.plan.language import claims
 from headway.plan.language.foreign import FOREIGN
@@ -29,7 +31,7 @@ from headway.plan.language.keys import (
     STAGE,
     STATED,
 )
-from headway.plan.language.kinds import Each, Either, Field, Free, Kind, Leaf, Many, Record, Settings, takes
+from headway.plan.language.kinds import COUNTS, Each, Either, Field, Free, Kind, Leaf, Many, Record, Settings, takes
 from headway.plan.reading import forms, values
 from headway.plan.reading.values import fault, said
 from headway.plan.reading.yaml import Map, Node, Seq, Text
@@ -171,7 +173,7 @@ def _check(node: Node, kind: Kind, path: str, walk: _Walk) -> None:
         case Either(kinds=kinds):
             chosen = [inner for inner in kinds if takes(inner, form)] or [kinds[-1]]
             _check(node, chosen[0], path, walk)
-        case Settings(listed=listed):
+        case Settings(listed=listed) if isinstance(node, Map):
             _check_settings(node, kind, listed, path)
 
 
@@ -185,8 +187,7 @@ def _check_record(node: Map, kind: Record, path: str, walk: _Walk) -> None:
             _check(item, known.kind, inner, walk)
 
 
-def _check_settings(node: Node, kind: Settings, listed: bool, path: str) -> None:
-    assert isinstance(node, Map)
+def _check_settings(node: Map, kind: Settings, listed: bool, path: str) -> None:
     for key, item in node.items():
         try:
             if not kind.selecting and key.partition(".")[0] not in {**ANYWHERE, **OWN}:
@@ -207,12 +208,25 @@ def _check_leaf(node: Node, leaf: Leaf, path: str) -> None:
             _check_choice(node, leaf)
         elif leaf.type == "integer":
             values.integer(node, leaf.least)
-        elif leaf.type == "count" or leaf.type in _QUANTITIES:
-            values.quantity(node, leaf.type)
+            _check_quantity(node, values.quantity(node, "count"), leaf)
+        elif leaf.type in _QUANTITIES:
+            _check_quantity(node, values.quantity(node, leaf.type), leaf)
         else:
-            _READERS[leaf.type](node)
+            found = _READERS[leaf.type](node)
+            if isinstance(found, Value) and leaf.counts:
+                _check_quantity(node, found, leaf)
     except PlanError as problem:
         raise problem.at(node.where, path) from None
+
+
+def _check_quantity(node: Node, value: Value, leaf: Leaf) -> None:
+    """Raises PlanError for another thing counted, or a band without an end where none is meant."""
+    if leaf.counts and value.noun and value.noun not in COUNTS[leaf.counts]:
+        raise fault(values.used(node), f"{leaf.counts} are counted here", said(values.used(node)), "Write it like 10k.")
+    if not leaf.open and math.isinf(value.range.high):
+        raise fault(values.used(node), "a value has two ends", said(values.used(node)), "Write a range, like 1-2.")
+    for part in (*value.parts.values(), *value.others):
+        _check_quantity(node, part, leaf)
 
 
 def _check_choice(node: Node, leaf: Leaf) -> None:

@@ -265,11 +265,10 @@ def _cadence(node: Node | None) -> Cadence | None:
 def _budget(found: Mapping[str, Node]) -> tuple[Value | None, Value | None, Value | None, str]:
     made = {key: values.quantity(found[key], "count") for key in ("epochs", "steps", "tokens") if key in found}
     for key, value in made.items():
-        noun = value.noun.rstrip("s")
-        if noun not in ("", key.rstrip("s")):
-            raise fault(found[key], f"{key} are counted", repr(value.text), f"Write it like {key}: 10k.", field=key)
         if not value.unknown and value.range.high <= 0:
             raise fault(found[key], f"{key} are more than 0", repr(value.text), field=key)
+        if key == "steps" and value.range.is_point and value.mid != int(value.mid):
+            raise fault(found[key], "steps are whole", repr(value.text), "Write ceil(...) around it.", field=key)
     if not made:
         made["epochs"] = _ONE_EPOCH
     key, value = next(iter(made.items()))

@@ -18,7 +18,7 @@ from headway.domain.errors import PlanError
 
 MAX_TEXT: Final = 500
 MAX_DEPTH: Final = 40
-MAX_ROUNDS: Final = 200_000
+MAX_ROUNDS: Final = 100_000
 MAX_RESULT: Final = 1e15
 
 Number = int | float
@@ -48,7 +48,7 @@ def evaluate(text: str) -> float:
     """The value of an arithmetic expression, 0 to 1e15.
 
     Raises PlanError: longer than 500 characters, nested deeper than 40, anything that is not arithmetic, more than
-    200,000 loop rounds, division by zero, negative or too large.
+    100,000 loop rounds, division by zero, negative or too large.
     """
     if len(text) > MAX_TEXT:
         raise PlanError(f"an expression has at most {MAX_TEXT} characters", got=f"{len(text)} characters")

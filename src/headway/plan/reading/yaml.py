@@ -8,6 +8,7 @@ are what the author typed and nothing is guessed; what a text means is decided b
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
@@ -17,6 +18,8 @@ from headway.domain.errors import PlanError, Position
 MAX_BYTES: Final = 10_000_000
 """Largest plan file: about a thousand times a long one; generated plans use matrices."""
 MAX_DEPTH: Final = 64
+_BRACKETS = re.compile(r"(?:[\[{]\s*){65}")
+"""One more than `MAX_DEPTH` in a row: the scanner takes time in the square of them, so they are seen before it."""
 _NULLS = frozenset({"null", "Null", "NULL", "~"})
 
 
@@ -100,6 +103,9 @@ def read(source: str | os.PathLike[str], text: str | None = None) -> Document:
         raise _too_big(name, len(content))
     if "\0" in content:
         raise PlanError("a plan is text", got="a binary file", where=Position(name))
+    if deep := _BRACKETS.search(content):
+        line, start = content.count("\n", 0, deep.start()) + 1, content.rfind("\n", 0, deep.start())
+        raise _too_deep(Position(name, line, deep.start() - start))
     tree = _compose(name, content)
     if tree == "":
         raise PlanError("a plan is not empty", where=Position(name), hint="Write one with `headway init`.")
@@ -115,6 +121,10 @@ def _too_big(name: str, size: int) -> PlanError:
         where=Position(name),
         hint="Say repeated runs with a matrix, and keep data in files of their own.",
     )
+
+
+def _too_deep(where: Position) -> PlanError:
+    return PlanError(f"a plan is nested at most {MAX_DEPTH} deep", where=where)
 
 
 def _content(name: str) -> str:
@@ -202,7 +212,7 @@ def _tree(name: str, events: Iterator[Any]) -> Node:
                 _attach(stack[-1], node, where)
             if not isinstance(node, Text):
                 if len(stack) >= MAX_DEPTH:
-                    raise PlanError(f"a plan is nested at most {MAX_DEPTH} deep", where=where)
+                    raise _too_deep(where)
                 stack.append(_Frame(node))
     return root if root is not None else Text("", Position(name, 1, 1))
 

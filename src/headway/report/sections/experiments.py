@@ -27,8 +27,7 @@ def parts(answer: Answer, detail: Detail) -> Iterator[Section]:
     """The ladder for runs of several lengths; one table per phase when asked for every detail."""
     if is_single(answer):
         return
-    if ladder := _ladder(answer, detail):
-        yield Section(title="", items=(ladder,))
+    yield from _ladder(answer, detail)
     if detail.verbose:
         members = {
             phase.id: [item for item in answer.estimate.experiments if item.phase == phase.id]
@@ -39,7 +38,7 @@ def parts(answer: Answer, detail: Detail) -> Iterator[Section]:
             yield Section(title="Experiments", items=tuple(tables))
 
 
-def _ladder(answer: Answer, detail: Detail) -> Table | None:
+def _ladder(answer: Answer, detail: Detail) -> Iterator[Section]:
     """Steps to time, at the step time of the most steps."""
     steps_of: dict[int, list[tuple[Spread, int]]] = {}
     for item in counted(answer):
@@ -49,20 +48,20 @@ def _ladder(answer: Answer, detail: Detail) -> Table | None:
                 steps_of.setdefault(round(each.p50 * 1e9), []).append((each, stage.steps))
     lengths = {steps for found in steps_of.values() for _, steps in found}
     if len(lengths) < 2:
-        return None
+        return
     found = max(steps_of.values(), key=lambda group: sum(steps for _, steps in group))
     each = found[0][0]
     spreads = [each * steps for steps in LADDER]
     same = "every step" if len(steps_of) == 1 else f"{sum(s for _, s in found):,} steps"
-    return by_columns(
+    table = by_columns(
         [
             (Column(name="Steps", align="right"), [f"{steps:,}" for steps in LADDER]),
             (Column(name="Hours", align="right"), hours_column([spread.p50 for spread in spreads])),
             (Column(name=interval_name(detail.confidence), align="right"), interval_column(spreads, detail.confidence)),
         ],
-        title=f"Steps and time ({each.kind})",
         note=f"{duration(each, detail.confidence)} a step, for {same} of the plan; nothing but steps counted.",
     )
+    yield Section(title=f"Steps and time ({each.kind})", items=(table,))
 
 
 def _table(phase: PhaseEstimate, members: list[ExperimentEstimate], detail: Detail) -> Table:

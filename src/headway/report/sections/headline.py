@@ -149,7 +149,7 @@ def _memory(answer: Answer, detail: Detail) -> Iterator[Fact]:
         "uncertain": f"may not fit in {room} (a chance of {format_share(tightest.fits_probability)})",
     }[tightest.fits]
     peak = size(tightest.peak_memory_bytes, detail.confidence)
-    several = "" if len(found) == 1 else f"the tightest of {len(found)} kinds of training; "
+    several = "the tightest run; " if len(found) > 1 and not is_single(answer) else ""
     moment = MOMENTS.get(tightest.memory_moment, tightest.memory_moment)
     yield Fact(label="memory", text=f"{verdict}: peak {peak}", kind=tightest.peak_memory_bytes.kind,
                note=f"{several}highest during {moment}")  # fmt: skip

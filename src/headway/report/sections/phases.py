@@ -1,4 +1,4 @@
-"""The plan by phase: runs, steps and GPU-hours, what each asks, subtotal, buffer and total.
+"""The plan by phase: runs, steps and GPU-hours, subtotal, buffer and total.
 
 Owns the summary table that a plan of several experiments is known by.
 """
@@ -38,15 +38,14 @@ def parts(answer: Answer, detail: Detail) -> Iterator[Section]:
         (Column(name="Phase"), [*(phase.id for phase in phases), *sums]),
         (Column(name="Name", least=18), [*(_name(phase) for phase in phases), *([""] * len(sums))]),
         (Column(name="Runs", align="right"), [*(f"{phase.experiments:,}" for phase in phases), *tail, totals["runs"]]),
-        (Column(name="Steps", align="right", drop=4), [*(_steps(p.steps) for p in phases), *tail, totals["steps"]]),
+        (Column(name="Steps", align="right", drop=3), [*(_steps(p.steps) for p in phases), *tail, totals["steps"]]),
         (Column(name="GPUs", align="right"), gpus if uneven else []),
         (Column(name="Hours", align="right"), _hours(made, walls) if uneven else []),
         (Column(name="GPU-h", align="right"), _hours(made, [spread.p50 for spread in spreads])),
         (Column(name=interval_name(detail.confidence), align="right", drop=1),
          interval_column(spreads, detail.confidence)),
-        (Column(name="kind", drop=5), [] if kind else [spread.kind if spread.p50 else "" for spread in spreads]),
+        (Column(name="kind", drop=4), [] if kind else [spread.kind if spread.p50 else "" for spread in spreads]),
         (Column(name=other, align="right", drop=2), _beside(answer, phases, sums)),
-        (Column(name="Question", least=20, drop=3), [*(phase.asks for phase in phases), *([""] * len(sums))]),
     ]  # fmt: skip
     table = by_columns(
         [column for column in columns if column[1]],

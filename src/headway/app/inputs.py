@@ -1,0 +1,113 @@
+"""What every question about a plan is answered with: the plan, its names resolved, the calibration, the seed.
+
+Owns the gathering, and what was computed already and may be shared by the variants of a plan.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+
+from headway.app.resolve import resolve
+from headway.catalog.calibration import shipped_calibration
+from headway.domain.calibration import Calibration
+from headway.domain.errors import UsageError
+from headway.domain.lookup import Lookup
+from headway.domain.measurement import Measurement
+from headway.domain.plan import Plan
+from headway.estimate.assemble import assemble
+from headway.estimate.nouns import Estimate, Rates, StageEstimate
+from headway.estimate.predicted import Predictor
+from headway.estimate.setting import Memory, Setting, make_setting
+from headway.plan import PlanFile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What is asked of a plan; see `app.load.Project.estimate`."""
+
+    rates: Rates = "best"
+    machine: str = ""
+    subset: str = ""
+    option: str = ""
+    seed: int = 0
+    sensitivity: bool = True
+    measurements: tuple[Measurement, ...] = ()
+    today: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """What every question about one plan is answered with."""
+
+    plan: Plan
+    lookup: Lookup
+    calibration: Calibration
+    measurements: tuple[Measurement, ...]
+    seed: int
+    today: date
+    memory: Memory = field(default_factory=Memory)
+    stages: dict[tuple[object, ...], StageEstimate] = field(default_factory=dict)
+
+    def setting(self, rates: Rates, machine: str = "") -> Setting:
+        """A setting with draws of its own, the same for the same seed."""
+        return make_setting(
+            self.plan,
+            self.lookup,
+            self.calibration,
+            rates=rates,
+            machine=machine,
+            measurements=self.measurements,
+            seed=self.seed,
+            memory=self.memory,
+            stages=self.stages,
+        )
+
+    def changed(self, plan: Plan) -> Inputs:
+        """The inputs of a variant of the plan; what costs the same there is not computed again."""
+        same = plan.datasets == self.plan.datasets and plan.tasks == self.plan.tasks
+        lookup = resolve(plan, self.calibration, like=(self.plan, self.lookup))
+        kept = self.stages if same and lookup.lengths == self.lookup.lengths else {}
+        return replace(self, plan=plan, lookup=lookup, stages=kept)
+
+    def estimate(self, rates: Rates, machine: str = "") -> Estimate:
+        """The plan under these rates."""
+        setting = self.setting(rates, machine)
+        return assemble(setting, Predictor(setting))
+
+
+def gather(source: PlanFile, request: Request) -> Inputs:
+    """The plan under an option or on another machine, with its names resolved."""
+    plan = _chosen(source, request)
+    if request.machine:
+        if request.machine not in plan.run.machines:
+            known = tuple(plan.run.machines)
+            raise UsageError("a machine of the plan is needed", got=request.machine,
+                             hint=f"It has {', '.join(known)}.", candidates=known)  # fmt: skip
+        plan = replace(plan, run=replace(plan.run, machine=request.machine))
+    calibration = shipped_calibration()
+    today = date.fromisoformat(request.today) if request.today else datetime.now().astimezone().date()
+    return Inputs(
+        plan=plan,
+        lookup=resolve(plan, calibration),
+        calibration=calibration,
+        measurements=request.measurements,
+        seed=request.seed,
+        today=today,
+    )
+
+
+def _chosen(source: PlanFile, request: Request) -> Plan:
+    """The whole plan, its subset, or the plan under one option."""
+    if request.subset:
+        return source.subset(request.subset)
+    if not request.option:
+        return source.plan
+    variants = source.with_option(request.option)
+    if len(variants) > 1:
+        raise UsageError(
+            f"option {request.option} varies something: it is several plans",
+            got=", ".join(label for label, _ in variants),
+            hint="Its variants stand in the options of the whole plan; leave --option out.",
+        )
+    return variants[0][1]

@@ -1,0 +1,174 @@
+"""`init`, `catalog`, `schema`, `explain` and `completion`."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from headway.cli.options import assumptions
+from headway.cli.output import layout, write_file
+from headway.domain.errors import UserError
+
+
+def test_init_writes_a_plan_that_can_be_estimated(run, tmp_path: Path) -> None:
+    file = str(tmp_path / "plan.yaml")
+    outcome = run("init", "-o", file)
+    assert (outcome.code, outcome.out) == (0, "")
+    assert outcome.err == f"wrote {file}; next: headway estimate {file}\n"
+    assert run("estimate", file).code == 0
+
+
+def test_init_replaces_nothing_unless_forced(run, tmp_path: Path) -> None:
+    file = tmp_path / "plan.yaml"
+    file.write_text("mine", encoding="utf-8")
+    outcome = run("init", "-o", str(file))
+    assert outcome.code == 2
+    assert "--force" in outcome.err
+    assert file.read_text(encoding="utf-8") == "mine"
+    assert run("init", "-o", str(file), "--force", "-q").err == ""
+    assert file.read_text(encoding="utf-8") != "mine"
+
+
+def test_init_prints_with_a_dash_and_takes_what_is_known(run) -> None:
+    outcome = run("init", "-o", "-", "--model", "Qwen/Qwen2-1.5B", "--lora", "16", "--gpu", "T4", "--samples", "12k",
+                  "--batch", "2", "--epochs", "3", "--tokens-per-sample", "300")  # fmt: skip
+    assert outcome.code == 0
+    for word in ("Qwen/Qwen2-1.5B", "rank: 16", "T4", "micro_batch: 2", "epochs: 3"):
+        assert word in outcome.out
+
+
+@pytest.mark.parametrize("flags", [("--lora", "4", "--full"), ("--steps", "5", "--epochs", "1"), ("--samples", "x")])
+def test_init_refuses_what_contradicts(run, tmp_path: Path, flags: tuple[str, ...]) -> None:
+    outcome = run("init", "-o", str(tmp_path / "p.yaml"), *flags)
+    assert outcome.code == 2
+    assert not (tmp_path / "p.yaml").exists()
+
+
+# ---- catalog
+
+
+def test_devices_that_a_name_may_mean(run) -> None:
+    outcome = run("catalog", "devices", "A100")
+    assert outcome.code == 0
+    assert [line.split()[:4] for line in outcome.out.splitlines()[3:7]] == [
+        ["A100", "PCIe", "40GB", "2020"], ["A100", "SXM", "40GB", "2020"], ["A100", "PCIe", "80GB", "2021"],
+        ["A100", "SXM", "80GB", "2020"],
+    ]  # fmt: skip
+
+
+def test_all_devices_have_source_and_date(run) -> None:
+    document = json.loads(run("catalog", "devices", "--json").out)
+    assert document["schema"] == "headway.catalog.devices/1"
+    assert len(document["devices"]) >= 80
+    assert all(row["source"] and row["date"] for row in document["devices"])
+
+
+def test_offers_are_sorted_by_gpu_hour_and_dated(run) -> None:
+    rows = list(csv.DictReader(io.StringIO(run("catalog", "offers", "T4", "--format", "csv").out)))
+    prices = [float(row["usd_per_hour"]) / int(row["gpus"]) for row in rows]
+    assert prices == sorted(prices)
+    assert all(row["priced_on"] for row in rows)
+
+
+def test_hidden_offers_are_counted(run) -> None:
+    shown = run("catalog", "offers").out
+    assert "20 of " in shown
+    assert "--all shows" in shown
+    assert "--all shows" not in run("catalog", "offers", "--all").out
+
+
+def test_models_by_part_of_the_name(run) -> None:
+    rows = json.loads(run("catalog", "models", "qwen2-0.5b", "--json").out)["models"]
+    assert [(row["name"], row["parameters"]) for row in rows] == [("Qwen/Qwen2-0.5B", 494_032_768)]
+
+
+@pytest.mark.parametrize(
+    "words", [("devices", "GTX 9999"), ("offers", "GTX 9999"), ("offers", "--provider", "nobody"), ("models", "zzz"),
+              ("offers", "T4", "--gpus", "7")]
+)  # fmt: skip
+def test_what_the_catalog_lacks(run, words: tuple[str, ...]) -> None:
+    outcome = run("catalog", *words)
+    assert outcome.code == 2
+    assert outcome.err.startswith("error: ")
+
+
+# ---- schema, explain, completion
+
+
+def test_the_schema_is_a_json_schema(run, tmp_path: Path) -> None:
+    schema = json.loads(run("schema").out)
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert "model" in schema["properties"]
+    file = tmp_path / "plan.schema.json"
+    assert run("schema", "--json", "-o", str(file)).out == ""
+    assert json.loads(file.read_text(encoding="utf-8")) == schema
+
+
+def test_explain_takes_number_and_plan_in_either_order(run, plan) -> None:
+    first = run("explain", "totals.gpu_hours", plan, "--rates", "stated")
+    assert first.code == 0
+    assert "1.5 h" in first.out
+    assert run("explain", plan, "totals.gpu_hours", "--rates", "stated").out == first.out
+    assert json.loads(run("explain", "totals.gpu_hours", plan, "--json").out)["schema"] == "headway.explain/1"
+
+
+def test_explain_offers_the_nearest_figure(run, plan) -> None:
+    outcome = run("explain", "totals.gpu_hour", plan)
+    assert outcome.code == 2
+    assert "totals.gpu_hours" in outcome.err
+    assert run("explain", plan).code == 2
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_each_shell_has_a_completion_script(run, shell: str) -> None:
+    outcome = run("completion", shell)
+    assert outcome.code == 0
+    assert "_HEADWAY_COMPLETE" in outcome.out
+
+
+def test_completion_completes_a_command(
+    run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("_HEADWAY_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", "headway est")
+    monkeypatch.setenv("COMP_CWORD", "1")
+    with pytest.raises(SystemExit) as end:
+        run()
+    assert end.value.code == 0
+    assert capsys.readouterr().out == "plain,estimate\n"
+
+
+# ---- output
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    file = tmp_path / "out.txt"
+    file.write_text("old", encoding="utf-8")
+
+    def pieces():
+        yield "new"
+        raise OSError(28, os.strerror(28))
+
+    with pytest.raises(UserError, match="writable"):
+        write_file(str(file), pieces())
+    assert [path.name for path in tmp_path.iterdir()] == ["out.txt"]
+    assert file.read_text(encoding="utf-8") == "old"
+
+
+def test_width_and_color_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "72")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert (layout().width, layout().color) == (72, True)
+    assert not layout(to_file=True).color
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert not layout().color
+
+
+def test_assumptions_keep_what_stands_after_the_first_equals_sign() -> None:
+    assert assumptions(("a.b=1=2", "c = x y ")) == {"a.b": "1=2", "c": "x y"}
