@@ -126,6 +126,12 @@ def test_no_color_off_a_terminal_and_color_when_forced(plan: str) -> None:
     assert "\x1b" not in process("estimate", plan, FORCE_COLOR="1", NO_COLOR="1").stdout
 
 
+def test_output_is_utf_8_in_any_locale(plan: str) -> None:
+    done = process("estimate", plan, LC_ALL="C", PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+    assert done.returncode == 0, done.stderr
+    assert "─" in done.stdout
+
+
 def test_no_heavy_library_is_ever_imported(plan: str) -> None:
     code = (
         "import sys\nfrom headway.cli import main\n"

@@ -96,6 +96,10 @@ NAMES = [
     ("evaluate: nope\n", "4:11: a task is defined in the plan, got 'nope'. Define it under `tasks`."),
     ("tasks: {a: {data: q}}\n", "4:19: the data of a task is defined in the plan, got 'q'."),
     ("tasks: {a: , g: {tasks: {a: {shots: 3}}}}\n", "4:26: a task is defined once: a is already in the plan, got a"),
+    (
+        "run: {machine: hoem, machines: {home: {gpu: T4}}}\n",
+        "4:16: a machine is defined in the plan, got 'hoem'. Did you mean home?",
+    ),
     ("machine: home\n", "4:10: a machine is defined in the plan, got 'home'. Define it under `run.machines`."),
     ("phases: {a: , b: {after: zz}}\n", "4:26: what a selector names is defined in the plan, got 'zz'. Phases: a, b."),
     ("options: {x: {keep: 2B/*}}\n", "4:21: what a selector names is defined in the plan, got '2B/*'."),
@@ -106,6 +110,11 @@ NAMES = [
     ),
 ]
 STRUCTURE = [
+    ("matrix: {steps: [1k, 2k], epochs: 3}\n", "4:28: matrix: one level has one budget, got steps and epochs"),
+    (
+        "options: {x: {set: {steps: 5, tokens: 6}}}\n",
+        "4:31: options.x.set: one level has one budget, got steps and tokens",
+    ),
     ("phases: {a: {phases: {a: }}}\n", "4:25: an id stands once, got a."),
     ("matrix: {seed: [1, 1]}\n", "4:20: an id stands once, got p/seed1."),
     (

@@ -235,4 +235,5 @@ def nothing_known(many: Answer) -> Answer:
         rates="measured",
         left_out={"step": "2 stages"},
     )
-    return answer_of(made, (HOME, CLOUD), plan_of(made))
+    option = OptionAnswer(id="less", label="Less", experiments=1, members=(), gpu_s=empty, saves_gpu_s=empty)
+    return answer_of(made, (HOME, CLOUD), plan_of(made), options=(option,))

@@ -13,6 +13,7 @@ import pytest
 
 from headway.cost.scenarios import booking, scenarios
 from headway.cost.segments import Segment
+from headway.domain.errors import Finding
 from headway.domain.lookup import Machine, Price
 from headway.domain.machine import Device, Node
 from headway.domain.plan import Experiment, Generation, MachineSpec, Question, Selector, Stage, Value
@@ -24,7 +25,7 @@ from headway.report.answer import Answer, MachineAnswer
 from headway.report.estimate_view import PARTS, estimate_view
 from headway.report.render import text
 from headway.report.verdicts import refused
-from headway.report.view import Detail, Fact, Layout
+from headway.report.view import Detail, Fact, Layout, Note
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 
@@ -153,6 +154,25 @@ def test_terms_stand_at_best_expected_and_worst(one: Answer) -> None:
     assert lines["Total"][1:] == "14.7 min 18.7 min 22.7 min".split()
 
 
+def test_parts_that_do_not_add_up_to_their_term_are_not_shown(one: Answer) -> None:
+    assert any(line.split()[0] == "tokenizer" for line in section(one, "Time by term"))
+    run = one.estimate.experiments[0]
+    terms = {**run.terms_s, "load": run.terms_s["load"] * 2}
+    other = replace(one, estimate=replace(one.estimate, terms_s=terms))
+    assert not any(line.split()[0] == "tokenizer" for line in section(other, "Time by term"))
+
+
+def test_what_is_impossible_is_said_at_once_and_once(one: Answer) -> None:
+    findings = tuple(Finding(code=f"HW20{i}", severity="error", message=f"impossible {i}") for i in range(4))
+    doubtful = replace(one, findings=findings)
+    headline = estimate_view(doubtful).sections[0]
+    assert [item.text for item in headline.items if isinstance(item, Note)] == [
+        f"HW20{i} impossible {i}" for i in range(3)
+    ]
+    assert section(doubtful, "Findings") == ["  error: HW203 impossible 3"]
+    assert shown(doubtful).count("impossible 0") == 1
+
+
 def test_a_cross_check_gives_its_verdict(one: Answer) -> None:
     words = " ".join(" ".join(section(one, "Cross-check")).split())
     assert "40–60 min: 2.00 × the rows, 2–3 × as fast" in words
@@ -198,8 +218,10 @@ def node(many: Answer) -> Answer:
     bill = ways[0].bill
     machine = MachineAnswer(name="node", provider="aws", instance="p5", device="H100", gpus=8, estimate=many.estimate,
                             bill=bill, from_catalog=False, hours_transferred=True)  # fmt: skip
-    return replace(many, machines=(machine,), node_scenarios=ways, booking=booking(bill, NODE), energy=None,
-                   interrupted={"8 h": 1 - 0.95**8})  # fmt: skip
+    used = Spread.exact(4 * 3600.0, "stated")
+    made = replace(many.estimate, gpu_s=used)
+    return replace(many, estimate=made, machines=(machine,), node_scenarios=ways, booking=booking(bill, NODE),
+                   interrupted={"8 h": 1 - 0.95**8}, energy=None)  # fmt: skip
 
 
 def test_a_node_is_billed_whole_and_says_what_was_used(node: Answer) -> None:

@@ -5,8 +5,9 @@ Owns the gathering, and what was computed already and may be shared by the varia
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 
 from headway.app.resolve import resolve
 from headway.catalog.calibration import shipped_calibration
@@ -86,15 +87,24 @@ def gather(source: PlanFile, request: Request) -> Inputs:
                              hint=f"It has {', '.join(known)}.", candidates=known)  # fmt: skip
         plan = replace(plan, run=replace(plan.run, machine=request.machine))
     calibration = shipped_calibration()
-    today = date.fromisoformat(request.today) if request.today else datetime.now().astimezone().date()
     return Inputs(
         plan=plan,
         lookup=resolve(plan, calibration),
         calibration=calibration,
         measurements=request.measurements,
         seed=request.seed,
-        today=today,
+        today=_today(request),
     )
+
+
+def _today(request: Request) -> date:
+    """As asked; else SOURCE_DATE_EPOCH (reproducible-builds.org), which makes documents repeatable; else the clock."""
+    if request.today:
+        return date.fromisoformat(request.today)
+    epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
+    if epoch.isdecimal():
+        return datetime.fromtimestamp(int(epoch), tz=UTC).date()
+    return datetime.now().astimezone().date()
 
 
 def _chosen(source: PlanFile, request: Request) -> Plan:

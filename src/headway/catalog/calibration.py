@@ -23,6 +23,7 @@ def shipped_calibration() -> Calibration:
     constants = {
         name: Constant(
             name=name,
+            title=row["title"],
             range=Range(row["p10"], row["p50"], row["p90"]),
             unit=row["unit"],
             kind=row["kind"],

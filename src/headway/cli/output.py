@@ -9,9 +9,9 @@ import os
 import shutil
 import sys
 from collections.abc import Iterable
+from io import TextIOWrapper
 from pathlib import Path
-
-import click
+from typing import TextIO
 
 from headway.domain.errors import UserError
 from headway.report.view import Layout, Page
@@ -30,10 +30,17 @@ def write(page: Page, *, form: str | None, file: str | None) -> None:
     chosen = form or (SUFFIXES.get(Path(file).suffix.lower(), "table") if file else "table")
     pieces = FORMATS[chosen](page, layout(to_file=file is not None))
     if file is None or file == "-":
-        for piece in pieces:
-            click.echo(piece, nl=False, color=True)
+        _stdout().writelines(pieces)
     else:
         write_file(file, pieces)
+
+
+def _stdout() -> TextIO:
+    """Standard output, in UTF-8 whatever the locale says: data has one encoding."""
+    stream = sys.stdout
+    if isinstance(stream, TextIOWrapper) and stream.encoding.lower().replace("-", "") != "utf8":
+        stream.reconfigure(encoding="utf-8")
+    return stream
 
 
 def write_file(file: str, pieces: Iterable[str]) -> None:

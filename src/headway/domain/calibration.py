@@ -21,6 +21,8 @@ class Constant:
     """One number of the predictor: p10, p50, p90 in `unit`."""
 
     name: str
+    title: str
+    """What it is, in words for a page."""
     range: Range
     unit: str
     kind: Kind

@@ -17,6 +17,8 @@ import numpy.typing as npt
 from headway.domain.units import Range
 
 Kind = Literal["measured", "predicted", "stated", "assumed"]
+MOST_SOURCES = 4
+"""Sources that a sum names, those of its largest terms first."""
 Draws = npt.NDArray[np.float64]
 
 
@@ -153,8 +155,9 @@ def _quantiles(draws: Draws) -> tuple[float, float, float]:
 
 
 def _provenance(terms: tuple[Spread, ...]) -> tuple[Kind, str]:
-    sources = dict.fromkeys(source for term in terms for source in term.source.split("; ") if source)
-    return dominant_kind(terms), "; ".join(list(sources)[:4])
+    ranked = sorted(terms, key=lambda term: -abs(term.p50))
+    sources = dict.fromkeys(source for term in ranked[:MOST_SOURCES] for source in term.source.split("; ") if source)
+    return dominant_kind(terms), "; ".join(list(sources)[:MOST_SOURCES])
 
 
 def _aligned(terms: tuple[Spread, ...]) -> list[Draws | float]:

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-import numpy as np
-
 from headway.domain.calibration import Calibration
 from headway.domain.lookup import Lookup
 from headway.domain.measurement import Measurement
@@ -19,9 +17,6 @@ from headway.estimate.physics import findings
 from headway.estimate.predicted import Predictor
 from headway.estimate.setting import Setting, make_setting
 from headway.estimate.stages import estimate_experiment
-
-WINDOW = 0.04
-"""Share of draws on either side of a quantile whose mean tells how the terms share it."""
 
 
 def estimate(
@@ -132,15 +127,22 @@ def _scenarios(terms: Mapping[str, Spread], wall: Spread, gpu: Spread, buffer: f
 
 
 def _shares(terms: Mapping[str, Spread], whole: Spread, share: float) -> dict[str, float]:
-    """How the terms make up a quantile of their sum: their means over the draws nearest to it, scaled to add up."""
+    """How the terms make up a quantile of their sum, exactly.
+
+    Draws: the mean of each term, moved by its part in the covariance with the sum (the Euler allocation of a
+    standard deviation, Tasche 2000); a term that would become negative stays at 0 and the others are scaled.
+    """
+    target = whole.quantile(share)
     if whole.draws is None:
         return {term: spread.quantile(share) for term, spread in terms.items()}
-    order = np.argsort(whole.draws)
-    centre, reach = int(share * (len(order) - 1)), max(1, int(WINDOW * len(order)))
-    near = order[max(0, centre - reach) : centre + reach + 1]
-    means = {t: s.p50 if s.draws is None else float(s.draws[near].mean()) for t, s in terms.items()}
-    scale = whole.quantile(share) / (sum(means.values()) or 1.0)
-    return {term: mean * scale for term, mean in means.items()}
+    centred = whole.draws - whole.draws.mean()
+    reach = (target - whole.draws.mean()) / float(centred @ centred or 1.0)
+    parts = {
+        term: max(0.0, spread.mean + (0.0 if spread.draws is None else float(centred @ spread.draws) * reach))
+        for term, spread in terms.items()
+    }
+    scale = target / (sum(parts.values()) or 1.0)
+    return {term: part * scale for term, part in parts.items()}
 
 
 def _left_out(experiments: Iterable[ExperimentEstimate]) -> dict[str, str]:

@@ -119,8 +119,7 @@ def _of_draws(setting: Setting, estimate: Estimate) -> Iterable[Effect]:
     if total.draws is None:
         return
     inputs: dict[str, tuple[Draws, str, str]] = {
-        name.replace("_", " ").replace(".", ", "): (draws, "assumed", setting.sources[name])
-        for name, draws in setting.constants.items()
+        _title(setting, name): (draws, "assumed", setting.sources[name]) for name, draws in setting.constants.items()
     }
     for lengths, draws in setting.memory.lengths.items():
         used = [name for name, known in setting.lookup.lengths.items() if known == lengths]
@@ -140,6 +139,12 @@ def _of_draws(setting: Setting, estimate: Estimate) -> Iterable[Effect]:
             kind=inputs[name][1],
             source=inputs[name][2],
         )
+
+
+def _title(setting: Setting, name: str) -> str:
+    """Words for a constant, with its variant: `host time to launch a kernel (huggingface)`."""
+    variant = name.partition(".")[2]
+    return f"{setting.titles[name]} ({variant})" if variant else setting.titles[name]
 
 
 def _slopes(inputs: Mapping[str, Draws], total: Draws) -> dict[str, float]:

@@ -49,6 +49,8 @@ class Setting:
     constants: Mapping[str, Draws]
     sources: Mapping[str, str]
     """Source of each constant."""
+    titles: Mapping[str, str]
+    """Words for each constant."""
     seed: int
     """Decides every draw that is not among `constants`: each value draws from a stream of its own name."""
     draws: int
@@ -121,6 +123,7 @@ def make_setting(
         machine=machine,
         constants=calibration.draws(np.random.default_rng(seed), count),
         sources={name: constant.source for name, constant in calibration.constants.items()},
+        titles={name: constant.title for name, constant in calibration.constants.items()},
         seed=seed,
         draws=count,
         measurements=by_stage,

@@ -246,7 +246,8 @@ def _choose(
     if setting.rates == "measured":
         terms = {term: spread for term, spread in terms.items() if term in measured or _only_stated(stage, term)}
     missing = tuple(term for term in counts if counts[term] and term not in terms)
-    return Terms(terms_s=terms, details=said.details, missing=missing)
+    details = {term: parts for term, parts in said.details.items() if term not in predicted}
+    return Terms(terms_s=terms, details=details, missing=missing)
 
 
 def _only_stated(stage: Stage, term: str) -> bool:

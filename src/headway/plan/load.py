@@ -71,7 +71,7 @@ class PlanFile:
                 "a subset only keeps and drops", got=id_, where=made[0].chosen[-1].where,
                 hint=f"Use it as an option: --option {id_}.",
             )  # fmt: skip
-        return made[0].plan
+        return self.with_option(id_)[0][1]
 
     def override(self, changes: Mapping[str, object]) -> PlanFile:
         """The plan with values (dotted path to text, number, list or mapping) that are stronger than any level.
@@ -162,11 +162,14 @@ def _check(plan: Plan, tree: Map, variant: options.Variant) -> None:
     """Raises PlanError for selectors that pick nothing, names that are not there, and circles."""
     if not plan.experiments:
         raise fault(tree, "a plan has at least one experiment", "none", "Say `data`, a matrix, phases or stages.")
+    plain = frozenset(
+        (*(experiment.id for experiment in plan.experiments), *(phase.id for phase in plan.phases if phase.experiments))
+    )
     for selector in _selectors(plan):
-        _must_pick(plan, selector)
+        _must_pick(plan, selector, plain)
     for setting in variant.settings:
         if setting.selector is not None:
-            _must_pick(plan, setting.selector)
+            _must_pick(plan, setting.selector, plain)
     for decision in plan.decisions.values():
         for branch in (decision.then, decision.otherwise):
             if isinstance(branch, str) and branch not in ("keep", "stop") and branch not in plan.options:
@@ -189,10 +192,10 @@ def _selectors(plan: Plan) -> list[Selector]:
     return found
 
 
-def _must_pick(plan: Plan, selector: Selector) -> None:
+def _must_pick(plan: Plan, selector: Selector, plain: frozenset[str]) -> None:
     """Every pattern picks something. Raises PlanError with the nearest ids."""
     for text in selector.patterns:
-        if not select(plan, Selector(patterns=(text,))):
+        if text not in plain and not select(plan, Selector(patterns=(text,))):
             known = [*(phase.id for phase in plan.phases), *(experiment.id for experiment in plan.experiments[:2000])]
             raise data.unknown_name(
                 "what a selector names", text, known, Text(text, selector.where),

@@ -17,8 +17,14 @@ from headway.report.figures import dollars
 from headway.report.view import Column, Fact, Item, Note, Row, Section, Table, View
 
 Format = Callable[[float], str]
-PART = (Column(name="part", least=16), Column(name="p10", align="right", drop=2), Column(name="p50", align="right"),
-        Column(name="p90", align="right", drop=2), Column(name="kind"), Column(name="from", least=20, drop=1))  # fmt: skip
+PART = (
+    Column(name="part", least=16),
+    Column(name="p10", align="right", drop=2),
+    Column(name="p50", align="right"),
+    Column(name="p90", align="right", drop=2),
+    Column(name="kind"),
+    Column(name="from", least=20, drop=1),
+)
 MOST_PARTS = 40
 TOTALS = ("gpu_hours", "wall_hours", "cost_usd", "energy_kwh")
 FIGURES = ("gpu_hours", "wall_hours", "peak_memory_bytes", "steps", "tokens", "terms_s")
@@ -57,8 +63,9 @@ def paths(answer: Answer) -> Iterable[str]:
 def _unknown(path: str, answer: Answer) -> UsageError:
     known = list(paths(answer))
     near = tuple(difflib.get_close_matches(path, known, n=3, cutoff=0.3)) or tuple(known[:3])
-    return UsageError("a figure's path is needed", got=path or "nothing", hint=f"Nearest: {', '.join(near)}.",
-                      candidates=near)  # fmt: skip
+    return UsageError(
+        "a figure's path is needed", got=path or "nothing", hint=f"Nearest: {', '.join(near)}.", candidates=near
+    )
 
 
 def _totals(answer: Answer, name: str) -> list[Section]:
@@ -72,8 +79,12 @@ def _totals(answer: Answer, name: str) -> list[Section]:
         if made.buffer_share:
             rows.append((f"buffer of {format_share(made.buffer_share)}", subtotal * made.buffer_share))
         by_term = [_parts("by term, wall time", list(made.terms_s.items()), format_duration)]
-        return [_figure(whole, _hours), Section(title="made of", items=(_parts("", rows, _hours),)),
-                Section(title="the same by term", items=tuple(by_term)), *_left_out(answer)]  # fmt: skip
+        return [
+            _figure(whole, _hours),
+            Section(title="made of", items=(_parts("", rows, _hours),)),
+            Section(title="the same by term", items=tuple(by_term)),
+            *_left_out(answer),
+        ]
     if name == "energy_kwh":
         return _energy(answer)
     if name == "cost_usd":
@@ -88,8 +99,10 @@ def _energy(answer: Answer) -> list[Section]:
     kwh: Format = lambda joule: f"{format_number(joule / 3.6e6)} kWh"  # noqa: E731 - a name for one table
     items: list[Item] = [Fact(label="watt", text=energy.basis)]
     items += [Note(text=note) for note in energy.notes]
-    return [_figure(energy.joule, kwh) if energy.joule else Section(title="", items=()),
-            Section(title="made of", items=(_parts("", list(energy.terms.items()), kwh), *items))]  # fmt: skip
+    return [
+        _figure(energy.joule, kwh) if energy.joule else Section(title="", items=()),
+        Section(title="made of", items=(_parts("", list(energy.terms.items()), kwh), *items)),
+    ]
 
 
 def _cost(answer: Answer) -> list[Section]:
@@ -123,8 +136,11 @@ def _experiment(answer: Answer, rest: str) -> list[Section]:
         whole = item.wall_s if figure == "wall_hours" else item.gpu_s
         rows = list(item.terms_s.items())
         gpus = Fact(label="GPUs", text=format_number(item.gpus))
-        return [_figure(whole, _hours), Section(title="made of, wall time", items=(gpus, _parts("", rows, format_duration))),
-                *_rests(item, answer)]  # fmt: skip
+        return [
+            _figure(whole, _hours),
+            Section(title="made of, wall time", items=(gpus, _parts("", rows, format_duration))),
+            *_rests(item, answer),
+        ]
     if figure == "terms_s" and term in item.terms_s:
         return [_figure(item.terms_s[term], format_duration), *_term(item, term), *_rests(item, answer)]
     if figure == "peak_memory_bytes":
@@ -158,8 +174,13 @@ def _counts(stage: StageEstimate) -> list[Item]:
     batches, recipe = basis.batches, basis.recipe
     rows = "unknown rows" if stage.rows is None else f"{stage.rows:,.0f} rows"
     facts.append(Fact(label="steps", text=f"{stage.steps:,}", note=f"{rows} in batches of {batches.rows_per_step}"))
-    facts.append(Fact(label="batch", text=f"{batches.rows_per_step} rows",
-                      note=f"{recipe.micro_batch} x {recipe.grad_accum} accumulated x {recipe.parallel.data} replicas"))  # fmt: skip
+    facts.append(
+        Fact(
+            label="batch",
+            text=f"{batches.rows_per_step} rows",
+            note=f"{recipe.micro_batch} x {recipe.grad_accum} accumulated x {recipe.parallel.data} replicas",
+        )
+    )
     if stage.tokens is not None:
         padding = f"{format_share(batches.padding_share)} padding, {format_share(batches.truncated_share)} of rows cut"
         facts.append(Fact(label="tokens", text=format_count(stage.tokens.p50), kind=stage.tokens.kind, note=padding))
@@ -172,10 +193,18 @@ def _memory(item: ExperimentEstimate) -> list[Section]:
         return [Section(title="", items=(Note(text="unknown: nothing is trained"),))]
     widest = max(bases, key=lambda basis: basis.peak_memory_bytes.p50)
     verdict = f"{widest.fits}, with {format_share(widest.fits_probability)}"
-    facts = (Fact(label="moment", text=widest.memory_moment), Fact(label="fits", text=verdict,
-             note=f"{widest.node.device.name} has {format_bytes(widest.node.device.memory_bytes)}"))  # fmt: skip
-    return [_figure(widest.peak_memory_bytes, format_bytes),
-            Section(title="made of", items=(_parts("", list(widest.memory_terms_bytes.items()), format_bytes), *facts))]  # fmt: skip
+    facts = (
+        Fact(label="moment", text=widest.memory_moment),
+        Fact(
+            label="fits",
+            text=verdict,
+            note=f"{widest.node.device.name} has {format_bytes(widest.node.device.memory_bytes)}",
+        ),
+    )
+    return [
+        _figure(widest.peak_memory_bytes, format_bytes),
+        Section(title="made of", items=(_parts("", list(widest.memory_terms_bytes.items()), format_bytes), *facts)),
+    ]
 
 
 def _rests(item: ExperimentEstimate, answer: Answer) -> list[Section]:
@@ -190,15 +219,25 @@ def _rests(item: ExperimentEstimate, answer: Answer) -> list[Section]:
         items += [
             Fact(label="model", text=f"{basis.model}: {trained}", note=f"{arch.source} {arch.date}".strip()),
             Fact(label="device", text=f"{device.name}: {rate}", note=f"{device.source} {device.date}".strip()),
-            Fact(label="work", text=f"{format_flop(basis.flop_per_step)} a step",
-                 note=f"{format_flop(basis.useful_flop.mid)} for real tokens without recompute"),
+            Fact(
+                label="work",
+                text=f"{format_flop(basis.flop_per_step)} a step",
+                note=f"{format_flop(basis.useful_flop.mid)} for real tokens without recompute",
+            ),
             Fact(label="binds", text=basis.binds, note=f"{format_share(basis.utilisation.p50)} of the dense peak"),
-        ]  # fmt: skip
+        ]
         items += [Fact(label="assumed", text=f"{key}: {words}", kind="assumed") for key, words in basis.assumed.items()]
         items += [Note(text=warning, severity="warning") for warning in basis.warnings]
-    items += [Fact(label="moved by", text=effect.name, kind=effect.kind,
-                   note=f"{effect.favourable_share:+.0%} to {effect.unfavourable_share:+.0%} of the whole plan; "
-                   f"{effect.source}") for effect in answer.sensitivity[:6]]  # fmt: skip
+    items += [
+        Fact(
+            label="moved by",
+            text=effect.name,
+            kind=effect.kind,
+            note=f"{effect.favourable_share:+.0%} to {effect.unfavourable_share:+.0%} of the whole plan; "
+            f"{effect.source}",
+        )
+        for effect in answer.sensitivity[:6]
+    ]
     return [Section(title="rests on", items=tuple(items))] if items else []
 
 
@@ -245,7 +284,9 @@ def _deeper(answer: Answer, head: str, rest: str) -> str:
     file = answer.plan.file or "plan.yaml"
     made = answer.estimate
     if head == "totals" and made.phases:
-        return f"headway explain phases.{max(made.phases, key=lambda p: p.gpu_s.p50 * (not p.parent)).id}.gpu_hours {file}"
+        return (
+            f"headway explain phases.{max(made.phases, key=lambda p: p.gpu_s.p50 * (not p.parent)).id}.gpu_hours {file}"
+        )
     if head == "phases":
         phase = _longest(rest, [phase.id for phase in made.phases])
         inside = [item for item in made.experiments if item.phase == phase]

@@ -73,7 +73,7 @@ def _trained(parts: Parts, spot: Spot, model: str, chain: Chain) -> str:
     found = spot.level.values
     return digest(
         chain.start, model, parts.recipe(found).identity, parts.trainer(found).identity, parts.data(found)[1],
-        parts.budget(found)[3], str(_seed(spot)),
+        parts.budget(found)[3], str(parts.seed(found)),
     )  # fmt: skip
 
 
@@ -118,7 +118,7 @@ def _stage(parts: Parts, spot: Spot, kind: str, model: Name | None, evaluation: 
         carry=trainer.carry,
         early_stop=trainer.early_stop,
         reuse=values.text(found["reuse"]) if "reuse" in found else "none",
-        seed=_seed(spot),
+        seed=parts.seed(found),
         extra=trainer.extra,
         machine=parts.machine(found),
         stated=_with_wall(parts.stated(found), spot.wall),
@@ -126,11 +126,6 @@ def _stage(parts: Parts, spot: Spot, kind: str, model: Name | None, evaluation: 
         fingerprint=mark,
         where=spot.entry.where,
     )
-
-
-def _seed(spot: Spot) -> int:
-    node = spot.level.values.get("seed")
-    return 0 if node is None else values.integer(node)
 
 
 def _kind(spot: Spot) -> str:

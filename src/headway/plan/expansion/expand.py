@@ -18,7 +18,7 @@ from headway.plan.expansion.chain import NOTHING_STATED, Chain, Made, Spot, make
 from headway.plan.expansion.inherit import Inheritance, Resolved, Setting
 from headway.plan.expansion.matrix import Point, axes_of
 from headway.plan.language.claims import claims_of
-from headway.plan.language.keys import BUDGETS, OWN
+from headway.plan.language.keys import OWN
 from headway.plan.nouns.data import title
 from headway.plan.nouns.stage import Parts, digest
 from headway.plan.nouns.stated import stated
@@ -174,8 +174,6 @@ class Expansion:
         level = here.copy()
         id_ = f"{place.id}{'-' if listed else '/'}{'-'.join(point.id for point in points)}"
         for key, point in zip(keys, points, strict=True):
-            if key in BUDGETS and any(other in keys for other in BUDGETS if other != key):
-                raise fault(point.node, "one level has one budget", key, "Keep steps, epochs or tokens in the matrix.")
             self._levels.put(level, key, point.node, id_)
         name = " ".join([*([place.name] if place.name else []), *(point.name for point in points)])
         axes = {key: point.plain for key, point in zip(keys, points, strict=True)}

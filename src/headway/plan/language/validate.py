@@ -20,6 +20,7 @@ from headway.plan.language.foreign import FOREIGN
 from headway.plan.language.keys import (
     ADAPTER,
     ANYWHERE,
+    BUDGETS,
     CADENCE,
     DATASET,
     EVALUATE,
@@ -188,6 +189,9 @@ def _check_record(node: Map, kind: Record, path: str, walk: _Walk) -> None:
 
 
 def _check_settings(node: Map, kind: Settings, listed: bool, path: str) -> None:
+    budgets = [key for key in BUDGETS if key in node]
+    if len(budgets) > 1:
+        raise fault(node.place(budgets[1]), "one level has one budget", " and ".join(budgets), field=path)
     for key, item in node.items():
         try:
             if not kind.selecting and key.partition(".")[0] not in {**ANYWHERE, **OWN}:

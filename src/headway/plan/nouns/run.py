@@ -5,7 +5,10 @@ Owns the making of `Run` and `MachineSpec`; what a machine's name stands for is 
 
 from __future__ import annotations
 
+from difflib import get_close_matches
+
 from headway.domain.plan import MachineSpec, Run, Value
+from headway.plan.nouns.data import unknown_name
 from headway.plan.reading import forms, values
 from headway.plan.reading.yaml import Map, Node, Seq, Text
 
@@ -51,6 +54,9 @@ def _chosen(node: Node, machines: dict[str, MachineSpec]) -> tuple[str, MachineS
     gpu = values.name(node)
     if gpu.use in machines:
         return gpu.use, machines[gpu.use]
+    near = get_close_matches(gpu.use, machines, n=1, cutoff=0.75)
+    if near:
+        raise unknown_name("a machine", gpu.use, machines, values.used(node), "")
     return gpu.words, MachineSpec(id=gpu.words, gpu=gpu, where=gpu.where)
 
 

@@ -73,7 +73,7 @@ class Parts:
 
     def once(self, make: Callable[[Mapping[str, Node]], _T], found: Mapping[str, Node], keys: tuple[str, ...]) -> _T:
         """`make(found)`, remembered for the nodes at `keys`."""
-        nodes = tuple(found.get(name) for name in keys)
+        nodes = tuple(map(found.get, keys))
         key = (make.__name__, *map(id, nodes))
         if key not in self._made:
             self._made[key] = (make(found), nodes)  # the nodes stay alive, so that no other gets their id
@@ -107,6 +107,10 @@ class Parts:
     def stated(self, found: Mapping[str, Node]) -> Stated:
         """Rates of the terms."""
         return self.once(_stated, found, ("stated",))
+
+    def seed(self, found: Mapping[str, Node]) -> int:
+        """The random seed."""
+        return self.once(_seed, found, ("seed",))
 
     def machine(self, found: Mapping[str, Node]) -> str:
         """The machine of a stage, where it is not the plan's. Raises PlanError for one that is not defined."""
@@ -234,6 +238,10 @@ def generation(node: Node) -> tuple[Generation, str]:
 def _model(found: Mapping[str, Node]) -> tuple[Name | None, str]:
     made = values.name(found["model"]) if "model" in found else None
     return made, made.use if made else ""
+
+
+def _seed(found: Mapping[str, Node]) -> int:
+    return values.integer(found["seed"]) if "seed" in found else 0
 
 
 def _stated(found: Mapping[str, Node]) -> Stated:

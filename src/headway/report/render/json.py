@@ -10,6 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from headway.report.view import Layout, Page
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
+"""JSON that every parser reads: no NaN, no infinities; wide characters as they are."""
+
 
 def render(page: Page, layout: Layout) -> Iterator[str]:
     """The document, top-level keys on lines of their own; iterators are written item by item, never held whole."""
@@ -36,5 +39,4 @@ def _items(brackets: str, items: Iterable[str]) -> Iterator[str]:
 
 
 def _text(value: object) -> str:
-    """JSON that every parser reads: no NaN, no infinities; wide characters as they are."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    return _ENCODER.encode(value)

@@ -14,10 +14,10 @@ from headway.report.view import Column, Detail, Fact, Item, Section, Table, by_c
 
 
 def parts(answer: Answer, detail: Detail) -> Iterator[Section]:
-    """One epoch, epochs by budget, and the grid where budgets or the plan's claims ask for it."""
+    """One epoch, epochs by budget, and the grid; nothing for a plan without time budgets unless all is asked for."""
     table = answer.epochs
     items: list[Item] = []
-    if table is not None and (table.budgets or answer.grid is not None):
+    if table is not None and (table.budgets or detail.verbose):
         steps = f"{table.rows:,.0f} rows in {table.steps_per_epoch:,.0f} steps"
         epoch = duration(table.epoch_s, detail.confidence)
         items.append(Fact(label="one epoch", text=epoch, kind=table.epoch_s.kind, note=steps))

@@ -11,6 +11,7 @@ from headway.domain.units import format_bytes, format_share
 from headway.estimate.nouns import Basis
 from headway.report.answer import Answer
 from headway.report.figures import HOUR_S, NONE, UNKNOWN, duration, fixed, gpu_hours, places, size, times, usd
+from headway.report.sections.remarks import MOST_ERRORS, errors, finding_note
 from headway.report.sections.selection import is_short, is_single, trained
 from headway.report.view import Detail, Fact, Section
 
@@ -26,10 +27,16 @@ MOMENTS = {"forward": "the forward pass", "backward": "the backward pass", "loss
 
 def parts(answer: Answer, detail: Detail) -> Iterator[Section]:
     """The lines that answer the question; an unknown is said, never 0."""
-    facts = [*_time(answer, detail), *_money(answer, detail), *_memory(answer, detail), *_binds(answer, detail)]
+    facts: list[Fact] = [
+        *_time(answer, detail),
+        *_money(answer, detail),
+        *_memory(answer, detail),
+        *_binds(answer, detail),
+    ]
     if answer.narrower:
         facts.append(Fact(label="narrower", text=answer.narrower))
-    yield Section(title="", items=tuple(facts))
+    urgent = tuple(finding_note(finding) for finding in errors(answer)[:MOST_ERRORS])
+    yield Section(title="", items=(*facts, *urgent))
 
 
 def _time(answer: Answer, detail: Detail) -> Iterator[Fact]:
@@ -130,7 +137,7 @@ def _billed(answer: Answer) -> str:
     bill = answer.machines[0].bill
     if bill is None or bill.billed_gpu_s is None:
         return ""
-    billed, used = bill.billed_gpu_s.p50 / HOUR_S, bill.used_gpu_s.p50 / HOUR_S
+    billed, used = bill.billed_gpu_s.p50 / HOUR_S, answer.estimate.gpu_s.p50 / HOUR_S
     if billed <= used * 1.01:
         return ""
     return f"{fixed(billed, places(billed))} GPU-hours billed for {fixed(used, places(used))} used"

@@ -35,10 +35,10 @@ def _table(answer: Answer, detail: Detail) -> Table:
     ]  # fmt: skip
     return by_columns(
         [
-            (Column(name="Machine", least=14), [_name(machine) for machine in machines]),
-            (Column(name="GPU", least=10, drop=2), [_gpu(machine) for machine in machines]),
+            (Column(name="Machine", least=20), [_name(machine) for machine in machines]),
+            (Column(name="GPU", drop=3), [_gpu(machine) for machine in machines]),
             (Column(name="$/h", align="right"), [_rate(machine) for machine in machines]),
-            (Column(name="priced", drop=3), [_priced(machine) for machine in machines]),
+            (Column(name="priced", drop=2), [_priced(machine) for machine in machines]),
             (Column(name="GPU-h", align="right"), _hours(answer)),
             (Column(name="cost", align="right"), [UNKNOWN if cost is None else dollars(cost.p50) for cost in costs]),
             (Column(name=interval_name(detail.confidence), align="right", drop=1),

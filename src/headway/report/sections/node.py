@@ -16,9 +16,9 @@ from headway.report.view import Column, Detail, Fact, Item, Note, Section, Table
 
 WAYS = {
     "keep-running": "on demand, kept running",
-    "shut-down": "on demand, stopped when no GPU works",
+    "shut-down": "on demand, stopped when idle",
     "spot": "spot, kept running",
-    "spot-stop": "spot, stopped when no GPU works",
+    "spot-stop": "spot, stopped when idle",
     "reserved": "reserved, paid from start to end",
 }
 LINES = {"compute": "GPU work", "idle": "idle", "buffer": "buffer", "rounding": "rounded up", "reserve": "set aside"}

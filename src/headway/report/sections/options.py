@@ -15,9 +15,9 @@ from headway.report.view import Column, Detail, Fact, Item, Section, by_columns
 
 
 def parts(answer: Answer, detail: Detail) -> Iterator[Section]:
-    """One row per option and varied value; members by name when asked for every detail."""
+    """One row per option and varied value, nothing where no time is known; members by name when all is asked for."""
     options = answer.options
-    if not options:
+    if not options or not answer.estimate.gpu_s.p50:
         return
     short = is_short(answer)
     known = any(option.bill is not None and option.bill.total_usd is not None for option in options)

@@ -32,20 +32,21 @@ def parts(answer: Answer, detail: Detail) -> Iterator[Section]:
         *(spread.p50 for spread in _sums(made, made.subtotal_wall_s).values()),
     ]
     gpus = [*(_gpus(answer, phase) for phase in phases), *([""] * len(sums))]
-    totals = {"runs": f"{len(counted(answer)):,}", "steps": _steps(sum(item.steps for item in counted(answer)))}
+    runs = [*(f"{phase.experiments:,}" for phase in phases), *tail, f"{len(counted(answer)):,}"]
+    steps = [*(_steps(phase.steps) for phase in phases), *tail, _steps(sum(item.steps for item in counted(answer)))]
     other = "predicted" if made.rates == "stated" else "stated"
     columns = [
         (Column(name="Phase"), [*(phase.id for phase in phases), *sums]),
-        (Column(name="Name", least=18), [*(_name(phase) for phase in phases), *([""] * len(sums))]),
-        (Column(name="Runs", align="right"), [*(f"{phase.experiments:,}" for phase in phases), *tail, totals["runs"]]),
-        (Column(name="Steps", align="right", drop=3), [*(_steps(p.steps) for p in phases), *tail, totals["steps"]]),
+        (Column(name="Name", least=14 if uneven else 22), [*(_name(phase) for phase in phases), *([""] * len(sums))]),
+        (Column(name="Runs", align="right"), runs if not uneven or len(counted(answer)) > len(phases) else []),
+        (Column(name="Steps", align="right", drop=4), steps),
         (Column(name="GPUs", align="right"), gpus if uneven else []),
         (Column(name="Hours", align="right"), _hours(made, walls) if uneven else []),
         (Column(name="GPU-h", align="right"), _hours(made, [spread.p50 for spread in spreads])),
         (Column(name=interval_name(detail.confidence), align="right", drop=1),
          interval_column(spreads, detail.confidence)),
-        (Column(name="kind", drop=4), [] if kind else [spread.kind if spread.p50 else "" for spread in spreads]),
-        (Column(name=other, align="right", drop=2), _beside(answer, phases, sums)),
+        (Column(name="kind", drop=2), [] if kind else [spread.kind if spread.p50 else "" for spread in spreads]),
+        (Column(name=other, align="right", drop=3), _beside(answer, phases, sums)),
     ]  # fmt: skip
     table = by_columns(
         [column for column in columns if column[1]],

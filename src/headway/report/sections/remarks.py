@@ -20,9 +20,12 @@ WORDS = {
     "checkpoint": "checkpoints",
 }
 
+MOST_ERRORS = 3
+"""Errors that are said at once, below the headline; the others are among the findings."""
+
 
 def parts(answer: Answer, detail: Detail) -> Iterator[Section]:
-    """Left out, assumed, findings; the last two in full only when asked."""
+    """Left out, assumed, and the findings that the headline did not say."""
     if answer.estimate.left_out:
         facts = tuple(
             Fact(label=WORDS.get(term, term.replace("_", " ")), text=what)
@@ -32,8 +35,15 @@ def parts(answer: Answer, detail: Detail) -> Iterator[Section]:
         yield Section(title="Left out of the total", items=(*facts, note))
     if assumed := _assumed(answer, detail):
         yield Section(title="Assumed", items=tuple(assumed))
-    if answer.findings:
-        yield Section(title="Findings", items=tuple(finding_note(finding) for finding in answer.findings))
+    urgent = errors(answer)
+    rest = [*urgent[MOST_ERRORS:], *(finding for finding in answer.findings if finding.severity != "error")]
+    if rest:
+        yield Section(title="Findings", items=tuple(finding_note(finding) for finding in rest))
+
+
+def errors(answer: Answer) -> list[Finding]:
+    """The findings that make the answer doubtful as a whole."""
+    return [finding for finding in answer.findings if finding.severity == "error"]
 
 
 def _assumed(answer: Answer, detail: Detail) -> list[Item]:

@@ -5,9 +5,10 @@ Owns the page of a plan of one experiment; of a chain, stage by stage.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from headway.domain.plan import Dataset, Value
+from headway.domain.spread import Spread, total_of
 from headway.domain.units import format_bytes, format_count, format_duration, format_share
 from headway.estimate.nouns import StageEstimate
 from headway.report.answer import Answer
@@ -124,7 +125,7 @@ def _terms(answer: Answer) -> Table | None:
         ends = [scenario.terms_s.get(term, 0.0) for scenario in made.scenarios] or [spread.p50]
         rows.append((WORDS.get(term, term), 0, ends, spread.kind))
         if len(counted(answer)[0].stages) == 1:
-            for part, of in details.get(term, {}).items():
+            for part, of in _parts_of(spread, details.get(term, {})).items():
                 rows.append((part, 1, [of.p10, of.p50, of.p90] if made.scenarios else [of.p50], of.kind))
     whole = [scenario.wall_s for scenario in made.scenarios] or [made.wall_s.p50]
     if made.buffer_share:
@@ -142,6 +143,11 @@ def _terms(answer: Answer) -> Table | None:
         columns.append((Column(name="kind", drop=1), [*(row[3] for row in rows), made.wall_s.kind]))
     note = f"All {kind}." if kind else ""
     return by_columns(columns, levels=[row[1] for row in rows], strong={len(rows)}, footers=1, note=note)
+
+
+def _parts_of(term: Spread, found: Mapping[str, Spread]) -> Mapping[str, Spread]:
+    """Stated parts of a term; none where the term comes from elsewhere and they do not add up to it."""
+    return found if found and abs(total_of(found).p50 - term.p50) <= 1e-9 * term.p50 else {}
 
 
 def _each(answer: Answer, name: str, level: int) -> str:
