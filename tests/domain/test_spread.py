@@ -47,7 +47,7 @@ def test_an_exact_term_shifts_draws() -> None:
     one = drawn(3)
     made = one + Spread.exact(10.0, "stated", "plan")
     assert made.p10 == pytest.approx(one.p10 + 10)
-    assert made.source == "model 3; plan"
+    assert made.source == "plan; model 3"  # the larger share first
 
 
 def test_ends_and_draws_do_not_mix() -> None:

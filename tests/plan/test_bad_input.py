@@ -110,7 +110,7 @@ NAMES = [
     ),
 ]
 STRUCTURE = [
-    ("matrix: {steps: [1k, 2k], epochs: 3}\n", "4:28: matrix: one level has one budget, got steps and epochs"),
+    ("matrix: {steps: [1k, 2k], epochs: 3}\n", "4:27: matrix: one level has one budget, got steps and epochs"),
     (
         "options: {x: {set: {steps: 5, tokens: 6}}}\n",
         "4:31: options.x.set: one level has one budget, got steps and tokens",

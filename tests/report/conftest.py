@@ -68,7 +68,7 @@ BASIS = Basis(
     step_s=predicted(0.07, 0.1, 0.13), flop_per_step=1e12, useful_flop=Range(0.8e12, 0.8e12, 0.8e12),
     binds="compute", utilisation=predicted(0.03, 0.05, 0.06),
     memory_terms_bytes={"weights": predicted(1e9, 1e9, 1e9), "activations": predicted(2e9, 3e9, 4e9)},
-    peak_memory_bytes=predicted(3e9, 4e9, 5e9), memory_moment="backward", fits="yes", fits_probability=0.99,
+    peak_memory_bytes=predicted(3e9, 4e9, 5e9), memory_moment="backward_end", fits="yes", fits_probability=0.99,
     trainable_parameters=1000, parameters=100_000, assumed={"precision": "bf16, the best of RTX 4090"},
 )  # fmt: skip
 

@@ -110,6 +110,13 @@ def test_terms_of_an_experiment_add_up_to_its_hours(one: Answer) -> None:
         assert sum(term[end] for term in run["terms_s"].values()) == pytest.approx(3600 * run["gpu_hours"][end])
 
 
+def test_lines_of_the_bill_sum_to_the_cost(one: Answer) -> None:
+    document = written(one)
+    assert sum(line["usd"]["p50"] for line in document["bill"]["lines"]) == pytest.approx(
+        document["totals"]["cost_usd"]["p50"]
+    )
+
+
 def test_a_warning_carries_its_place_and_its_numbers(many: Answer) -> None:
     warning = written(many)["warnings"][0]
     assert warning["where"] == {"file": "plan.yaml", "line": 12, "column": 3}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from headway.app.inputs import Inputs, Request, gather
 from headway.app.money import booking_of, calendar, energy_of, interruptions, jobs_of, machine_answers, node_scenarios
-from headway.app.options import option_answers
+from headway.app.options import option_answers, unpriced
 from headway.domain.errors import Finding
 from headway.domain.plan import Plan
 from headway.estimate.assemble import assemble
@@ -52,7 +52,7 @@ def answer(source: PlanFile, request: Request) -> Answer:
         epochs=epoch_table(inputs.plan, estimate),
         grid=grid(inputs.plan, estimate),
         sensitivity=moved,
-        findings=_findings(estimate),
+        findings=_findings(inputs.plan, estimate),
         narrower=_narrower(estimate, moved),
         next_command=_next(inputs.plan, rates),
         today=inputs.today.isoformat(),
@@ -91,7 +91,7 @@ def _schedules(plan: Plan, estimate: Estimate) -> tuple[Rung, ...]:
     return makespans(jobs, GPU_COUNTS) if len(jobs) > 1 else ()
 
 
-def _findings(estimate: Estimate) -> tuple[Finding, ...]:
+def _findings(plan: Plan, estimate: Estimate) -> tuple[Finding, ...]:
     """The estimate's own remarks, and what the rates asked for could not give."""
     found = list(estimate.findings)
     if estimate.rates == "measured" and not estimate.measured:
@@ -104,6 +104,7 @@ def _findings(estimate: Estimate) -> tuple[Finding, ...]:
                 hint="Ask for --rates best, which falls back to predictions.",
             ),
         )
+    found += [Finding(code="HW002", severity="info", message=remark) for remark in unpriced(plan)]
     return tuple(found)
 
 

@@ -41,7 +41,23 @@ def _answer(id: str, label: str, changed: Inputs, before: Plan, there: Estimate,
         saves_gpu_s=_saved(whole.gpu_s, there.gpu_s),
         rung=rungs[0] if rungs else None,
         bill=bill_of(changed, there),
+        note=_unpriced(plan, before),
     )
+
+
+def _unpriced(plan: Plan, before: Plan) -> str:
+    """What the option brings that nobody can price before the runs."""
+    new = [remark for remark in unpriced(plan) if remark not in unpriced(before)]
+    return "; ".join(new)
+
+
+def unpriced(plan: Plan) -> tuple[str, ...]:
+    """Settings of a plan that change how long it takes by an unknown amount: it is priced as if they did nothing."""
+    stages = [stage for experiment in plan.experiments for stage in experiment.stages]
+    stopping = any(stage.early_stop not in ("", "none") for stage in stages)
+    sharing = any(stage.reuse not in ("", "none") for stage in stages)
+    found = ["when runs stop early is not known before: they are counted in full"] if stopping else []
+    return (*found, *(["shared beginnings are counted once in every run"] if sharing else []))
 
 
 def _saved(whole: Spread, there: Spread) -> Spread:

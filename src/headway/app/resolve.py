@@ -5,6 +5,7 @@ Owns the wiring of plan and catalog, and the sentence that says how an unclear n
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import lru_cache
@@ -27,6 +28,7 @@ from headway.domain.lookup import Lookup, Machine, Price
 from headway.domain.machine import Device, Link, Node, Offer
 from headway.domain.plan import Dataset, MachineSpec, Plan, Stage
 from headway.domain.units import Range, parse
+from headway.estimate.resolve import gpu_range
 from headway.predict.links import default_link
 
 SHOWN_OFFERS = 5
@@ -38,7 +40,10 @@ def resolve(plan: Plan, calibration: Calibration, *, like: tuple[Plan, Lookup] |
     `like` is another plan with its names resolved: a machine that is the same there is not looked up again.
     """
     stages = [stage for experiment in plan.experiments for stage in experiment.stages]
-    machines = {name: _known(name, spec, like) or _machine(spec) for name, spec in plan.run.machines.items()}
+    widest = max((math.ceil(gpu_range(stage).mid) for stage in stages), default=1)
+    machines = {
+        name: _known(name, spec, widest, like) or _machine(spec, widest) for name, spec in plan.run.machines.items()
+    }
     return Lookup(
         architectures=_architectures(stages, plan.file),
         machines=machines,
@@ -47,11 +52,12 @@ def resolve(plan: Plan, calibration: Calibration, *, like: tuple[Plan, Lookup] |
     )
 
 
-def _known(name: str, spec: MachineSpec, like: tuple[Plan, Lookup] | None) -> Machine | None:
-    """The machine of that name where another plan has the very same one."""
+def _known(name: str, spec: MachineSpec, widest: int, like: tuple[Plan, Lookup] | None) -> Machine | None:
+    """The machine of that name where another plan has the very same one, of enough GPUs."""
     if like is None or like[0].run.machines.get(name) != spec:
         return None
-    return like[1].machines[name]
+    machine = like[1].machines[name]
+    return machine if spec.gpus or machine.node.gpus >= widest else None
 
 
 def _architectures(stages: Iterable[Stage], file: str) -> Mapping[str, Architecture]:
@@ -74,11 +80,11 @@ def _architecture(name: str, file: str) -> Architecture:
     return find_model(name)
 
 
-def _machine(spec: MachineSpec) -> Machine:
-    """A machine with its device, link, prices and billing rule."""
+def _machine(spec: MachineSpec, widest: int) -> Machine:
+    """A machine with its device, link, prices and billing rule; of as many GPUs as asked for where it does not say."""
     offer = _regional(_listed(spec), spec.region)
     device = _device(spec, offer)
-    gpus = spec.gpus or (offer.gpus if offer else 1)
+    gpus = spec.gpus or (offer.gpus if offer else max(1, widest))
     provider = spec.provider or (offer.provider if offer else "")
     return Machine(
         name=spec.id,

@@ -137,6 +137,14 @@ def _training_rows(stage: Stage, dataset: Dataset, plan: Plan) -> float | None:
 def node_for(stage: Stage, node: Node) -> Node:
     """As much of a machine as a stage holds: one GPU at least."""
     gpus = max(1, math.ceil(gpu_range(stage).mid))
+    if gpus > node.total_gpus:
+        raise PlanError(
+            "a stage runs on GPUs that its machine has",
+            got=f"{gpus} of {node.total_gpus} {node.device.name}",
+            hint="Give the machine more gpus or nodes, or the stage fewer gpus.",
+            where=stage.gpus.where if stage.gpus else stage.where,
+            field="gpus",
+        )
     per_node = min(gpus, node.gpus)
     return replace(node, gpus=per_node, nodes=math.ceil(gpus / per_node), link=node.link if gpus > 1 else None)
 

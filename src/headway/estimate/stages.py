@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from headway.domain.errors import UserError
 from headway.domain.lookup import Machine
 from headway.domain.plan import Experiment, Stage, Stated
 from headway.domain.spread import Spread, total
@@ -117,7 +118,10 @@ def estimate_stage(stage: Stage, setting: Setting, predictor: Predictor, place: 
     node = node_for(stage, machine.node)
     key = (setting.rates, setting.draws, machine.name, *node_key(node), *_cost_key(stage, place))
     if key not in setting.stages:
-        setting.stages[key] = _estimate_stage(stage, machine, setting, predictor, place)
+        try:
+            setting.stages[key] = _estimate_stage(stage, machine, setting, predictor, place)
+        except UserError as error:
+            raise error.at(setting.plan.where(error.field) if error.field else stage.where) from error
     return setting.stages[key]
 
 

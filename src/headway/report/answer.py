@@ -72,6 +72,8 @@ class OptionAnswer:
     rung: Rung | None = None
     """The makespan, for an option that varies the number of GPUs."""
     bill: Bill | None = None
+    note: str = ""
+    """What of the option has no price before it runs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from headway.cost.billing import Bill
 from headway.domain.errors import Finding
 from headway.domain.spread import Spread
 from headway.domain.units import Range
@@ -17,6 +18,7 @@ from headway.estimate.nouns import ExperimentEstimate
 from headway.report.answer import Answer, MachineAnswer, OptionAnswer
 from headway.report.figures import HOUR_S
 from headway.report.sections.machines import rate_usd_per_hour
+from headway.report.sections.selection import is_known
 from headway.report.view import Fact, Item, Note, View
 
 ESTIMATE = "headway.estimate/1"
@@ -41,8 +43,8 @@ def streamed_document(answer: Answer) -> dict[str, Any]:
                 "parent": phase.parent or None,
                 "name": phase.name,
                 "experiments": phase.experiments,
-                "gpu_hours": hours(phase.gpu_s),
-                "wall_hours": hours(phase.wall_s),
+                "gpu_hours": hours(phase.gpu_s if is_known(phase) else None),
+                "wall_hours": hours(phase.wall_s if is_known(phase) else None),
                 "steps": phase.steps,
                 "asks": phase.asks,
                 "optional": phase.optional,
@@ -63,16 +65,16 @@ def streamed_document(answer: Answer) -> dict[str, Any]:
 
 def _totals(answer: Answer) -> dict[str, Any]:
     made = answer.estimate
-    bill = answer.machines[0].bill if answer.machines and made.terms_s else None
-    energy = answer.energy if made.terms_s else None
+    bill = answer.machines[0].bill if answer.machines and is_known(made) else None
+    energy = answer.energy if is_known(made) else None
     return {
         "experiments": sum(1 for item in made.experiments if not item.optional),
-        "gpu_hours": hours(made.gpu_s if made.terms_s else None),
+        "gpu_hours": hours(made.gpu_s if is_known(made) else None),
         "billed_gpu_hours": hours(bill.billed_gpu_s) if bill else None,
-        "wall_hours": hours(made.wall_s if made.terms_s else None),
+        "wall_hours": hours(made.wall_s if is_known(made) else None),
         "cost_usd": spread(bill.total_usd) if bill else None,
         "energy_kwh": spread(energy.kwh if energy else None),
-        "subtotal_gpu_hours": hours(made.subtotal_gpu_s if made.terms_s else None),
+        "subtotal_gpu_hours": hours(made.subtotal_gpu_s if is_known(made) else None),
         "buffer_share": made.buffer_share,
         "electricity_usd": spread(energy.usd if energy else None),
         "terms_s": {term: spread(found) for term, found in made.terms_s.items()},
@@ -87,8 +89,8 @@ def _experiment(item: ExperimentEstimate) -> dict[str, Any]:
         "name": item.name,
         "steps": item.steps,
         "tokens": None if item.tokens is None else round(item.tokens.p50),
-        "gpu_hours": hours(item.gpu_s if item.terms_s else None),
-        "wall_hours": hours(item.wall_s if item.terms_s else None),
+        "gpu_hours": hours(item.gpu_s if is_known(item) else None),
+        "wall_hours": hours(item.wall_s if is_known(item) else None),
         "peak_memory_bytes": spread(item.peak_memory_bytes),
         "fits": item.fits or "uncertain",
         "terms_s": {term: spread(found) for term, found in item.terms_s.items()},
@@ -112,8 +114,8 @@ def _offer(machine: MachineAnswer) -> dict[str, Any]:
         "usd_per_hour": rate_usd_per_hour(machine),
         "priced_on": bill.priced_on or None if bill else None,
         "price_kind": bill.price_kind or None if bill else None,
-        "cost_usd": spread(bill.total_usd) if bill and machine.estimate.terms_s else None,
-        "gpu_hours": hours(machine.estimate.gpu_s if machine.estimate.terms_s else None),
+        "cost_usd": spread(bill.total_usd) if bill and is_known(machine.estimate) else None,
+        "gpu_hours": hours(machine.estimate.gpu_s if is_known(machine.estimate) else None),
         "from_catalog": machine.from_catalog,
         "hours_of_this_device": machine.hours_transferred,
     }
@@ -131,6 +133,7 @@ def _additions(answer: Answer) -> dict[str, Any]:
             for rung in answer.schedules
         ],
         "options": [_option(option) for option in answer.options],
+        "bill": _bill(answer.machines[0].bill) if answer.machines and is_known(answer.estimate) else None,
         "ways_to_pay": [
             {"name": one.name, "cost_usd": spread(one.bill.total_usd), "running_hours": hours(one.bill.running_s),
              "billed_gpu_hours": hours(one.bill.billed_gpu_s)}
@@ -140,14 +143,14 @@ def _additions(answer: Answer) -> dict[str, Any]:
         "cross_checks": [
             {"reference": check.reference.id, "rows_ratio": check.rows_ratio, "wall_hours": ends(check.wall_s, HOUR_S),
              "estimate_hours": hours(check.estimate_s), "agrees": check.agrees, "apart": check.apart}
-            for check in answer.cross_checks
+            for check in (answer.cross_checks if is_known(answer.estimate) else ())
         ],
         "epochs": _epochs(answer),
         "sensitivity": [
             {"name": effect.name, "favourable_s": number(effect.favourable_s),
              "unfavourable_s": number(effect.unfavourable_s), "total_s": effect.total_s, "kind": effect.kind,
              "source": effect.source}
-            for effect in answer.sensitivity
+            for effect in (answer.sensitivity if is_known(answer.estimate) else ())
         ],
         "next_command": answer.next_command,
     }  # fmt: skip
@@ -173,6 +176,21 @@ def _calendar(answer: Answer) -> dict[str, Any]:
             for check in calendar.limits
         ],
     }  # fmt: skip
+
+
+def _bill(bill: Bill | None) -> dict[str, Any] | None:
+    """The plan machine's bill line by line; they sum to its total."""
+    if bill is None:
+        return None
+    return {
+        "machine": bill.machine,
+        "pricing": bill.pricing,
+        "lines": [{"name": line.name, "gpu_hours": hours(line.gpu_s), "usd": spread(line.usd)} for line in bill.lines],
+        "running_gpu_hours": hours(bill.running_gpu_s),
+        "usd_per_used_gpu_hour": spread(bill.usd_per_used_gpu_hour),
+        "allocated_share": spread(bill.allocated_share),
+        "notes": list(bill.notes),
+    }
 
 
 def _option(option: OptionAnswer) -> dict[str, Any]:
@@ -218,9 +236,9 @@ def estimate_rows(answer: Answer) -> Iterator[Mapping[str, object]]:
             "stages": len(item.stages),
             "steps": item.steps,
             "tokens": None if item.tokens is None else round(item.tokens.p50),
-            **_ends("gpu_hours", item.gpu_s if item.terms_s else None, HOUR_S),
-            **_ends("wall_hours", item.wall_s if item.terms_s else None, HOUR_S),
-            "kind": item.gpu_s.kind if item.terms_s else "unknown",
+            **_ends("gpu_hours", item.gpu_s if is_known(item) else None, HOUR_S),
+            **_ends("wall_hours", item.wall_s if is_known(item) else None, HOUR_S),
+            "kind": item.gpu_s.kind if is_known(item) else "unknown",
             **_ends("peak_memory_bytes", item.peak_memory_bytes, 1.0),
             "fits": item.fits,
         }

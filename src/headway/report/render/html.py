@@ -38,7 +38,7 @@ def _item(item: Item) -> Iterator[str]:
 
 
 def _note(note: Note) -> str:
-    words = " ".join(part for part in (note.text, f"({note.where})" if note.where else "", note.hint) if part)
+    words = " ".join(part for part in (note.text, note.hint, f"({note.where})" if note.where else "") if part)
     sign = f"<b>{note.severity}</b> " if note.severity in ("error", "warning") else ""
     return f"<p>{sign}{escape(words)}</p>\n"
 

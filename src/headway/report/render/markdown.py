@@ -58,7 +58,7 @@ def _fact(fact: Fact) -> str:
 def _note(note: Note) -> str:
     where = f" ({escape(note.where)})" if note.where else ""
     hint = f" {escape(note.hint)}" if note.hint else ""
-    return f"{'- ' if note.severity else ''}{_SIGNS[note.severity]}{escape(note.text)}{where}{hint}\n"
+    return f"{'- ' if note.severity else ''}{_SIGNS[note.severity]}{escape(note.text)}{hint}{where}\n"
 
 
 def _table(table: Table) -> Iterator[str]:

@@ -67,7 +67,11 @@ def _section(section: Section, pen: _Pen) -> Iterator[str]:
     labels = min(labels, _LONGEST_LABEL)
     previous: Item | None = None
     for item in section.items:
-        if previous is not None and (isinstance(item, Table) or isinstance(previous, Table)):
+        if previous is not None and (
+            isinstance(item, Table)
+            or isinstance(previous, Table)
+            or (isinstance(item, Note) and isinstance(previous, Fact) and item.severity)
+        ):
             yield ""
         if isinstance(item, Table):
             yield from _table(item, pen)
@@ -100,7 +104,7 @@ def _note(note: Note, pen: _Pen) -> Iterator[str]:
     color = {"error": _RED, "warning": _YELLOW}.get(note.severity or "", _PLAIN)
     place = f" ({note.where})" if note.where else ""
     hint = f" {note.hint}" if note.hint else ""
-    lines = wrap(f"{sign}{note.text}{place}{hint}", pen.prose - len(_MARGIN) - 2)
+    lines = wrap(f"{sign}{note.text}{hint}{place}", pen.prose - len(_MARGIN) - 2)
     for index, line in enumerate(lines):
         if index == 0 and sign and line.startswith(sign.strip()):
             cut = len(sign.strip())

@@ -12,6 +12,7 @@ from headway.estimate.reference import CrossCheck
 from headway.estimate.sensitivity import Effect
 from headway.report.answer import Answer
 from headway.report.figures import UNKNOWN, duration, fixed, span, span_time, times
+from headway.report.sections.selection import is_known
 from headway.report.view import Column, Detail, Fact, Item, Section, Table, by_columns
 
 SHOWN = 6
@@ -19,7 +20,9 @@ SHOWN = 6
 
 
 def parts(answer: Answer, detail: Detail) -> Iterator[Section]:
-    """Cross-checks, then sensitivity."""
+    """Cross-checks, then sensitivity; nothing where no time is known."""
+    if not is_known(answer.estimate):
+        return
     facts: list[Item] = [fact for check in answer.cross_checks for fact in _check(check, detail)]
     if facts:
         yield Section(title="Cross-check", items=tuple(facts))

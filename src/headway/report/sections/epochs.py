@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from headway.domain.units import format_duration
+from headway.estimate.epochs import Affordable
 from headway.report.answer import Answer
-from headway.report.figures import duration, fixed
+from headway.report.figures import NONE, duration, fixed
 from headway.report.view import Column, Detail, Fact, Item, Section, Table, by_columns
 
 
@@ -30,7 +31,7 @@ def parts(answer: Answer, detail: Detail) -> Iterator[Section]:
                     (Column(name="Budget", align="right"),
                      [one.budget.text or format_duration(one.budget.mid) for one in table.budgets]),
                     (Column(name="epochs", align="right"), [f"{one.epochs}" for one in table.budgets]),
-                    (Column(name="take", align="right"), [format_duration(one.wall_s) for one in table.budgets]),
+                    (Column(name="take", align="right"), [_taken(one) for one in table.budgets]),
                     (Column(name="sure (p90)", align="right"), [f"{one.epochs_p90}" for one in table.budgets]),
                 ]
             )
@@ -39,6 +40,10 @@ def parts(answer: Answer, detail: Detail) -> Iterator[Section]:
         items.append(_grid(answer))
     if items:
         yield Section(title="Epochs", items=tuple(items))
+
+
+def _taken(one: Affordable) -> str:
+    return format_duration(one.wall_s) if one.epochs else NONE
 
 
 def _grid(answer: Answer) -> Table:

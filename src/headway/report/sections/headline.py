@@ -12,7 +12,7 @@ from headway.estimate.nouns import Basis
 from headway.report.answer import Answer
 from headway.report.figures import HOUR_S, NONE, UNKNOWN, duration, fixed, gpu_hours, places, size, times, usd
 from headway.report.sections.remarks import MOST_ERRORS, errors, finding_note
-from headway.report.sections.selection import is_short, is_single, trained
+from headway.report.sections.selection import is_known, is_short, is_single, trained
 from headway.report.view import Detail, Fact, Section
 
 BINDS = {
@@ -22,7 +22,13 @@ BINDS = {
     "communication": "communication between GPUs",
 }
 
-MOMENTS = {"forward": "the forward pass", "backward": "the backward pass", "loss": "the loss", "step": "the update"}
+MOMENTS = {
+    "load": "loading",
+    "loss": "the loss",
+    "backward_start": "the backward pass",
+    "backward_end": "the backward pass",
+    "optimizer": "the optimizer step",
+}
 
 
 def parts(answer: Answer, detail: Detail) -> Iterator[Section]:
@@ -42,8 +48,10 @@ def parts(answer: Answer, detail: Detail) -> Iterator[Section]:
 def _time(answer: Answer, detail: Detail) -> Iterator[Fact]:
     made = answer.estimate
     kind = made.gpu_s.kind
-    if not made.terms_s:
-        yield Fact(label="time", text=UNKNOWN, note=f"no rate is known under --rates {made.rates}")
+    if not is_known(made):
+        yield Fact(
+            label="time", text=UNKNOWN, note=f"no rate is known under --rates {made.rates}{_fallback(made.rates)}"
+        )
         return
     whole = gpu_hours(made.gpu_s, detail.confidence)
     if is_short(answer):
@@ -55,6 +63,10 @@ def _time(answer: Answer, detail: Detail) -> Iterator[Fact]:
     if made.buffer_share:
         yield Fact(label="", text=f"{format_share(made.buffer_share)} buffer included")
     yield from _beside(answer, detail)
+
+
+def _fallback(rates: str) -> str:
+    return "" if rates == "best" else "; --rates best falls back to predictions"
 
 
 def _step(answer: Answer, detail: Detail) -> str:
@@ -97,7 +109,7 @@ def _beside(answer: Answer, detail: Detail) -> Iterator[Fact]:
 def _money(answer: Answer, detail: Detail) -> Iterator[Fact]:
     first = answer.machines[0] if answer.machines else None
     bill = first.bill if first else None
-    if bill is None or bill.total_usd is None or not answer.estimate.terms_s:
+    if bill is None or bill.total_usd is None or not is_known(answer.estimate):
         yield Fact(label="money", text=UNKNOWN, note=_why_unknown(answer))
     else:
         note = f"priced {bill.priced_on}" if bill.priced_on else ""
@@ -106,7 +118,7 @@ def _money(answer: Answer, detail: Detail) -> Iterator[Fact]:
         if said := _billed(answer):
             yield Fact(label="", text=said)
     priced = [m for m in answer.machines[1:] if m.bill is not None and m.bill.total_usd is not None]
-    if priced and answer.estimate.terms_s:
+    if priced and is_known(answer.estimate):
         cheapest = min(priced, key=lambda m: m.bill.total_usd.p50 if m.bill and m.bill.total_usd else 0.0)
         if cheapest.bill:
             yield Fact(label="", text="cheapest elsewhere: "
@@ -115,7 +127,7 @@ def _money(answer: Answer, detail: Detail) -> Iterator[Fact]:
 
 def _why_unknown(answer: Answer) -> str:
     """What has to be said before there is a cost."""
-    if not answer.estimate.terms_s:
+    if not is_known(answer.estimate):
         return "without a time there is no cost"
     bill = answer.machines[0].bill if answer.machines else None
     if bill is not None and bill.billed_gpu_s is not None and bill.notes:

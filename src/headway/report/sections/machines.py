@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from headway.report.answer import Answer, MachineAnswer
 from headway.report.figures import HOUR_S, NONE, UNKNOWN, dollars, ends, fixed, hours_column, interval_name, places, usd
+from headway.report.sections.selection import is_known
 from headway.report.view import Column, Detail, Fact, Item, Note, Section, Table, by_columns
 
 
@@ -24,7 +25,7 @@ def parts(answer: Answer, detail: Detail) -> Iterator[Section]:
 
 def _table(answer: Answer, detail: Detail) -> Table:
     machines = answer.machines
-    costs = [machine.bill.total_usd if machine.bill and machine.estimate.terms_s else None for machine in machines]
+    costs = [machine.bill.total_usd if machine.bill and is_known(machine.estimate) else None for machine in machines]
     bounds = [None if cost is None else ends(cost, detail.confidence) for cost in costs]
     priced = [machine.bill.priced_on if machine.bill else "" for machine in machines]
     notes = [
@@ -50,7 +51,7 @@ def _table(answer: Answer, detail: Detail) -> Table:
 
 def _hours(answer: Answer) -> list[str]:
     cells = hours_column(
-        [machine.estimate.gpu_s.p50 if machine.estimate.terms_s else None for machine in answer.machines]
+        [machine.estimate.gpu_s.p50 if is_known(machine.estimate) else None for machine in answer.machines]
     )
     own = answer.machines[0]
     return [
@@ -100,7 +101,7 @@ def _priced(machine: MachineAnswer) -> str:
 def _energy(answer: Answer, detail: Detail) -> Iterator[Section]:
     """Kilowatt-hours, which watt they are, and what their electricity costs."""
     energy = answer.energy
-    if energy is None or not answer.estimate.terms_s:
+    if energy is None or not is_known(answer.estimate):
         return
     kwh = energy.kwh
     if kwh is None:

@@ -5,10 +5,11 @@ Owns the words of node billing. The arithmetic is `cost/`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from headway.cost.billing import Bill
+from headway.cost.billing import Bill, BillLine
 from headway.cost.scenarios import Booking, Scenario
+from headway.domain.spread import Spread, total
 from headway.domain.units import format_duration, format_share
 from headway.report.answer import Answer
 from headway.report.figures import HOUR_S, UNKNOWN, dollars, duration, ends, fixed, span, span_time, usd
@@ -21,6 +22,8 @@ WAYS = {
     "spot-stop": "spot, stopped when idle",
     "reserved": "reserved, paid from start to end",
 }
+AFTER = ("rounding", "reserve")
+"""Lines that come on top of the time as it runs."""
 LINES = {"compute": "GPU work", "idle": "idle", "buffer": "buffer", "rounding": "rounded up", "reserve": "set aside"}
 
 
@@ -39,22 +42,35 @@ def parts(answer: Answer, detail: Detail) -> Iterator[Section]:
 
 
 def _lines(bill: Bill) -> Table:
-    """Each line of the bill; they sum to its total."""
-    lines = bill.lines
-    billed = bill.billed_gpu_s
+    """Each line of the bill; they sum to its total. Rounding stands apart, below what the time itself costs."""
+    time = [line for line in bill.lines if line.name not in AFTER]
+    after = [line for line in bill.lines if line.name in AFTER]
+    rows = [_row(LINES.get(line.name, line.name), line.gpu_s, line.usd) for line in time]
+    if after:
+        rows.append(_row("As it runs", bill.running_gpu_s, _sum(time)))
+    rows += [_row(LINES.get(line.name, line.name), line.gpu_s, line.usd) for line in after]
+    rows.append(_row("Total", bill.billed_gpu_s, bill.total_usd))
+    names, hours, costs = zip(*rows, strict=True)
     return by_columns(
         [
-            (Column(name="Line"), [*(LINES.get(line.name, line.name) for line in lines), "Total"]),
-            (Column(name="GPU-h billed", align="right"),
-             [*("" if line.gpu_s is None else _hours(line.gpu_s.p50) for line in lines),
-              "" if billed is None else _hours(billed.p50)]),
-            (Column(name="cost", align="right"),
-             [*(UNKNOWN if line.usd is None else dollars(line.usd.p50) for line in lines),
-              UNKNOWN if bill.total_usd is None else dollars(bill.total_usd.p50)]),
+            (Column(name="Line"), names),
+            (Column(name="GPU-h billed", align="right"), hours),
+            (Column(name="cost", align="right"), costs),
         ],
-        strong={len(lines)},
-        footers=1,
-    )  # fmt: skip
+        strong={len(rows) - 1},
+        footers=len(rows) - len(time),
+    )
+
+
+def _row(name: str, gpu_s: Spread | None, cost: Spread | None) -> tuple[str, str, str]:
+    paid = UNKNOWN if cost is None else dollars(cost.p50)
+    return name, "" if gpu_s is None else _hours(gpu_s.p50), paid
+
+
+def _sum(lines: Sequence[BillLine]) -> Spread | None:
+    """Cost of some lines; None where one of them is unknown."""
+    known = [line.usd for line in lines if line.usd is not None]
+    return total(known) if len(known) == len(lines) else None
 
 
 def _hours(gpu_s: float) -> str:

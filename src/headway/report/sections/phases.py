@@ -12,7 +12,7 @@ from headway.domain.units import format_share
 from headway.estimate.nouns import Estimate, PhaseEstimate
 from headway.report.answer import Answer
 from headway.report.figures import NONE, UNKNOWN, hours_column, interval_column, interval_name, shared_kind
-from headway.report.sections.selection import counted, is_single
+from headway.report.sections.selection import counted, is_known, is_single
 from headway.report.view import Column, Detail, Section, by_columns
 
 
@@ -69,7 +69,7 @@ def _sums(made: Estimate, subtotal: Spread) -> dict[str, Spread]:
 
 def _hours(made: Estimate, values_s: list[float]) -> list[str]:
     """Hours of each row; unknown where no rate is known at all."""
-    return [UNKNOWN] * len(values_s) if not made.terms_s else hours_column(values_s)
+    return [UNKNOWN] * len(values_s) if not is_known(made) else hours_column(values_s)
 
 
 def _gpus(answer: Answer, phase: PhaseEstimate) -> str:
@@ -79,7 +79,7 @@ def _gpus(answer: Answer, phase: PhaseEstimate) -> str:
 
 def _beside(answer: Answer, phases: list[PhaseEstimate], sums: dict[str, Spread]) -> list[str]:
     """The same phases under the other rates; nothing where there are none or nothing was found."""
-    if answer.beside is None or not answer.beside.terms_s:
+    if answer.beside is None or not is_known(answer.beside):
         return []
     found = {phase.id: phase.gpu_s.p50 for phase in answer.beside.phases}
     others = _sums(answer.beside, answer.beside.subtotal_gpu_s)

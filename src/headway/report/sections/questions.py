@@ -11,7 +11,7 @@ from headway.domain.selection import select
 from headway.domain.spread import total
 from headway.report.answer import Answer
 from headway.report.figures import NONE, hours_column
-from headway.report.sections.selection import counted
+from headway.report.sections.selection import counted, is_known
 from headway.report.view import Column, Detail, Section, by_columns
 
 
@@ -20,7 +20,7 @@ def parts(answer: Answer, detail: Detail) -> Iterator[Section]:
     rows = [*_phases(answer), *_research(answer)]
     if not rows:
         return
-    known = bool(answer.estimate.terms_s)
+    known = is_known(answer.estimate)
     hours = hours_column([row[4] if known else None for row in rows])
     table = by_columns(
         [

@@ -59,7 +59,7 @@ def _assumed(answer: Answer, detail: Detail) -> list[Item]:
 
 
 def finding_note(finding: Finding) -> Note:
-    """A finding as a sentence with its code, place and advice."""
-    place = str(finding.where) if finding.where.line else ""
-    text = f"{finding.code} {finding.message}" if finding.code else finding.message
+    """A finding as sentences, with what to do, its code and its place."""
+    text = finding.message if not finding.hint or finding.message.endswith((".", "?", "!")) else f"{finding.message}."
+    place = ", ".join(part for part in (finding.code, str(finding.where) if finding.where.line else "") if part)
     return Note(text=text, severity=finding.severity, where=place, hint=finding.hint)

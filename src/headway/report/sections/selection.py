@@ -5,7 +5,7 @@ Owns the picking, so that no two sections count differently.
 
 from __future__ import annotations
 
-from headway.estimate.nouns import Basis, ExperimentEstimate, StageEstimate
+from headway.estimate.nouns import Basis, Estimate, ExperimentEstimate, PhaseEstimate, StageEstimate
 from headway.report.answer import Answer
 
 DAY_S = 86400.0
@@ -30,6 +30,11 @@ def trained(answer: Answer) -> list[tuple[ExperimentEstimate, StageEstimate, Bas
         if found:
             return found
     return []
+
+
+def is_known(item: Estimate | ExperimentEstimate | PhaseEstimate) -> bool:
+    """False where no rate is known for any part, so that its time is unknown and not 0."""
+    return item.wall_s.p90 > 0
 
 
 def is_single(answer: Answer) -> bool:

@@ -13,7 +13,7 @@ from headway.domain.units import format_bytes, format_count, format_duration, fo
 from headway.estimate.nouns import StageEstimate
 from headway.report.answer import Answer
 from headway.report.figures import UNKNOWN, count, fixed, same_unit, shared_kind, size
-from headway.report.sections.selection import counted, is_single, trained
+from headway.report.sections.selection import counted, is_known, is_single, trained
 from headway.report.view import Column, Detail, Fact, Note, Section, Table, by_columns
 
 WORDS = {
@@ -117,7 +117,7 @@ def _saves(stage: StageEstimate, detail: Detail) -> Iterator[Fact]:
 def _terms(answer: Answer) -> Table | None:
     """Best, expected and worst of each term; one column where nothing is in doubt."""
     made = answer.estimate
-    if not made.terms_s:
+    if not is_known(made):
         return None
     rows: list[tuple[str, int, list[float], str]] = []
     details = {term: found for stage in counted(answer)[0].stages for term, found in stage.details.items()}
