@@ -77,6 +77,14 @@ def test_throughput_gives_the_step_where_none_is_stated() -> None:
     assert samples.terms_s["step"].p50 == pytest.approx(5.0)  # batches of 8
 
 
+def test_a_time_stated_for_a_phase_is_shared_by_its_experiments() -> None:
+    phases = {"a": {"matrix": {"steps": [100, 200]}, "stated": {"wall": "3 h"}}}
+    found = estimated(plan(phases=phases), "stated")
+    assert found.wall_s.p50 == pytest.approx(3 * 3600)
+    assert [item.wall_s.p50 for item in found.experiments] == [5400, 5400]
+    assert found.left_out == {}
+
+
 def test_buffer_is_on_top_of_the_subtotal() -> None:
     found = estimated(plan(steps=10, stated={"step": "1 s"}, run={"machine": "T4", "buffer": "30%"}), "stated")
     assert found.subtotal_wall_s.p50 == pytest.approx(10)

@@ -242,7 +242,7 @@ def test_ways_to_pay_interruption_and_booking(node: Answer) -> None:
     book = {line.split()[0]: line.split(maxsplit=1)[1] for line in section(node, "To book")}
     assert book["instance"] == "aws p5: 8 × H100"
     assert book["request"] == "on-demand"
-    assert book["cost"].startswith("$96.00 at 32 $/h")
+    assert book["cost"].startswith("$96.00 at $32/h")
 
 
 def test_epochs_for_budgets_and_the_grid(one: Answer) -> None:

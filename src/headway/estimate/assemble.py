@@ -17,6 +17,7 @@ from headway.estimate.physics import findings
 from headway.estimate.predicted import Predictor
 from headway.estimate.setting import Setting, make_setting
 from headway.estimate.stages import estimate_experiment
+from headway.estimate.stated import wall
 
 
 def estimate(
@@ -43,10 +44,14 @@ def estimate(
 def assemble(setting: Setting, predictor: Predictor) -> Estimate:
     """The estimate of the setting's plan."""
     plan = setting.plan
-    done = tuple(estimate_experiment(experiment, setting, predictor) for experiment in plan.experiments)
+    shares = _shares_of_phases(plan)
+    done = tuple(
+        estimate_experiment(experiment, setting, predictor, shares.get(experiment.phase))
+        for experiment in plan.experiments
+    )
     counted = tuple(item for item in done if not item.optional)
     terms = _terms(counted)
-    wall, gpu = _sum(item.wall_s for item in counted), _sum(item.gpu_s for item in counted)
+    serial, gpu = total(item.wall_s for item in counted), total(item.gpu_s for item in counted)
     buffer = plan.run.buffer.mid if plan.run.buffer is not None else 0.0
     return Estimate(
         plan=plan.name,
@@ -57,20 +62,26 @@ def assemble(setting: Setting, predictor: Predictor) -> Estimate:
         experiments=done,
         phases=tuple(_phases(plan, done)),
         terms_s=terms,
-        wall_s=wall * (1 + buffer),
+        wall_s=serial * (1 + buffer),
         gpu_s=gpu * (1 + buffer),
-        subtotal_wall_s=wall,
+        subtotal_wall_s=serial,
         subtotal_gpu_s=gpu,
         buffer_share=buffer,
-        scenarios=_scenarios(terms, wall, gpu, buffer),
+        scenarios=_scenarios(terms, serial, gpu, buffer),
         left_out=_left_out(counted),
         findings=findings(done, plan),
         measured=sum(len(items) for items in setting.measurements.values()),
     )
 
 
-def _sum(spreads: Iterable[Spread]) -> Spread:
-    return total(spreads)
+def _shares_of_phases(plan: Plan) -> dict[str, Spread]:
+    """Phase to each of its experiments' part of the time that is stated for the phase: equal parts."""
+    found = {}
+    for phase in plan.phases:
+        whole = wall(phase.stated)
+        if whole is not None and len(phase.experiments) > 1:
+            found[phase.id] = whole * (1 / len(phase.experiments))
+    return found
 
 
 def _terms(experiments: Iterable[ExperimentEstimate]) -> dict[str, Spread]:
@@ -109,9 +120,9 @@ def _phase(phase: Phase, members: list[ExperimentEstimate]) -> PhaseEstimate:
     )
 
 
-def _scenarios(terms: Mapping[str, Spread], wall: Spread, gpu: Spread, buffer: float) -> tuple[Scenario, ...]:
+def _scenarios(terms: Mapping[str, Spread], serial: Spread, gpu: Spread, buffer: float) -> tuple[Scenario, ...]:
     """Best, expected and worst: ends of stated ranges, or p10, p50 and p90 of the draws shared out over the terms."""
-    if wall.is_exact:
+    if serial.is_exact:
         return ()
     found = []
     for name, share in (("best", 0.1), ("expected", 0.5), ("worst", 0.9)):
@@ -119,8 +130,8 @@ def _scenarios(terms: Mapping[str, Spread], wall: Spread, gpu: Spread, buffer: f
             Scenario(
                 name=name,
                 gpu_s=gpu.quantile(share) * (1 + buffer),
-                wall_s=wall.quantile(share) * (1 + buffer),
-                terms_s=_shares(terms, wall, share),
+                wall_s=serial.quantile(share) * (1 + buffer),
+                terms_s=_shares(terms, serial, share),
             )
         )
     return tuple(found)

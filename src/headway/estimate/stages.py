@@ -34,8 +34,13 @@ class Place:
     """Samples that the chain generates, for the stage that verifies them."""
 
 
-def estimate_experiment(experiment: Experiment, setting: Setting, predictor: Predictor) -> ExperimentEstimate:
-    """The experiment with every stage; a stated time of the whole overrides its parts under stated rates."""
+def estimate_experiment(
+    experiment: Experiment, setting: Setting, predictor: Predictor, share: Spread | None = None
+) -> ExperimentEstimate:
+    """The experiment with every stage; a stated time of the whole overrides its parts under stated rates.
+
+    `share` is its part of a time stated for its phase, which counts where nothing is known of the experiment itself.
+    """
     last = len(experiment.stages) - 1
     samples = sum(stage.generate.total for stage in experiment.stages if stage.generate is not None)
     stages = tuple(
@@ -43,6 +48,8 @@ def estimate_experiment(experiment: Experiment, setting: Setting, predictor: Pre
         for index, stage in enumerate(experiment.stages)
     )
     whole = stated.wall(experiment.stated)
+    if whole is None and not any(stage.terms_s for stage in stages):
+        whole = share
     if whole is not None and (setting.rates == "stated" or all(stage.kind in BY_AUTHOR for stage in stages)):
         return _overridden(experiment, stages, setting.usable(whole), setting)
     return _experiment(

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from headway.cost.billing import Bill, BillLine
 from headway.cost.scenarios import Booking, Scenario
 from headway.domain.spread import Spread, total
-from headway.domain.units import format_duration, format_share
+from headway.domain.units import Range, format_duration, format_share
 from headway.report.answer import Answer
 from headway.report.figures import HOUR_S, UNKNOWN, dollars, duration, ends, fixed, span, span_time, usd
 from headway.report.view import Column, Detail, Fact, Item, Note, Section, Table, by_columns
@@ -123,18 +123,26 @@ def _risk(answer: Answer) -> Iterator[Item]:
     """How likely an interruption is and what it costs in time."""
     for hours, chance in answer.interrupted.items():
         yield Fact(label="spot", text=f"interrupted within {hours}: {format_share(chance)}")
-    risk = next((s.interruption for s in answer.node_scenarios if s.interruption is not None), None)
-    if risk is None:
+    kept = next((one for one in answer.node_scenarios if one.interruption is not None), None)
+    risk = kept.interruption if kept else None
+    if kept is None or risk is None:
         return
     hazard = span(risk.hazard_per_hour, 0.01, "% an hour")
     within = span(risk.interrupted_within, 0.01, "%")
-    yield Fact(label="", text=f"while it runs: {within}, at {hazard}", kind="stated")
+    up = _hours(kept.bill.running_s.p50)
+    yield Fact(label="", text=f"interrupted within the {up} h that it is up: {within}, at {hazard}", kind="stated")
     bare = span_time(risk.wall_without_checkpoints_s)
     saved = span_time(risk.wall_with_checkpoints_s)
     text = f"expected time up {bare} without checkpoints"
     yield Fact(label="", text=text if saved == bare else f"{text}, {saved} with them")
     for note in risk.notes:
         yield Note(text=f"{note[:1].upper()}{note[1:]}.")
+
+
+def _rate(usd_per_hour: Range) -> str:
+    """`$32.77/h`, or `$10–15/h`."""
+    high = "" if usd_per_hour.is_point else f"–{usd_per_hour.high:g}"
+    return f"${usd_per_hour.low:g}{high}/h"
 
 
 def _booking(booking: Booking, detail: Detail) -> Iterator[Fact]:
@@ -144,7 +152,7 @@ def _booking(booking: Booking, detail: Detail) -> Iterator[Fact]:
     limit = f", at most ${booking.max_usd_per_hour:g}/h" if booking.max_usd_per_hour else ""
     yield Fact(label="request", text=f"{booking.request}{limit}")
     yield Fact(label="duration", text=duration(booking.duration_s, detail.confidence), kind=booking.duration_s.kind)
-    rate = f" at {span(booking.usd_per_hour, 1, '$/h')}" if booking.usd_per_hour else ""
+    rate = f" at {_rate(booking.usd_per_hour)}" if booking.usd_per_hour else ""
     cost = booking.expected_usd
     yield Fact(label="cost", text=f"{usd(cost, detail.confidence)}{rate}", kind=cost.kind if cost else "")
     if booking.notice_s:
