@@ -11,7 +11,7 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_HOMES = {"load": "headway.app"}
+_HOMES = {"load": "headway.app.load"}
 
 __all__ = ["__version__", "load"]
 
