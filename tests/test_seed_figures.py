@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from headway.app.load import load
-from headway.domain.plan import Value
+from headway.domain.statement import Value
 from headway.estimate.nouns import ExperimentEstimate, StageEstimate
 from headway.report.answer import Answer, MachineAnswer, OptionAnswer
 

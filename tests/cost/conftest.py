@@ -7,8 +7,9 @@ import pytest
 from headway.cost.segments import Segment
 from headway.domain.lookup import Machine, Price
 from headway.domain.machine import BillingRule, Device, Node
-from headway.domain.plan import MachineSpec, Value
+from headway.domain.plan import MachineSpec
 from headway.domain.spread import Spread
+from headway.domain.statement import Value
 from headway.domain.units import Range
 
 H100 = Device(

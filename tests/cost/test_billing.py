@@ -17,8 +17,9 @@ from headway.cost.segments import Segment, used_gpu_s, wall_s
 from headway.domain.errors import UserError
 from headway.domain.lookup import Machine, Price
 from headway.domain.machine import BillingRule, Device, Node
-from headway.domain.plan import MachineSpec, Value
+from headway.domain.plan import MachineSpec
 from headway.domain.spread import Spread, total
+from headway.domain.statement import Value
 from headway.domain.units import Range
 
 H = 3600.0

@@ -8,8 +8,8 @@ import pytest
 
 from headway.cost.calendar import before_deadline, calendar_days, needs_resume, outlasting, over_budget
 from headway.domain.errors import UserError
-from headway.domain.plan import Value
 from headway.domain.spread import Spread
+from headway.domain.statement import Value
 from headway.domain.units import Range
 
 H = 3600.0

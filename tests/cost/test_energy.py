@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from headway.cost.energy import Energy, energy, is_owned
 from headway.domain.lookup import Machine
 from headway.domain.machine import Device, Node
-from headway.domain.plan import MachineSpec, Value
+from headway.domain.plan import MachineSpec
 from headway.domain.spread import Spread
+from headway.domain.statement import Value
 from headway.domain.units import Range
 
 H = 3600.0

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from headway.domain.plan import Selector
 from headway.domain.selection import ancestry, matching, pattern, select, select_phases
+from headway.domain.statement import Selector
 from headway.plan import read_plan
 
 PLAN = read_plan(

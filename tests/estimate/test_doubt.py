@@ -11,7 +11,7 @@ from tests.estimate.made import estimated, plan, setting, stage
 from headway.domain.measurement import Measurement
 from headway.domain.spread import total
 from headway.domain.units import Range
-from headway.estimate.sensitivity import effects
+from headway.estimate.questions.sensitivity import effects
 
 TWO = {"phases": {"a": {"matrix": {"steps": [100, 200]}}, "b": {"steps": 300}}}
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from headway.domain.plan import Plan, Value
+from headway.domain.plan import Plan
 from headway.domain.selection import select
+from headway.domain.statement import Value
 from headway.plan import PlanFile, read_plan
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

@@ -10,7 +10,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from headway.domain.errors import PlanError
-from headway.domain.plan import Value
+from headway.domain.statement import Value
 from headway.plan import json_schema, key_table, read_plan
 from headway.plan.language.claims import CLAIMS, SPLITS, claims_of
 from headway.plan.language.foreign import FOREIGN

@@ -18,8 +18,9 @@ from headway.domain.errors import Finding, Position
 from headway.domain.experiment import Architecture, Batches, Recipe
 from headway.domain.lookup import Lookup, Machine, Price
 from headway.domain.machine import Device, Node
-from headway.domain.plan import Dataset, Experiment, MachineSpec, Name, Phase, Plan, Reference, Run, Stage, Value
+from headway.domain.plan import Dataset, Experiment, MachineSpec, Phase, Plan, Reference, Run, Stage
 from headway.domain.spread import Spread, total
+from headway.domain.statement import Name, Value
 from headway.domain.units import Range
 from headway.estimate.nouns import (
     Basis,
@@ -30,8 +31,8 @@ from headway.estimate.nouns import (
     Scenario,
     StageEstimate,
 )
-from headway.estimate.reference import CrossCheck
-from headway.estimate.sensitivity import Effect
+from headway.estimate.questions.reference import CrossCheck
+from headway.estimate.questions.sensitivity import Effect
 from headway.report.answer import Answer, Calendar, MachineAnswer, OptionAnswer
 from headway.schedule.jobs import Job
 from headway.schedule.ladder import makespans

@@ -16,11 +16,12 @@ from headway.cost.segments import Segment
 from headway.domain.errors import Finding
 from headway.domain.lookup import Machine, Price
 from headway.domain.machine import Device, Node
-from headway.domain.plan import Experiment, Generation, MachineSpec, Question, Selector, Stage, Value
+from headway.domain.plan import Experiment, Generation, MachineSpec, Question, Stage
 from headway.domain.spread import Spread
+from headway.domain.statement import Selector, Value
 from headway.domain.units import Range
-from headway.estimate.epochs import Affordable, EpochTable, Grid
 from headway.estimate.nouns import StageEstimate
+from headway.estimate.questions.epochs import Affordable, EpochTable, Grid
 from headway.report.answer import Answer, MachineAnswer
 from headway.report.estimate_view import PARTS, estimate_view
 from headway.report.render import text

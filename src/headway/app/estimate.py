@@ -10,12 +10,13 @@ from headway.app.money import booking_of, calendar, energy_of, interruptions, jo
 from headway.app.options import option_answers, unpriced
 from headway.domain.errors import Finding
 from headway.domain.plan import Plan
+from headway.domain.units import format_share
 from headway.estimate.assemble import assemble
-from headway.estimate.epochs import epoch_table, grid
 from headway.estimate.nouns import Estimate, Rates, StageEstimate
 from headway.estimate.predicted import Predictor
-from headway.estimate.reference import cross_checks
-from headway.estimate.sensitivity import Effect, effects
+from headway.estimate.questions.epochs import epoch_table, grid
+from headway.estimate.questions.reference import cross_checks
+from headway.estimate.questions.sensitivity import Effect, effects
 from headway.plan import PlanFile
 from headway.report.answer import Answer
 from headway.schedule.ladder import Rung, makespans
@@ -115,15 +116,15 @@ def _narrower(estimate: Estimate, moved: tuple[Effect, ...]) -> str:
     first = moved[0]
     reach = max(-first.favourable_share, first.unfavourable_share)
     if estimate.rates == "stated":
-        return f"{first.name} moves the total most: {reach:.0%} of it"
-    return f"measure one step on this machine: {first.name} alone moves the total by {reach:.0%}"
+        return f"{first.name} moves the total most: {format_share(reach)} of it"
+    return f"measure one step on this machine: {first.name} alone moves the total by {format_share(reach)}"
 
 
 def _next(plan: Plan, rates: Rates) -> str:
     """The command to type next."""
     file = plan.file or "plan.yaml"
     if not plan.file:
-        return "headway init > plan.yaml"
+        return "headway init --help"
     if rates == "stated":
         return f"headway estimate {file}"
     return f"headway explain totals.gpu_hours {file}"

@@ -5,6 +5,7 @@ Owns the translation from the nouns of `estimate/` to those of `cost/` and `sche
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -28,18 +29,29 @@ from headway.schedule.jobs import Job
 
 
 def segments_of(estimate: Estimate, machine: Machine, *, with_optional: bool = False) -> list[Segment]:
-    """One stretch for each experiment, in the plan's order; GPUs busy on average over it."""
-    return [_segment(item, machine) for item in estimate.experiments if with_optional or not item.optional]
+    """The plan's stretches of machine time, in its order: one for each stage, or for an experiment timed as a whole."""
+    counted = [item for item in estimate.experiments if with_optional or not item.optional]
+    return [segment for item in counted for segment in _segments(item, machine)]
 
 
-def _segment(item: ExperimentEstimate, machine: Machine) -> Segment:
-    busy = item.gpu_s.p50 / item.wall_s.p50 if item.wall_s.p50 else 0.0
+def _segments(item: ExperimentEstimate, machine: Machine) -> list[Segment]:
+    parts_s = sum(stage.wall_s.p50 for stage in item.stages)
+    if item.wall_s.draws is not None or math.isclose(parts_s, item.wall_s.p50):
+        return [
+            _segment(f"{item.id}/{stage.name}", stage.by, stage.gpus.mid, stage.wall_s, item, machine)
+            for stage in item.stages
+        ]
     by = "gpu" if any(stage.by == "gpu" for stage in item.stages) else item.stages[0].by
+    busy = item.gpu_s.p50 / item.wall_s.p50 if item.wall_s.p50 else 0.0
+    return [_segment(item.id, by, busy, item.wall_s, item, machine)]
+
+
+def _segment(id_: str, by: str, gpus: float, wall: Spread, item: ExperimentEstimate, machine: Machine) -> Segment:
     return Segment(
-        id=item.id,
+        id=id_,
         name=item.name,
-        gpus=min(busy, machine.node.total_gpus),
-        wall=item.wall_s,
+        gpus=min(gpus, machine.node.total_gpus),
+        wall=wall,
         by="cpu" if by == "cpu" else "human" if by == "human" else "gpu",
         optional=item.optional,
     )

@@ -11,8 +11,8 @@ from datetime import date
 from typing import Final, Literal
 
 from headway.domain.errors import UserError
-from headway.domain.plan import Value
 from headway.domain.spread import Spread
+from headway.domain.statement import Value
 
 Verdict = Literal["within", "uncertain", "over", "unknown"]
 SECONDS_PER_DAY: Final = 86400.0

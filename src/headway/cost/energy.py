@@ -12,8 +12,8 @@ from typing import Final
 
 from headway.cost.joint import drawn
 from headway.domain.lookup import Machine
-from headway.domain.plan import Value
 from headway.domain.spread import Kind, Spread, total, total_of
+from headway.domain.statement import Value
 from headway.domain.units import Range
 
 JOULE_PER_KWH: Final = 3.6e6

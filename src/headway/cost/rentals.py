@@ -18,8 +18,9 @@ from headway.cost.segments import Segment, wall_s
 from headway.domain.errors import UserError
 from headway.domain.lookup import Machine
 from headway.domain.machine import BillingRule
-from headway.domain.plan import MachineSpec, Value
+from headway.domain.plan import MachineSpec
 from headway.domain.spread import Spread
+from headway.domain.statement import Value
 from headway.domain.units import format_duration
 
 Idle = Literal["keep", "stop"]

@@ -11,31 +11,7 @@ from dataclasses import dataclass, field
 
 from headway.domain.errors import Position
 from headway.domain.experiment import Recipe
-from headway.domain.statement import Claim, Factor, Name, Selector, Stated, Value
-
-__all__ = [
-    "Cadence",
-    "Claim",
-    "Dataset",
-    "Decision",
-    "Evaluation",
-    "Experiment",
-    "Factor",
-    "Generation",
-    "MachineSpec",
-    "Name",
-    "Option",
-    "Phase",
-    "Plan",
-    "Question",
-    "Reference",
-    "Run",
-    "Selector",
-    "Stage",
-    "Stated",
-    "Task",
-    "Value",
-]
+from headway.domain.statement import Claim, Name, Selector, Stated, Value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from headway.domain.plan import Phase, Plan, Selector
+from headway.domain.plan import Phase, Plan
+from headway.domain.statement import Selector
 
 ALL = "all"
 

@@ -13,8 +13,8 @@ from headway.domain.measurement import Measurement
 from headway.domain.plan import Phase, Plan
 from headway.domain.spread import Spread, total
 from headway.estimate.nouns import TERMS, Estimate, ExperimentEstimate, PhaseEstimate, Rates, Scenario
-from headway.estimate.physics import findings
 from headway.estimate.predicted import Predictor
+from headway.estimate.questions.physics import findings
 from headway.estimate.setting import Setting, make_setting
 from headway.estimate.stages import estimate_experiment
 from headway.estimate.stated import wall

@@ -12,8 +12,8 @@ from typing import Literal
 from headway.domain.errors import Finding
 from headway.domain.experiment import Architecture, Batches, Recipe
 from headway.domain.machine import Node
-from headway.domain.plan import Factor
 from headway.domain.spread import Spread
+from headway.domain.statement import Factor
 from headway.domain.units import Range
 
 Rates = Literal["stated", "predicted", "measured", "best"]

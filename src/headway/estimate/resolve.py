@@ -13,7 +13,8 @@ from headway.domain.errors import PlanError
 from headway.domain.experiment import Architecture, Batches, Lengths, Parallel, Recipe
 from headway.domain.lookup import Lookup, Machine
 from headway.domain.machine import Device, Node
-from headway.domain.plan import Cadence, Dataset, Plan, Stage, Value
+from headway.domain.plan import Cadence, Dataset, Plan, Stage
+from headway.domain.statement import Value
 from headway.domain.units import Range, format_count
 from headway.estimate.nouns import Saves
 from headway.work.batches import collate

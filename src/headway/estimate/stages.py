@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 
 from headway.domain.errors import UserError
 from headway.domain.lookup import Machine
-from headway.domain.plan import Experiment, Stage, Stated
+from headway.domain.plan import Experiment, Stage
 from headway.domain.spread import Spread, total
+from headway.domain.statement import Stated
 from headway.domain.units import Range
 from headway.estimate import stated
 from headway.estimate.nouns import TERMS, Basis, ExperimentEstimate, StageEstimate
@@ -227,10 +228,10 @@ def _stage_wall(stage: Stage, whole: Spread, terms: dict[str, Spread]) -> dict[s
 
 
 def _gpu_time(wall: Spread, gpus: Range, setting: Setting) -> Spread:
-    """GPU-seconds of a stretch."""
-    if gpus.is_point:
+    """GPU-seconds of a stretch: ends multiply end by end, draws take the middle count."""
+    if gpus.is_point or setting.rates != "stated":
         return wall * gpus.mid
-    return wall.times(setting.usable(Spread.from_range(gpus, "stated", "GPUs as stated")))
+    return wall.times(Spread.from_range(gpus, "stated", "GPUs as stated"))
 
 
 def _choose(

@@ -9,8 +9,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from headway.domain.plan import Stage, Stated, Value
+from headway.domain.plan import Stage
 from headway.domain.spread import Spread, total
+from headway.domain.statement import Stated, Value
 from headway.domain.units import Range
 from headway.estimate.resolve import Job, gpu_range, words
 

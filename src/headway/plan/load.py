@@ -14,9 +14,10 @@ from pathlib import PurePath
 from typing import Any
 
 from headway.domain.errors import PlanError, Position
-from headway.domain.plan import Claim, Option, Phase, Plan, Selector
+from headway.domain.plan import Option, Phase, Plan
 from headway.domain.record import fingerprint
 from headway.domain.selection import ancestry, select, select_phases
+from headway.domain.statement import Claim, Selector
 from headway.plan.expansion import options
 from headway.plan.expansion.expand import Expansion
 from headway.plan.language.claims import claims_of

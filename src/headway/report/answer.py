@@ -17,10 +17,10 @@ from headway.domain.lookup import Lookup
 from headway.domain.plan import Plan
 from headway.domain.spread import Spread
 from headway.domain.units import Range
-from headway.estimate.epochs import EpochTable, Grid
 from headway.estimate.nouns import Estimate
-from headway.estimate.reference import CrossCheck
-from headway.estimate.sensitivity import Effect
+from headway.estimate.questions.epochs import EpochTable, Grid
+from headway.estimate.questions.reference import CrossCheck
+from headway.estimate.questions.sensitivity import Effect
 from headway.schedule.ladder import Rung
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from headway.domain.plan import Evaluation, Name, Stage, Stated
+from headway.domain.plan import Evaluation, Stage
+from headway.domain.statement import Name, Stated
 from headway.plan.expansion.inherit import Resolved
 from headway.plan.language.keys import BUDGETS
 from headway.plan.nouns.stage import Parts, digest, generation

@@ -12,8 +12,9 @@ from math import prod
 from typing import Final
 
 from headway.domain.errors import PlanError, Position
-from headway.domain.plan import Claim, Experiment, Phase, Stated
+from headway.domain.plan import Experiment, Phase
 from headway.domain.selection import matching
+from headway.domain.statement import Claim, Stated
 from headway.plan.expansion.chain import NOTHING_STATED, Chain, Made, Spot, make_stage, wall_only
 from headway.plan.expansion.inherit import Inheritance, Resolved, Setting
 from headway.plan.expansion.matrix import Point, axes_of

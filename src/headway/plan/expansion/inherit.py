@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from headway.domain.errors import PlanError
-from headway.domain.plan import Selector
+from headway.domain.statement import Selector
 from headway.plan.language.keys import ANYWHERE, BUDGETS, OWN
 from headway.plan.reading.values import fault, merged
 from headway.plan.reading.yaml import Map, Node, Text

@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 from headway.domain.errors import PlanError
-from headway.domain.plan import Experiment, Option, Plan, Selector
+from headway.domain.plan import Experiment, Option, Plan
 from headway.domain.record import fingerprint
 from headway.domain.selection import select
+from headway.domain.statement import Selector
 from headway.plan.expansion.inherit import Setting
 from headway.plan.language.validate import SETTABLE, axis_values, check_setting, split
 from headway.plan.reading import values

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from headway.domain.errors import PlanError
-from headway.domain.plan import Claim, Value
+from headway.domain.statement import Claim, Value
 from headway.plan.reading.values import fault, flag, is_long, quantity, said, text, used
 from headway.plan.reading.yaml import Map, Node, Seq, Text
 

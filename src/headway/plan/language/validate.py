@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from headway.domain.errors import PlanError
-from headway.domain.plan import Value
+from headway.domain.statement import Value
 from headway.domain.units import UNITS
 from headway.plan.language import claims
 from headway.plan.language.foreign import FOREIGN

@@ -6,7 +6,8 @@ Owns their making; applying an option is `plan.expansion.options`.
 from __future__ import annotations
 
 from headway.domain.errors import PlanError
-from headway.domain.plan import Decision, Option, Question, Reference, Selector
+from headway.domain.plan import Decision, Option, Question, Reference
+from headway.domain.statement import Selector
 from headway.plan.language.validate import axis_values
 from headway.plan.nouns.data import title
 from headway.plan.reading import values

@@ -12,7 +12,7 @@ from collections import Counter
 from typing import Final
 
 from headway.domain.errors import PlanError, Position
-from headway.domain.plan import Value
+from headway.domain.statement import Value
 from headway.domain.units import Range
 from headway.plan.reading.values import fault
 from headway.plan.reading.yaml import Node

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from headway.domain.experiment import Adapter, Parallel, Recipe
-from headway.domain.plan import Value
 from headway.domain.record import fingerprint
+from headway.domain.statement import Value
 from headway.plan.reading import values
 from headway.plan.reading.values import fault
 from headway.plan.reading.yaml import Map, Node

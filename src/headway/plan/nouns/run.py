@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 
-from headway.domain.plan import MachineSpec, Run, Value
+from headway.domain.plan import MachineSpec, Run
+from headway.domain.statement import Value
 from headway.plan.nouns.data import unknown_name
 from headway.plan.reading import forms, values
 from headway.plan.reading.yaml import Map, Node, Seq, Text

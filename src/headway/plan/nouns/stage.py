@@ -12,8 +12,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from headway.domain.plan import Cadence, Dataset, Evaluation, Generation, Name, Stated, Task, Value
+from headway.domain.plan import Cadence, Dataset, Evaluation, Generation, Task
 from headway.domain.record import fingerprint
+from headway.domain.statement import Name, Stated, Value
 from headway.domain.units import Range
 from headway.plan.nouns import data as data_nouns
 from headway.plan.nouns.recipe import RECIPE, RecipePart, recipe_part

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from headway.domain.plan import Factor, Stated, Value
+from headway.domain.statement import Factor, Stated, Value
 from headway.plan.reading import values
 from headway.plan.reading.forms import factor
 from headway.plan.reading.yaml import Map, Node, Seq

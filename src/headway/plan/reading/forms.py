@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Final
 
 from headway.domain.errors import PlanError
-from headway.domain.plan import Factor, Value
+from headway.domain.statement import Factor, Value
 from headway.domain.units import Range
 from headway.plan.reading.values import fault, is_long, is_statistics, number, quantity, said, text, used, worded, words
 from headway.plan.reading.yaml import Map, Node, Text

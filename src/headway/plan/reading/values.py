@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from headway.domain.errors import PlanError, Position, UserError
-from headway.domain.plan import Name, Selector, Value
+from headway.domain.statement import Name, Selector, Value
 from headway.domain.units import Quantity, Range, parse, parse_any
 from headway.plan.reading.expression import evaluate
 from headway.plan.reading.yaml import Map, Node, Seq, Text

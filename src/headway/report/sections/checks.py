@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from headway.estimate.reference import CrossCheck
-from headway.estimate.sensitivity import Effect
+from headway.estimate.questions.reference import CrossCheck
+from headway.estimate.questions.sensitivity import Effect
 from headway.report.answer import Answer
 from headway.report.figures import UNKNOWN, duration, fixed, span, span_time, times
 from headway.report.sections.selection import is_known

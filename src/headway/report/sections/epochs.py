@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from headway.domain.units import format_duration
-from headway.estimate.epochs import Affordable
+from headway.estimate.questions.epochs import Affordable
 from headway.report.answer import Answer
 from headway.report.figures import NONE, duration, fixed
 from headway.report.view import Column, Detail, Fact, Item, Section, Table, by_columns

@@ -11,7 +11,7 @@ from headway.domain.units import format_duration, format_share
 from headway.report.answer import Answer, OptionAnswer
 from headway.report.figures import HOUR_S, UNKNOWN, dollars, fixed, hours_column, interval_column, interval_name, places
 from headway.report.sections.selection import is_short
-from headway.report.view import Column, Detail, Fact, Item, Section, by_columns
+from headway.report.view import Column, Detail, Fact, Item, Note, Section, by_columns
 
 
 def parts(answer: Answer, detail: Detail) -> Iterator[Section]:
@@ -34,6 +34,7 @@ def parts(answer: Answer, detail: Detail) -> Iterator[Section]:
         ],
     )  # fmt: skip
     items: list[Item] = [table]
+    items += [Note(text=f"{option.id}: {option.note}.") for option in options if option.note]
     if detail.verbose:
         items += [Fact(label=option.id, text=", ".join(option.members)) for option in options if option.members]
     yield Section(title="Options", items=tuple(items))

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from headway.domain.plan import Dataset, Value
+from headway.domain.plan import Dataset
 from headway.domain.spread import Spread, total_of
+from headway.domain.statement import Value
 from headway.domain.units import format_bytes, format_count, format_duration, format_share
 from headway.estimate.nouns import StageEstimate
 from headway.report.answer import Answer

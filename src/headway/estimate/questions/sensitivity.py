@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from headway.domain.plan import Factor
 from headway.domain.spread import Draws, Spread
+from headway.domain.statement import Factor
 from headway.estimate.nouns import Estimate, ExperimentEstimate
 from headway.estimate.setting import Setting
 

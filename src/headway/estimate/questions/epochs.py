@@ -8,8 +8,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from headway.domain.plan import Plan, Value
+from headway.domain.plan import Plan
 from headway.domain.spread import Spread, total
+from headway.domain.statement import Value
 from headway.domain.units import parse
 from headway.estimate.nouns import Estimate, StageEstimate
 

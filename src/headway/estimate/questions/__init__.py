@@ -1,0 +1,1 @@
+"""What is asked of a finished estimate, one file each: epochs, references, sensitivity, physics."""
