@@ -5,6 +5,8 @@ Owns the order in which the rooms are asked. Every figure comes from the room th
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from headway.app.inputs import Inputs, Request, gather
 from headway.app.money import booking_of, calendar, energy_of, interruptions, jobs_of, machine_answers, node_scenarios
 from headway.app.options import option_answers, unpriced
@@ -55,7 +57,7 @@ def answer(source: PlanFile, request: Request) -> Answer:
         sensitivity=moved,
         findings=_findings(inputs.plan, estimate),
         narrower=_narrower(estimate, moved),
-        next_command=_next(inputs.plan, rates),
+        next_command=_next(inputs, rates),
         today=inputs.today.isoformat(),
     )
 
@@ -120,11 +122,14 @@ def _narrower(estimate: Estimate, moved: tuple[Effect, ...]) -> str:
     return f"measure one step on this machine: {first.name} alone moves the total by {format_share(reach)}"
 
 
-def _next(plan: Plan, rates: Rates) -> str:
-    """The command to type next."""
-    file = plan.file or "plan.yaml"
-    if not plan.file:
-        return "headway init --help"
+def _next(inputs: Inputs, rates: Rates) -> str:
+    """The command to type next; a run from flags is worth a plan."""
+    plan = inputs.plan
+    if not Path(plan.file).is_file():
+        models = list(inputs.lookup.architectures)
+        gpus = [machine.node.device.name for machine in inputs.lookup.machines.values()]
+        named = f" --model {models[0]}" if models else ""
+        return f"headway init{named}" + (f' --gpu "{gpus[0]}"' if gpus else "")
     if rates == "stated":
-        return f"headway estimate {file}"
-    return f"headway explain totals.gpu_hours {file}"
+        return f"headway estimate {plan.file}"
+    return f"headway explain totals.gpu_hours {plan.file}"
