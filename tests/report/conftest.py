@@ -61,7 +61,6 @@ def value(low: float, unit: str, text: str, **more: object) -> Value:
 
 BASIS = Basis(
     model="org/tiny", architecture=MODEL, recipe=Recipe(micro_batch=4, grad_accum=2), node=Node(device=DEVICE),
-    machine="home",
     batches=Batches(rows_per_step=8, micro_steps=2, micro_rows=4, row_tokens=100.0, row_tokens_squared=1e4,
                     real_row_tokens=80.0, longest_row_tokens=128, steps_per_epoch=1000, last_batch_rows=8,
                     packed_rows=8000, padding_share=0.2),
@@ -78,7 +77,7 @@ def stage(terms_s: Mapping[str, Spread], steps: int, basis: Basis | None = BASIS
     """A training stage on one GPU."""
     wall = total(terms_s.values())
     left_out = more.pop("left_out", ())
-    return StageEstimate(name="", kind="train", by="gpu", machine="home", gpus=Range.point(1.0), rows=steps * 8.0,
+    return StageEstimate(name="", kind="train", by="gpu", gpus=Range.point(1.0), rows=steps * 8.0,
                          epochs=steps / 1000, steps=steps, tokens=stated(steps * 800.0), terms_s=terms_s, wall_s=wall,
                          gpu_s=wall, left_out=left_out, basis=basis, **more)  # fmt: skip
 

@@ -59,7 +59,6 @@ class Basis:
     architecture: Architecture
     recipe: Recipe
     node: Node
-    machine: str
     batches: Batches
     step_terms_s: Mapping[str, Spread]
     """Predicted seconds of one optimizer step, by term."""
@@ -91,7 +90,6 @@ class StageEstimate:
     name: str
     kind: str
     by: str
-    machine: str
     gpus: Range
     rows: float | None
     """Rows of data seen in all epochs."""

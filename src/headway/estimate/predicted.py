@@ -51,8 +51,7 @@ class Predictor:
         """Step time, memory and utilisation of a job."""
         bases = self.setting.memory.bases
         shape = replace(job.batches, steps_per_epoch=1, last_batch_rows=1, packed_rows=1.0)
-        where = (job.machine.name, *node_key(job.node))
-        key = (self.setting.draws, job.architecture, job.recipe, shape, job.lengths, *where)
+        key = (self.setting.draws, job.architecture, job.recipe, shape, job.lengths, *node_key(job.node))
         if key not in bases:
             bases[key] = self._basis(job)
         return replace(bases[key], batches=job.batches, assumed=job.assumed)
@@ -71,7 +70,6 @@ class Predictor:
             architecture=job.architecture,
             recipe=job.recipe,
             node=job.node,
-            machine=job.machine.name,
             batches=job.batches,
             step_terms_s={name: _spread(value, "predicted", MODEL) for name, value in step.items()},
             step_s=step_s,
@@ -238,7 +236,7 @@ class Predictor:
         rows = stage.evaluate.rows.mid if stage.evaluate.rows else None
         tasks = self.setting.memory.tasks
         model = stage.model.use if stage.model else ""
-        key = (self.setting.draws, model, stage.recipe, stage.evaluate.tasks, rows, machine.name)
+        key = (self.setting.draws, model, stage.recipe, stage.evaluate.tasks, rows, machine.node.device.name)
         if key not in tasks:
             spreads = [self._task(stage, task, machine) for task in stage.evaluate.tasks]
             draws = sum(_draws(spread, self.setting.draws) for spread in spreads) / max(1, len(spreads))
@@ -257,7 +255,7 @@ class Predictor:
         arch = lookup.architectures[model]
         lengths = lookup.lengths.get(data) or next(iter(lookup.lengths.values()))
         tasks = self.setting.memory.tasks
-        key = (self.setting.draws, arch, stage.recipe, lengths, rows, machine.name)
+        key = (self.setting.draws, arch, stage.recipe, lengths, rows, machine.node.device.name)
         if key not in tasks:
             tasks[key] = self._forward(arch, stage.recipe, lengths, rows, machine)
         return tasks[key]

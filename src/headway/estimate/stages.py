@@ -124,7 +124,7 @@ def estimate_stage(stage: Stage, setting: Setting, predictor: Predictor, place: 
     """One stage under the rates of `setting`. Stages that cost the same share one result."""
     machine = machine_of(stage, setting.plan, setting.lookup, setting.machine)
     node = node_for(stage, machine.node)
-    key = (setting.rates, setting.draws, machine.name, *node_key(node), *_cost_key(stage, place))
+    key = (setting.rates, setting.draws, *node_key(node), *_cost_key(stage, place))
     if key not in setting.stages:
         try:
             setting.stages[key] = _estimate_stage(stage, machine, setting, predictor, place)
@@ -186,7 +186,6 @@ def _estimate_stage(
         name=stage.name,
         kind=stage.kind,
         by=stage.by,
-        machine=machine.name,
         gpus=gpus,
         rows=job.rows_seen if job else None,
         epochs=job.epochs if job else None,
