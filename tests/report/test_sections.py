@@ -265,7 +265,7 @@ def test_generation_and_checks_show_their_arithmetic(many: Answer) -> None:
 
     def stage(kind: str, gpus: float, term: str, seconds: float, **more: object) -> StageEstimate:
         spent = Spread.exact(seconds, "stated")
-        return StageEstimate(name=kind, kind=kind, by="gpu", machine="node", gpus=Range.point(gpus), rows=None,
+        return StageEstimate(name=kind, kind=kind, by="gpu", gpus=Range.point(gpus), rows=None,
                              epochs=None, steps=0, tokens=None, terms_s={term: spent}, wall_s=spent, gpu_s=spent,
                              left_out=(), **more)  # fmt: skip
 
