@@ -28,9 +28,9 @@ from headway.report.answer import Calendar, MachineAnswer
 from headway.schedule.jobs import Job
 
 
-def segments_of(estimate: Estimate, machine: Machine, *, with_optional: bool = False) -> list[Segment]:
+def segments_of(estimate: Estimate, machine: Machine) -> list[Segment]:
     """The plan's stretches of machine time, in its order: one for each stage, or for an experiment timed as a whole."""
-    counted = [item for item in estimate.experiments if with_optional or not item.optional]
+    counted = [item for item in estimate.experiments if not item.optional]
     return [segment for item in counted for segment in _segments(item, machine)]
 
 
@@ -149,15 +149,14 @@ def calendar(inputs: Inputs, estimate: Estimate, machines: tuple[MachineAnswer, 
 
 
 def node_scenarios(inputs: Inputs, estimate: Estimate) -> tuple[Scenario, ...]:
-    """Ways to pay for a rented machine of several GPUs, optional phases included; empty for others."""
+    """Ways to pay for the same work on a rented machine of several GPUs; empty for others."""
     machine = _own(inputs, estimate)
     if machine is None or is_owned(machine) or machine.node.total_gpus < 2:
         return ()
     run = inputs.plan.run
     return scenarios(
-        segments_of(estimate, machine, with_optional=True),
+        segments_of(estimate, machine),
         machine,
-        with_optional=True,
         buffer_share=estimate.buffer_share,
         reserve_usd=run.reserve.range if run.reserve else None,
         today=inputs.today,

@@ -22,6 +22,7 @@ from headway.report.figures import (
     span_time,
     usd,
 )
+from headway.report.sections.selection import counted
 from headway.report.view import Column, Detail, Fact, Item, Note, Section, Table, by_columns
 
 NAMED = 3
@@ -40,6 +41,7 @@ def parts(answer: Answer, detail: Detail) -> Iterator[Section]:
 def _rungs(answer: Answer) -> Table:
     """Longest first, one experiment per GPU; the floor is what no number of GPUs gets below."""
     rungs = answer.schedules
+    longest = max(item.wall_s.p50 for item in counted(answer)) / HOUR_S
     return by_columns(
         [
             (Column(name="GPUs", align="right"), [f"{rung.gpus}" for rung in rungs]),
@@ -48,7 +50,8 @@ def _rungs(answer: Answer) -> Table:
             (Column(name="floor, h", align="right"), hours_column([rung.floor_s for rung in rungs])),
             (Column(name="GPUs used", align="right", drop=1), [format_share(rung.utilisation) for rung in rungs]),
         ],
-        note="Longest first, a chain of stages on one GPU; no schedule on so many GPUs gets below the floor.",
+        note="Longest first, a chain of stages on one GPU; no schedule on so many GPUs gets below the floor, "
+        f"and no number of GPUs below the longest experiment: {fixed(longest, places(longest))} h.",
     )
 
 

@@ -41,6 +41,7 @@ def parts(answer: Answer, detail: Detail) -> Iterator[Section]:
     ]
     if answer.narrower:
         facts.append(Fact(label="narrower", text=answer.narrower))
+    facts.append(Fact(label="next", text=answer.next_command))
     urgent = tuple(finding_note(finding) for finding in errors(answer)[:MOST_ERRORS])
     yield Section(title="", items=(*facts, *urgent))
 

@@ -34,10 +34,17 @@ def parts(answer: Answer, detail: Detail) -> Iterator[Section]:
         ],
     )  # fmt: skip
     items: list[Item] = [table]
+    items += [Fact(label=option.id, text=f"keeps {chosen}") for option in options if (chosen := _kept(option, answer))]
     items += [Note(text=f"{option.id}: {option.note}.") for option in options if option.note]
     if detail.verbose:
         items += [Fact(label=option.id, text=", ".join(option.members)) for option in options if option.members]
     yield Section(title="Options", items=tuple(items))
+
+
+def _kept(option: OptionAnswer, answer: Answer) -> str:
+    """What a subset keeps, as the plan chooses it: ids and globs."""
+    known = answer.plan.options.get(option.id)
+    return ", ".join(pattern for selector in known.keep for pattern in selector.patterns) if known else ""
 
 
 def _times(options: tuple[OptionAnswer, ...], short: bool) -> list[str]:
