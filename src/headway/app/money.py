@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from headway.app.inputs import Inputs
-from headway.app.resolve import offered
+from headway.app.machines import offered
 from headway.cost.billing import Bill, bill
 from headway.cost.calendar import before_deadline, calendar_days, needs_resume, over_budget
 from headway.cost.energy import Energy, energy, is_owned
