@@ -201,10 +201,11 @@ def _price(machine: Machine, pricing: Pricing, today: date | None) -> tuple[Pric
 
 
 def _days_between(then: str, today: date | None) -> int:
-    """Days from an ISO date until today; 0 where either is unknown."""
+    """Days from an ISO date until today; 0 where either is unknown. A year or month alone counts from its first day."""
     try:
-        return (today - date.fromisoformat(then)).days if today else 0
-    except ValueError:  # a catalog's "2025" or a plan's own words
+        year, month, day = (*map(int, then.split("-")), 1, 1)[:3]
+        return (today - date(year, month, day)).days if today else 0
+    except ValueError:  # a plan's own words
         return 0
 
 
