@@ -8,8 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from headway.app.inputs import Inputs, Request, gather
-from headway.app.money import booking_of, calendar, energy_of, interruptions, jobs_of, machine_answers, node_scenarios
+from headway.app.money import booking_of, energy_of, interruptions, machine_answers, node_scenarios
 from headway.app.options import option_answers, unpriced
+from headway.app.timing import calendar, jobs_of, side_by_side
 from headway.domain.errors import Finding
 from headway.domain.plan import Plan
 from headway.domain.units import format_share
@@ -32,7 +33,7 @@ def answer(source: PlanFile, request: Request) -> Answer:
     """Everything about one plan. Raises PlanError where the plan does not decide what is run."""
     inputs, rates = gather(source, request), request.rates
     setting = inputs.setting(rates)
-    estimate = assemble(setting, Predictor(setting))
+    estimate = side_by_side(inputs, assemble(setting, Predictor(setting)))
     beside = _beside(inputs, rates, estimate)
     small = len(inputs.plan.experiments) <= LARGE
     moved = effects(setting, estimate) if request.sensitivity and small else ()

@@ -12,7 +12,6 @@ from dataclasses import replace
 from headway.app.inputs import Inputs
 from headway.app.machines import offered
 from headway.cost.billing import Bill, bill
-from headway.cost.calendar import before_deadline, calendar_days, needs_resume, over_budget
 from headway.cost.energy import Energy, energy, is_owned
 from headway.cost.scenarios import Booking, Scenario, booking, scenarios
 from headway.cost.segments import Segment
@@ -20,16 +19,18 @@ from headway.cost.spot import interrupted_within
 from headway.domain.errors import UserError
 from headway.domain.lookup import Machine
 from headway.domain.plan import Plan
-from headway.domain.selection import select
 from headway.domain.spread import Spread
 from headway.domain.units import Range, parse
 from headway.estimate.nouns import Estimate, ExperimentEstimate, Rates
-from headway.report.answer import Calendar, MachineAnswer
-from headway.schedule.jobs import Job
+from headway.report.answer import MachineAnswer
 
 
 def segments_of(estimate: Estimate, machine: Machine) -> list[Segment]:
     """The plan's stretches of machine time, in its order: one for each stage, or for an experiment timed as a whole."""
+    if estimate.at_a_time > 1:
+        wall = estimate.subtotal_wall_s
+        busy = estimate.subtotal_gpu_s.p50 / wall.p50 if wall.p50 else 0.0
+        return [Segment(id=estimate.plan, name=estimate.title, gpus=min(busy, machine.node.total_gpus), wall=wall)]
     counted = [item for item in estimate.experiments if not item.optional]
     return [segment for item in counted for segment in _segments(item, machine)]
 
@@ -81,7 +82,7 @@ def machine_answers(inputs: Inputs, estimate: Estimate, rates: Rates, *, others:
     Stated hours belong to the machine they were stated for: on others they are kept and marked as not transferred.
     Predictions are made anew for each device.
     """
-    own = _own(inputs, estimate)
+    own = own_machine(inputs, estimate)
     if own is None:
         return ()
     found = [_answer(own, estimate, _bill(inputs, estimate, own), transferred=True)]
@@ -119,38 +120,21 @@ def _answer(machine: Machine, estimate: Estimate, made: Bill | None, *, transfer
     )
 
 
-def _own(inputs: Inputs, estimate: Estimate) -> Machine | None:
+def own_machine(inputs: Inputs, estimate: Estimate) -> Machine | None:
+    """The machine that the plan runs on; None where it names none of several."""
     machines = inputs.lookup.machines
     return machines.get(estimate.machine) or (next(iter(machines.values())) if len(machines) == 1 else None)
 
 
 def energy_of(inputs: Inputs, estimate: Estimate) -> Energy | None:
     """Electricity of the plan on its own machine."""
-    machine = _own(inputs, estimate)
+    machine = own_machine(inputs, estimate)
     return None if machine is None else energy(estimate.gpu_s, machine)
-
-
-def calendar(inputs: Inputs, estimate: Estimate, machines: tuple[MachineAnswer, ...]) -> Calendar:
-    """Days, jobs that outlast a working day, budgets and the deadline."""
-    run = inputs.plan.run
-    cost: Spread | None = machines[0].bill.total_usd if machines and machines[0].bill else None
-    limits = over_budget(run.budget, wall_s=estimate.wall_s, cost_usd=cost, gpu_s=estimate.gpu_s)
-    if run.deadline:
-        limits = (*limits, before_deadline(estimate.wall_s, run.hours_per_day, run.deadline, inputs.today))
-    durations = {item.id: item.wall_s.p50 for item in estimate.experiments if not item.optional}
-    return Calendar(
-        days=calendar_days(estimate.wall_s, 24),
-        working_days=calendar_days(estimate.wall_s, run.hours_per_day),
-        hours_per_day=run.hours_per_day,
-        needs_resume=needs_resume(durations, run.hours_per_day),
-        limits=limits,
-        contingency={name: value.range for name, value in run.contingency.items()},
-    )
 
 
 def node_scenarios(inputs: Inputs, estimate: Estimate) -> tuple[Scenario, ...]:
     """Ways to pay for the same work on a rented machine of several GPUs; empty for others."""
-    machine = _own(inputs, estimate)
+    machine = own_machine(inputs, estimate)
     if machine is None or is_owned(machine) or machine.node.total_gpus < 2:
         return ()
     run = inputs.plan.run
@@ -165,7 +149,7 @@ def node_scenarios(inputs: Inputs, estimate: Estimate) -> tuple[Scenario, ...]:
 
 def bill_of(inputs: Inputs, estimate: Estimate) -> Bill | None:
     """The bill of the plan's own machine; None where there is none."""
-    machine = _own(inputs, estimate)
+    machine = own_machine(inputs, estimate)
     return None if machine is None else _bill(inputs, estimate, machine)
 
 
@@ -179,7 +163,7 @@ def booking_of(inputs: Inputs, machines: tuple[MachineAnswer, ...]) -> Booking |
 
 def interruptions(inputs: Inputs, estimate: Estimate) -> Mapping[str, float]:
     """Probability of losing a spot machine within the plan's wall time and within the times its author asks about."""
-    machine = _own(inputs, estimate)
+    machine = own_machine(inputs, estimate)
     if machine is None or machine.hazard_per_hour is None:
         return {}
     times = {text: parse(text, "s").range.mid for text in _claimed_times(inputs.plan)}
@@ -191,36 +175,3 @@ def interruptions(inputs: Inputs, estimate: Estimate) -> Mapping[str, float]:
 def _claimed_times(plan: Plan) -> list[str]:
     """Keys of `claims: {interrupted_within: {8 h: 35%}}`: the times that its author asks about."""
     return [c.path[1] for c in plan.claims if len(c.path) == 2 and c.path[0] == "interrupted_within"]
-
-
-def jobs_of(plan: Plan, estimate: Estimate) -> list[Job]:
-    """Experiments as jobs: each one serial, on one GPU unless it needs more; `needs` are waited for, `after` is not."""
-    needs = experiment_needs(plan)
-    counted = {item.id for item in estimate.experiments if not item.optional}
-    return [
-        Job(
-            id=item.id,
-            duration_s=item.wall_s.p50,
-            gpus=round(item.gpus),
-            needs=tuple(name for name in needs.get(item.id, ()) if name in counted),
-        )
-        for item in estimate.experiments
-        if item.id in counted
-    ]
-
-
-def experiment_needs(plan: Plan) -> Mapping[str, tuple[str, ...]]:
-    """Ids of the experiments that each one waits for, from its phase's `needs` and those of the phases around it."""
-    parents = {phase.id: phase for phase in plan.phases}
-    waited: dict[str, tuple[str, ...]] = {}
-    for phase in plan.phases:
-        names: list[str] = []
-        around = phase
-        while True:
-            if around.needs is not None:
-                names += select(plan, around.needs)
-            if around.parent not in parents:
-                break
-            around = parents[around.parent]
-        waited[phase.id] = tuple(dict.fromkeys(names))
-    return {item.id: waited[item.phase] for item in plan.experiments if waited.get(item.phase)}

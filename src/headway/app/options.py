@@ -6,7 +6,8 @@ Owns the loop over options. How an option changes a plan is `plan/`.
 from __future__ import annotations
 
 from headway.app.inputs import Inputs
-from headway.app.money import bill_of, jobs_of
+from headway.app.money import bill_of
+from headway.app.timing import jobs_of, side_by_side
 from headway.domain.plan import Plan
 from headway.domain.spread import Spread
 from headway.estimate.nouns import Estimate, Rates
@@ -21,7 +22,8 @@ def option_answers(source: PlanFile, inputs: Inputs, whole: Estimate, rates: Rat
     for id in inputs.plan.options:
         for label, plan in source.with_option(id):
             changed = inputs.changed(plan)
-            found.append(_answer(id, label, changed, inputs.plan, changed.estimate(rates), whole))
+            there = side_by_side(changed, changed.estimate(rates))
+            found.append(_answer(id, label, changed, inputs.plan, there, whole))
     return tuple(found)
 
 

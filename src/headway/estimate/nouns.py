@@ -178,7 +178,7 @@ class Estimate:
     terms_s: Mapping[str, Spread]
     """Seconds by term over all experiments that are not optional."""
     wall_s: Spread
-    """One experiment after the other, buffer included."""
+    """From start to end, `at_a_time` experiments at once, buffer included."""
     gpu_s: Spread
     """GPU-seconds used, buffer included."""
     subtotal_wall_s: Spread
@@ -188,6 +188,8 @@ class Estimate:
     left_out: Mapping[str, str]
     """Term -> what is missing, in words (`53 models x 10 tasks`)."""
     findings: tuple[Finding, ...] = ()
+    at_a_time: int = 1
+    """Experiments that run side by side; `terms_s` are those of all of them."""
     measured: int = 0
     """Measurements that were used."""
 

@@ -16,7 +16,7 @@ from headway.domain.experiment import Architecture, Batches, Lengths, Recipe
 from headway.domain.lookup import Machine
 from headway.domain.machine import Node
 from headway.domain.plan import Stage
-from headway.domain.spread import Draws, Kind, Spread
+from headway.domain.spread import Draws, Kind, Spread, total
 from headway.domain.units import Range
 from headway.estimate.nouns import Basis, Saves
 from headway.estimate.resolve import Job, best_precision, dataset_rows, gpu_range
@@ -201,7 +201,11 @@ class Predictor:
             makers["evaluation"] = lambda: self._evaluation(stage, machine)
         if stage.generate is not None:
             makers["generation"] = lambda: self._generation(stage, machine)
-        return {name: makers[name]() * counts[name] for name in makers if counts.get(name)}
+        found = {name: makers[name]() * counts[name] for name in makers if counts.get(name)}
+        if job is not None and stage.validation_share and job.rows is not None:
+            held_out = self._validation(job, machine)
+            found["evaluation"] = total([found["evaluation"], held_out]) if "evaluation" in found else held_out
+        return found
 
     def _constant(self, name: str) -> Spread:
         return Spread.from_draws(self.setting.constants[name], "assumed", self.setting.sources[name])
@@ -242,6 +246,12 @@ class Predictor:
             draws = sum(_draws(spread, self.setting.draws) for spread in spreads) / max(1, len(spreads))
             tasks[key] = Spread.from_draws(np.asarray(draws), "assumed", self.setting.sources["evaluation_rows"])
         return tasks[key]
+
+    def _validation(self, job: Job, machine: Machine) -> Spread:
+        """A forward pass over the held-out rows after every epoch."""
+        held_out = (job.rows or 0.0) / (1 - job.stage.validation_share) * job.stage.validation_share
+        passes = max(1, math.floor(job.epochs or 1))
+        return self._forward(job.architecture, job.recipe, job.lengths, held_out, machine) * passes
 
     def _task(self, stage: Stage, task: str, machine: Machine) -> Spread:
         plan, lookup = self.setting.plan, self.setting.lookup

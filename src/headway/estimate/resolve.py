@@ -208,13 +208,25 @@ def _saves(cadence: Cadence | None, steps: int, steps_per_epoch: int) -> Saves:
     return Saves(during=during, final=1, kept=during if cadence.keep is None else min(during, cadence.keep))
 
 
-def evaluations(stage: Stage, steps: int, last: bool) -> int:
+def saved_by_the_clock(job: Job, training_s: float) -> Job:
+    """The job with its saves counted where they come at an interval of time (`save: {every: 30 min}`)."""
+    cadence = job.stage.save
+    if cadence is None or not cadence.every_s:
+        return job
+    during = math.floor(training_s / cadence.every_s)
+    kept = during if cadence.keep is None else min(during, cadence.keep)
+    return replace(job, saves=Saves(during=during, final=1, kept=kept))
+
+
+def evaluations(stage: Stage, steps: int, epochs: float | None, last: bool) -> int:
     """Task evaluations of a stage: at intervals, or at its end (in a chain: of the last stage, unless of each)."""
     if stage.evaluate is None:
         return 0
     tasks = len(stage.evaluate.tasks)
     if stage.evaluate.every_steps:
         return tasks * (steps // stage.evaluate.every_steps)
+    if stage.evaluate.every_epochs and epochs:
+        return tasks * math.floor(epochs / stage.evaluate.every_epochs + 1e-9)
     if stage.kind == "evaluate" or last or stage.evaluate.when == "each stage":
         return tasks
     return 0

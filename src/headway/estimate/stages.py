@@ -17,7 +17,7 @@ from headway.domain.units import Range
 from headway.estimate import stated
 from headway.estimate.nouns import TERMS, Basis, ExperimentEstimate, StageEstimate
 from headway.estimate.predicted import Predictor, node_key
-from headway.estimate.resolve import Job, evaluations, gpu_range, machine_of, node_for, resolve
+from headway.estimate.resolve import Job, evaluations, gpu_range, machine_of, node_for, resolve, saved_by_the_clock
 from headway.estimate.setting import Setting
 from headway.estimate.stated import Terms
 
@@ -154,7 +154,7 @@ def _cost_key(stage: Stage, place: Place) -> tuple[object, ...]:
         stage.generate.total if stage.generate else None,
         stage.verify,
         stage.validation_share,
-        (stage.save.every_steps, stage.save.every_epochs, stage.save.keep) if stage.save else None,
+        (stage.save.every_steps, stage.save.every_epochs, stage.save.every_s, stage.save.keep) if stage.save else None,
         _stated_key(stage.stated),
         stage.fingerprint if stage.kind in ("generate", "verify", "do") else "",
         place,
@@ -172,9 +172,12 @@ def _estimate_stage(
     stage: Stage, machine: Machine, setting: Setting, predictor: Predictor, place: Place
 ) -> StageEstimate:
     job = _job(stage, setting, predictor, machine) if stage.kind == "train" else None
-    times = evaluations(stage, job.steps if job else 0, place.last)
+    times = evaluations(stage, job.steps if job else 0, job.epochs if job else None, place.last)
     basis = predictor.basis(job) if job else None
     found = _choose(stage, job, basis, times, setting, predictor, machine, place)
+    if job is not None and stage.save is not None and stage.save.every_s and "step" in found.terms_s:
+        job = saved_by_the_clock(job, found.terms_s["step"].p50)
+        found = _choose(stage, job, basis, times, setting, predictor, machine, place)
     whole = stated.wall(stage.stated)
     terms = dict(found.terms_s)
     missing = found.missing

@@ -33,8 +33,10 @@ class Calendar:
     working_days: Spread
     """At `hours_per_day`."""
     hours_per_day: float
+    session_s: float | None = None
+    """Longest time the machine is to be had at once."""
     needs_resume: tuple[str, ...]
-    """Experiments that outlast a working day."""
+    """Experiments that outlast a working day or a session."""
     limits: tuple[LimitCheck, ...]
     """Budgets and the deadline against what is needed."""
     contingency: Mapping[str, Range]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from headway.cost.calendar import LimitCheck
-from headway.domain.units import format_share
+from headway.domain.units import format_duration, format_share
 from headway.report.answer import Answer
 from headway.report.figures import (
     HOUR_S,
@@ -90,9 +90,12 @@ def _day(answer: Answer, detail: Detail) -> Iterator[Item]:
         return
     shown = names if detail.verbose else names[:NAMED]
     more = f" and {len(names) - len(shown)} more" if len(names) > len(shown) else ""
+    made = answer.calendar
+    window = [f"a day of {made.hours_per_day:g} h"] if made.hours_per_day < 24 else []
+    window += [f"a session of {format_duration(made.session_s)}"] if made.session_s else []
     yield Note(
-        text=f"{count(len(names), 'experiment')} {'outlasts' if len(names) == 1 else 'outlast'} a day of "
-        f"{answer.calendar.hours_per_day:g} h and must be able to resume: {', '.join(shown)}{more}."
+        text=f"{count(len(names), 'experiment')} {'outlasts' if len(names) == 1 else 'outlast'} "
+        f"{' or '.join(window)} and must be able to resume: {', '.join(shown)}{more}."
     )
 
 

@@ -87,6 +87,8 @@ def _wall(answer: Answer, detail: Detail) -> str:
     """The wall clock, and the calendar where it fills days."""
     wall, calendar = answer.estimate.wall_s, answer.calendar
     serial = "one experiment after the other" if len(answer.estimate.experiments) > 1 else "from start to end"
+    if answer.estimate.at_a_time > 1:
+        serial = f"{answer.estimate.at_a_time} experiments at a time"
     if wall.p50 < 48 * HOUR_S:
         return f"{duration(wall, detail.confidence)} {serial}"
     text = f"{fixed(calendar.days.p50, 1)} days around the clock"
