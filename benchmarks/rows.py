@@ -36,10 +36,26 @@ CONFIGURATION = (
 _TUNED = re.compile(
     r"megatron|nemo|foundry|internevo|torchtitan|deeplearningexamples|nvidia dle|nanogpt|fms-fsdp", re.I
 )
+_BOARD = re.compile(r"\s*[- ](SXM\d?|PCIe|NVL|OAM|\d+GB)\b")
 _GB_ROWS = ("Lightning-AI/litgpt",)
 """Sources that divide bytes by 10^9; the others print GiB, most of them under the name of GB."""
 _RESERVED = ("huggingface/peft", "unslothai/notebooks", "pytorch/torchtitan", "modelscope/ms-swift")
 _ALLOCATED = ("Lightning-AI/litgpt",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Label:
+    """What a row is counted under, whether it can be used or not."""
+
+    id: str
+    source: str
+    task: str
+    gpu: str
+    """The card without form factor and memory (`A100`, `RTX 4090`); the row's own word where it is unknown."""
+    parameters_b: float
+    trust: str
+    split: str
+    judged: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,9 +65,10 @@ class Unusable:
     id: str
     source: str
     reason: str
+    label: Label
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Case:
     """A measured step, as everything that a predictor may know of it, and the measurement.
 
@@ -99,13 +116,32 @@ class Case:
         return self.task in ADAPTERS
 
     @property
+    def label(self) -> Label:
+        """What the row is counted under."""
+        return Label(
+            id=self.id,
+            source=self.source,
+            task=self.task,
+            gpu=_card(self.node.device.name),
+            parameters_b=self.parameters_b,
+            trust=self.trust,
+            split=self.split,
+            judged=self.judged,
+        )
+
+    @property
     def tokens(self) -> float:
         """Tokens computed in an optimizer step of the whole job."""
         return self.batches.tokens_per_step
 
     def work(self) -> Work:
-        """Work of the measured step on one GPU: without optimizer terms where it was not run."""
+        """Work of the measured step on one GPU: without optimizer terms where it was not run.
+
+        Interleaved stages wait 1/v as long: bubble (p-1)/(vm+p-1) (Narayanan et al. 2021, arXiv:2104.04473, 2.2.2).
+        """
         work = step_work(self.architecture, self.recipe, self.batches)
+        waiting, busy = self.recipe.parallel.pipeline - 1, self.virtual * self.batches.micro_steps
+        work = replace(work, bubble=waiting / (busy + waiting))
         if self.optimizer_step:
             return work
         return replace(work, terms=tuple(term for term in work.terms if term.phase != "optimizer"))
@@ -167,14 +203,32 @@ def _stack(row: Row) -> str:
     return "tuned" if _TUNED.search(row["framework"]) or row["source"].startswith("mlcommons") else "huggingface"
 
 
+def _card(name: str) -> str:
+    return _BOARD.sub("", name).strip()
+
+
+def _unusable(row: Row, reason: str) -> Unusable:
+    label = Label(
+        id=row["id"],
+        source=row["source"],
+        task=row["task"],
+        gpu=_card(row["gpu"]),
+        parameters_b=number(row, "params_b") or 0.0,
+        trust=row["trust"],
+        split=row.get("split") or "",
+        judged=is_judged(row),
+    )
+    return Unusable(id=row["id"], source=row["source"], reason=reason, label=label)
+
+
 def read(row: Row) -> Case | Unusable:
     """The case of a row, or why there is none."""
     try:
         return _case(row)
     except Unreadable as reason:
-        return Unusable(id=row["id"], source=row["source"], reason=str(reason))
+        return _unusable(row, str(reason))
     except UserError as error:
-        return Unusable(id=row["id"], source=row["source"], reason=f"cannot be described: {error.rule}")
+        return _unusable(row, f"cannot be described: {error.rule}")
 
 
 def _case(row: Row) -> Case:
