@@ -134,13 +134,15 @@ def write_predictions(path: Path, columns: Mapping[str, Sequence[Judgement]]) ->
                 )
 
 
-HEADER = f"{'group':<44}{'n':>6}{'answ.':>7}{'median':>9}{'p90':>9}{'bias':>8}{'cov.80':>8}{'width80':>9}"
+HEADER = (
+    f"{'group':<44}{'n':>6}{'answ.':>7}{'median':>9}{'p90':>9}{'bias':>8}{'cov.80':>8}{'width80':>9}{'answ.med':>10}"
+)
 
 
 def line(name: str, score: Mapping[str, float]) -> str:
     """A row of the table; errors and widths in percent."""
-    percent = (f"{100 * score[key]:.1f}%" for key in ("mdape", "p90", "bias", "coverage80", "width80"))
-    cells = "".join(f"{cell:>{width}}" for cell, width in zip(percent, (9, 9, 8, 8, 9), strict=True))
+    columns = {"mdape": 9, "p90": 9, "bias": 8, "coverage80": 8, "width80": 9, "mdape_answered": 10}
+    cells = "".join(f"{f'{100 * score[key]:.1f}%':>{width}}" for key, width in columns.items())
     more = f"  false fits {100 * score['false_fits']:.1f}%" if "false_fits" in score else ""
     return f"{name:<44}{score['n']:>6.0f}{score['answered']:>7.0f}{cells}{more}"
 
@@ -161,7 +163,11 @@ def report(path: Path, *, peers: bool) -> tuple[dict[str, Any], dict[str, Sequen
 
         makers |= {name: peer(name, usable) for name in PEERS}
     nothing = without_case(refused, found)
-    judged: dict[str, Sequence[Judgement]] = {name: judge(found, make) + nothing for name, make in makers.items()}
+    splits = [fold for fold in found if not fold.own]
+    learning = ("headway", "constant utilisation")
+    judged: dict[str, Sequence[Judgement]] = {
+        name: judge(found if name in learning else splits, make) + nothing for name, make in makers.items()
+    }
     remembered, capacities = judge_memory(usable)
     scores = {
         name: {group: score.to_dict() for group, score in groups(judgements).items()}

@@ -59,6 +59,8 @@ class Score:
     coverage80: float
     width80: float
     """Mean of (p90 - p10) / p50."""
+    mdape_answered: float
+    """Median error of the rows with an answer: what a peer gets right of what it can express."""
 
     def to_dict(self) -> dict[str, float]:
         """The fields, rounded to a hundredth of a percent."""
@@ -78,6 +80,7 @@ def score(group: Sequence[Judgement]) -> Score:
         bias=float(np.median([one.error for one in answers])) if answers else -1.0,
         coverage80=float(np.mean([one.covered for one in group])),
         width80=float(np.mean(widths)) if widths else 0.0,
+        mdape_answered=float(np.median([abs(one.error) for one in answers])) if answers else 1.0,
     )
 
 
@@ -89,7 +92,7 @@ def mean_over_sources(group: Sequence[Judgement]) -> Score:
     each = [score(members) for members in sources.values()]
     means = {
         name: float(np.mean([getattr(one, name) for one in each]))
-        for name in ("mdape", "p90", "bias", "coverage80", "width80")
+        for name in ("mdape", "p90", "bias", "coverage80", "width80", "mdape_answered")
     }
     return Score(n=len(group), answered=sum(one.answered for one in each), **means)
 
