@@ -102,13 +102,20 @@ def _as_dense(row: Row, arch: Architecture, active: float) -> Architecture:
     return replace(gated, ffn=max(64, round(width)))
 
 
+def _active(row: Row) -> float | None:
+    """10^9 parameters that a token meets: stated, or in the name (`-A3B`, `a800m`)."""
+    named = re.search(r"(?<![a-z])a(\d+(?:\.\d+)?)(b|m)\b", row["model"], re.IGNORECASE)
+    in_name = float(named[1]) / (1 if named[2].lower() == "b" else 1000) if named else None
+    return number(row, "active_params_b") or in_name
+
+
 def _sparse(row: Row, layers: int, hidden: int) -> Architecture:
     """A mixture of experts that the catalog lacks."""
     base = _from_columns(row, layers, hidden)
     known = _EXPERTS.get(re.sub(r"[^a-z0-9]", "", row["model"].lower()))
     if known:
         return replace(base, gated=True, tied=False, qkv_bias=False, **known)
-    active = number(row, "active_params_b")
+    active = _active(row)
     if active is None:
         raise Unreadable("a mixture of experts without a known shape")
     return _as_dense(row, base, active)

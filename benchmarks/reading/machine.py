@@ -106,14 +106,15 @@ def _unstated(row: Row, gpus: int) -> tuple[int, tuple[str, ...]]:
 def spreading(row: Row) -> Spreading:
     """How a row's job is spread over its GPUs.
 
-    Raises `Unreadable` for layers that take turns over GPUs (`device_map`) and for weights paged to host or disk.
+    Offloading to host memory is read as if it were not done. Raises `Unreadable` for layers that take turns over GPUs
+    (`device_map`) and for weights paged to disk.
     """
     text, gpus = (row.get("parallelism") or "").lower(), count(row, "n_gpus") or 1
     if "naive" in text or "device_map" in text:
         raise Unreadable("layers take turns over GPUs (device_map)")
-    if "offload" in text:
-        raise Unreadable("weights are paged to host memory or disk")
-    sizes, assumed = _sizes(text), ()
+    if "ssd" in text or "disk" in text:
+        raise Unreadable("weights are paged to disk")
+    sizes, assumed = _sizes(text), (("offloading to host memory left out",) if "offload" in text else ())
     tensor, pipeline = sizes.get("tensor", 1), sizes.get("pipeline", 1)
     if gpus % (tensor * pipeline):
         raise Unreadable("parallel sizes do not divide the GPUs")
@@ -122,7 +123,9 @@ def spreading(row: Row) -> Spreading:
         data, assumed = _unstated(row, gpus)
         tensor = gpus // data
     sharding = _sharding(text, row["framework"], data)
-    if not text and "lora" in row["task"] and tensor == 1 and (number(row, "params_b") or 0) > 20:
+    if row["source"].startswith("mlcommons"):  # 70 GB of frozen fp8 weights on cards of 80 GB and more: replicated
+        sharding = "none"
+    elif not text and "lora" in row["task"] and tensor == 1 and (number(row, "params_b") or 0) > 20:
         sharding = "zero3" if data > 1 else "none"
     return Spreading(
         parallel=Parallel(data=data, tensor=tensor, pipeline=pipeline, sharding=sharding),

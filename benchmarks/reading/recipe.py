@@ -26,7 +26,10 @@ _PLAIN_PEFT = ("LORA", "FULL")
 
 def precision(row: Row) -> tuple[str, str]:
     """Compute dtype and quantisation of frozen weights. NVFP4 is read as fp8, an empty cell as bf16."""
-    text = (row.get("precision") or "bf16").lower()
+    unstated = (
+        "fp8" if row["source"].startswith("mlcommons") else "bf16"
+    )  # what all MLPerf LoRA entries that say it use
+    text = (row.get("precision") or unstated).lower()
     quantised = next((kind for word, kind in _WEIGHTS if word in text), "none")
     dtype = next((one for one in ("bf16", "fp16", "tf32", "fp32") if one in text.split("+")[-1]), "")
     if "fp8" in text or "fp4" in text:
@@ -71,6 +74,8 @@ def _adapter(row: Row) -> Adapter | None:
 
 
 def _attention(row: Row) -> str:
+    if noted(row, r"FlexAttention"):
+        return "flex"
     if noted(row, r"\bsdpa\b"):
         return "sdpa"
     return {"yes": "flash", "no": "eager"}.get(row.get("flash_attn") or "", "sdpa")
@@ -122,18 +127,22 @@ def _fixed(row: Row) -> bool:
 def lengths(row: Row) -> Lengths:
     """Tokens of a row of data.
 
-    Unpacked rows: `seq_len` is a cap, the mean is tokens/s over samples/s where both are published.
-    Raises `Unreadable` where the mean is unknown, or was extrapolated from one batch.
+    Unpacked rows: `seq_len` is a cap, the mean is tokens/s over samples/s (or over the batch of a step) where both are
+    published. Raises `Unreadable` where the mean is unknown, or was extrapolated from one batch.
     """
-    cap, tokens, samples = count(row, "seq_len"), number(row, "tokens_per_s"), number(row, "samples_per_s")
-    if _fixed(row) and cap:
-        return Lengths(mean=cap, mean_low=cap, mean_high=cap, fixed=True, kind="measured", source=row["source"])
-    if noted(row, r"extrapolates token count|tokens? (?:are|is) a constant"):
+    fixed = _fixed(row)
+    mean = count(row, "seq_len") if fixed else None
+    if mean is None and noted(row, r"extrapolates token count|tokens? (?:are|is) a constant"):
         raise Unreadable("token counts were extrapolated from the first batch")
-    if not tokens or not samples:
+    tokens, step = number(row, "tokens_per_s"), number(row, "step_time_s")
+    samples = number(row, "samples_per_s")
+    if not samples and step:
+        samples = (number(row, "global_batch") or 0.0) / step
+    if mean is None and tokens and samples:
+        mean = tokens / samples
+    if mean is None:
         raise Unreadable("rows are not packed and their mean length is not published")
-    mean = tokens / samples
-    return Lengths(mean=mean, mean_low=mean, mean_high=mean, kind="measured", source=row["source"])
+    return Lengths(mean=mean, mean_low=mean, mean_high=mean, fixed=fixed, kind="measured", source=row["source"])
 
 
 def batches_of(row: Row, spread: Spreading) -> tuple[Recipe, Batches, Lengths]:

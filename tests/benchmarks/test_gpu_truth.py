@@ -122,7 +122,7 @@ def test_real_steps_of_a_tiny_model(task: str, tmp_path: Path, monkeypatch: pyte
     if not possible(task):
         pytest.skip(f"{task} needs libraries that are not installed")
     out = tmp_path / "truth.csv"
-    words = ["--budget", "2", "--shapes", "tiny", "--tasks", task, "--no-compile", "--out", str(out)]
+    words = ["--budget", "10", "--shapes", "tiny", "--tasks", task, "--no-compile", "--out", str(out)]
     monkeypatch.setattr(sys, "argv", ["gpu_truth.py", *words])
     gpu_truth.main()
     with out.open(encoding="utf-8", newline="") as handle:

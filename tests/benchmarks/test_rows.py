@@ -151,7 +151,7 @@ def test_a_rack_of_gb200_is_one_node() -> None:
     [
         ({"gpu": "RTX 4060 Laptop 8GB"}, "laptop"),
         ({"gpu": "Cerebras CS-3"}, "not in the catalog"),
-        ({"parallelism": "offload (DRAM/SSD)"}, "paged"),
+        ({"parallelism": "offload (DRAM/SSD)"}, "paged to disk"),
         ({"parallelism": "tp3 pp1"}, "do not divide"),
     ],
 )
