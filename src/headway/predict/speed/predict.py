@@ -1,0 +1,90 @@
+"""A situation and a fitted predictor -> seconds of a step: terms, p10/p50/p90, tier, and what would narrow it.
+
+Owns the prediction as a record. Learning is `calibrate`; what surrounds a step is `estimate/`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from headway.domain.spread import Draws
+from headway.predict.speed.basis import basis
+from headway.predict.speed.calibrate import Speed, Stack, middle_and_difficulty
+from headway.predict.speed.model import floor_seconds, seconds_by_term
+from headway.predict.speed.situation import Situation, features
+from headway.predict.speed.tiers import Quantiles, advice, tier_of
+from headway.predict.values import Constants
+
+_MOST = 0.7
+"""Neighbours move the physics by at most this (log): beyond it they tell of another situation."""
+_AFTER = {"measured": 0.08, "after 3": 0.15}
+"""Half-width that rows of the same machine, or three rows of a new stack, leave: medians on held-out rows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """Seconds of one optimizer step."""
+
+    p10: float
+    p50: float
+    p90: float
+    terms: Mapping[str, float]
+    """Seconds by term at the median; they add up to `p50`."""
+    tier: str
+    """One of `tiers.TIERS`."""
+    narrows: str
+    """The measurement that would narrow the interval most."""
+
+
+def _quantiles(speed: Speed, stack: Stack | None) -> Quantiles:
+    if stack is None:
+        return speed.unseen["unseen"]
+    return speed.known.get(stack.name) or speed.known["known"]
+
+
+def _tier(speed: Speed, stack: Stack | None, situation: Situation) -> str:
+    own = stack.neighbours.devices if stack else ()
+    return tier_of(
+        stack is not None,
+        situation.device in own,
+        situation.device in speed.devices,
+        situation.generation in speed.generations,
+    )
+
+
+def log_quantiles(
+    speed: Speed, stack: Stack | None, family: str, rows: Draws, coordinates: Draws, devices: list[str]
+) -> tuple[Draws, Draws, Draws]:
+    """Log of p10, p50 and p90 of situations of one stack, each (rows,): the vectorised prediction."""
+    middle, residual, difficulty = middle_and_difficulty(speed, stack, family, rows, coordinates, devices)
+    found = _quantiles(speed, stack)
+    floor = np.log(np.maximum(floor_seconds(rows), 1e-12))
+    mid = np.maximum(middle + np.clip(residual, -_MOST, _MOST), floor)
+    return np.maximum(mid + found.low * difficulty, floor), mid, mid + found.high * difficulty
+
+
+def predict_step(situation: Situation, speed: Speed, constants: Constants) -> Prediction:
+    """Seconds of one optimizer step with its interval, terms and tier.
+
+    `constants` are the middles of the shipped calibration (rates that were never measured). A stack whose name is not
+    known gets its family's effect. No prediction goes under the dense peak. Raises KeyError for a missing constant.
+    """
+    stack = speed.stacks.get(situation.stack)
+    rows, coordinates = basis(situation, constants)[None, :], features(situation)[None, :]
+    logs = log_quantiles(speed, stack, situation.family, rows, coordinates, [situation.device])
+    p10, p50, p90 = (float(np.exp(one[0])) for one in logs)
+    effect = stack.effect if stack else speed.centre(situation.family)
+    terms = {name: float(one[0]) for name, one in seconds_by_term(rows, speed.coefficients + effect).items()}
+    total = sum(terms.values())
+    tier = _tier(speed, stack, situation)
+    return Prediction(
+        p10=p10,
+        p50=p50,
+        p90=p90,
+        terms={name: seconds * p50 / total for name, seconds in terms.items()},
+        tier=tier,
+        narrows=advice(tier, p10 / p50, p90 / p50, _AFTER),
+    )

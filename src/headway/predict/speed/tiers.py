@@ -1,0 +1,78 @@
+"""How far a prediction can be trusted: which evidence it stands on, and the interval that such evidence has earned.
+
+Owns the tiers and the conformal quantiles (Vovk et al. 2005; cross-conformal): an interval is the quantile of errors
+that were made on rows held out, in units of a local difficulty. No posterior is taken at its word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from headway.domain.spread import Draws
+
+TIERS = ("measured", "same stack", "same device", "same generation", "never seen")
+"""Same machine and stack measured; the stack on other devices; the device, or its generation, in other stacks; none."""
+
+_ENOUGH = 40
+"""Held-out errors from which a stack's own quantiles are taken instead of its tier's."""
+_NARROWS = {
+    "measured": "three of your own steps of different size would replace the published neighbours",
+    "same stack": "a 60 s measurement on this device",
+    "same device": "a 60 s measurement of your stack on this device",
+    "same generation": "a 60 s measurement of your stack on this device",
+    "never seen": "a 60 s measurement of your stack on this device",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quantiles:
+    """p10 and p90 of held-out log errors (measured / predicted) in units of the difficulty, and how many there were."""
+
+    low: float
+    high: float
+    count: int
+
+
+def weighted_quantile(values: Draws, weights: Draws, share: float) -> float:
+    """Quantile of weighted values (midpoints of the cumulated weights, linear between)."""
+    order = np.argsort(values, kind="stable")
+    reached = np.cumsum(weights[order]) - weights[order] / 2
+    return float(np.interp(share, reached / weights.sum(), values[order]))
+
+
+def quantiles(scores: Draws, groups: Sequence[str]) -> Quantiles:
+    """Quantiles of scores in which every group (stack) counts with the root of its rows."""
+    size = {name: groups.count(name) for name in set(groups)} if isinstance(groups, list) else {}
+    weights = np.array([size[name] ** -0.5 for name in groups])
+    low, high = (weighted_quantile(scores, weights, share) for share in (0.1, 0.9))
+    return Quantiles(low=min(low, -1e-3), high=max(high, 1e-3), count=len(scores))
+
+
+def quantiles_by_group(scores: Draws, groups: list[str], common: str) -> dict[str, Quantiles]:
+    """The quantiles of all scores under `common`, and of each group that has enough of its own."""
+    if not len(scores):
+        return {}
+    found = {common: quantiles(scores, groups)}
+    for name in sorted(set(groups)):
+        own = np.array([group == name for group in groups])
+        if own.sum() >= _ENOUGH:
+            found[name] = quantiles(scores[own], [name] * int(own.sum()))
+    return found
+
+
+def tier_of(stack_known: bool, device_in_stack: bool, device_known: bool, generation_known: bool) -> str:
+    """The best tier that the evidence allows."""
+    if stack_known:
+        return "measured" if device_in_stack else "same stack"
+    return "same device" if device_known else "same generation" if generation_known else "never seen"
+
+
+def advice(tier: str, low: float, high: float, after: Mapping[str, float]) -> str:
+    """What would narrow an interval of `low` to `high` (multiples of the median), with the width after it."""
+    wide = (high - low) / 2
+    reached = after.get("measured" if tier in ("measured", "same stack") else "after 3", 0.0)
+    to = f" to ±{reached:.0%}" if 0 < reached < wide else ""
+    return f"{_NARROWS[tier]} would cut ±{wide:.0%}{to}" if tier != "measured" else _NARROWS[tier]
