@@ -235,6 +235,8 @@ def _case(row: Row) -> Case:
     if row["task"] not in TRAINING:
         raise Unreadable(f"not training ({row['task']})")
     arch, assumed_arch = architecture(row)
+    if noted(row, r"sliding-window/document mask"):  # modded-nanogpt, 2024-11-19: windows of 1,024
+        arch = replace(arch, sliding_window=1024)
     machine, assumed_machine = node(row)
     spread = spreading(row)
     bare, batches, length = batches_of(row, spread)

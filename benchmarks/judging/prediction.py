@@ -12,17 +12,19 @@ from functools import cache
 import numpy as np
 
 from headway.catalog.calibration import shipped_calibration
+from headway.catalog.speed import shipped_speed
 from headway.domain.spread import Draws
 from headway.predict.fits import usable_bytes
 from headway.predict.memory import memory
-from headway.predict.step_time import time_of
+from headway.predict.speed.calibrate import Speed, calibrate, fit
+from headway.predict.speed.predict import predict_step
+from headway.predict.speed.record import from_record
+from judging.sample import constants, sample, situation
 from rows import Case
 
 DRAWS = 400
 _LEFT_OUT = {"allocated": ("context", "allocator", "workspace"), "reserved": ("context",), "device": ()}
 """Memory terms that an observer does not see."""
-_OWN_WEIGHT = 4.0
-"""How much more a stack's own bias varies than a row around it (variances), so that one own row counts for 0.8."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,32 +52,26 @@ def _spread(values: Draws | float, tier: str) -> Prediction:
 
 
 @cache
-def _shipped(case: Case) -> Prediction:
-    """Seconds of the step by the shipped constants."""
-    constants = _constants()
-    work, passes = case.work(), case.recipe.grad_accum
-    found = time_of(work, case.node, case.recipe, constants, passes=passes, stack=case.stack)
-    return _spread(found.total, case.stack)
+def _shipped() -> Speed:
+    return from_record(shipped_speed())
+
+
+@cache
+def _learnt(training: tuple[Case, ...]) -> Speed:
+    return fit(sample(training))
 
 
 def predictor(training: Sequence[Case] | None, own: Sequence[Case] = ()) -> Predictor:
-    """Seconds of a step, by a predictor that learnt from `training` (None: as shipped) and from a user's `own` rows.
+    """Seconds of a step, by a predictor that learnt from `training` (None: as shipped) and from a user's `own` rows."""
+    speed = _shipped() if training is None else _learnt(tuple(training))
+    if own:
+        speed = calibrate(speed, sample(own))
 
-    The shipped constants are not refitted: `training` is not looked at, and `own` rows scale the answer by their
-    median ratio, shrunk.
-    """
-    del training
-    if not own:
-        return _shipped
-    ratios = [np.log(case.seconds / _shipped(case).p50) for case in own if case.seconds]
-    kept = len(ratios) * _OWN_WEIGHT / (1 + len(ratios) * _OWN_WEIGHT)
-    scale = float(np.exp(kept * np.median(ratios))) if ratios else 1.0
+    def answer(case: Case) -> Prediction:
+        found = predict_step(situation(case), speed, constants())
+        return Prediction(p10=found.p10, p50=found.p50, p90=found.p90, tier=found.tier)
 
-    def scaled(case: Case) -> Prediction:
-        found = _shipped(case)
-        return Prediction(p10=found.p10 * scale, p50=found.p50 * scale, p90=found.p90 * scale, tier="own rows")
-
-    return scaled
+    return answer
 
 
 def memory_predictor(training: Sequence[Case] | None) -> Predictor:

@@ -76,6 +76,8 @@ def _adapter(row: Row) -> Adapter | None:
 def _attention(row: Row) -> str:
     if noted(row, r"FlexAttention"):
         return "flex"
+    if noted(row, r"FlexAttention"):
+        return "flex"
     if noted(row, r"\bsdpa\b"):
         return "sdpa"
     return {"yes": "flash", "no": "eager"}.get(row.get("flash_attn") or "", "sdpa")
