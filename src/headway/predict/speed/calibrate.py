@@ -13,16 +13,20 @@ import numpy as np
 from headway.domain.spread import Draws
 from headway.predict.speed.fit import BETWEEN, Sample, family_effects, fit_coefficients, learn_effect
 from headway.predict.speed.model import NAMES, log_seconds, log_seconds_and_slopes
-from headway.predict.speed.residual import NOISE, TOTAL, Neighbours, learn_neighbours
+from headway.predict.speed.residual import FEW, NOISE, Neighbours, learn_neighbours, total_variance
 from headway.predict.speed.tiers import Quantiles, quantiles_by_group
 
 _FOLDS = 10
+AFTER = (1, 3)
+"""Own rows for which intervals are measured."""
+_CHOICES = 5
+"""Choices of own rows that are tried on each stack."""
 _KEPT = 400
 """Rows of a stack that are kept as neighbours; the physics is fitted on the same."""
 _HEARSAY = 0.05
 """Of their weight, what rows with inferred lengths or settings (weight under 1) have in what all stacks share: they
 speak for their own stack. Chosen by leave-stack-out on published rows (0.02 to 0.1 differ by a point)."""
-_FEWEST = 4
+_FEWEST = 2
 """Configurations from which a stack's own held-out errors are counted."""
 
 
@@ -53,7 +57,7 @@ class Speed:
     known: Mapping[str, Quantiles]
     """Of held-out configurations: by stack, and `known` for all."""
     unseen: Mapping[str, Quantiles]
-    """Of held-out stacks: `unseen`."""
+    """Of held-out stacks: `unseen`, and after some rows of theirs: `after 1`, `after 3`."""
 
     def centre(self, family: str) -> Draws:
         """The effect expected of a stack of which only the family is known, (names,)."""
@@ -67,7 +71,7 @@ def middle_and_difficulty(
     effect = stack.effect if stack else speed.centre(family)
     middle, slopes = log_seconds_and_slopes(basis, speed.coefficients + effect)
     if stack is None:
-        return middle, np.zeros(len(basis)), np.sqrt(((slopes * BETWEEN) ** 2).sum(1) + TOTAL + NOISE**2)
+        return middle, np.zeros(len(basis)), np.sqrt(((slopes * BETWEEN) ** 2).sum(1) + total_variance(0) + NOISE**2)
     residual, variance = stack.neighbours.residual(features, devices)
     return middle, residual, np.sqrt(variance + ((slopes * stack.doubt) ** 2).sum(1))
 
@@ -123,20 +127,48 @@ def _shared(sample: Sample, start: Draws | None = None) -> tuple[Draws, dict[str
     return theta, family_effects(families, effects)
 
 
-def _unseen_scores(speed: Speed, sample: Sample) -> tuple[Draws, list[str]]:
-    """Scores of every stack's trusted rows, predicted by a fit without the stack."""
-    scores, groups = [], []
-    for name in sorted(set(sample.stack)):
-        held = sample.take([i for i, one in enumerate(sample.stack) if one == name and sample.weight[i] == 1.0])
-        if not len(held):
+def _after(speed: Speed, rows: Sample, count: int) -> tuple[Draws, list[str]]:
+    """Scores of a stack's rows after `count` rows of other configurations were measured, several choices of them."""
+    first = {str(one): index for index, one in reversed(list(enumerate(rows.configuration)))}
+    order = np.random.default_rng(count).permutation(sorted(first.values()))
+    scores: list[Draws] = []
+    for start in range(0, min(len(order), _CHOICES * count), count):
+        own = [int(row) for row in order[start : start + count]]
+        taken = {str(rows.configuration[row]) for row in own}
+        others = [i for i, one in enumerate(rows.configuration) if str(one) not in taken]
+        if len(own) < count or not others:
             continue
-        rest = sample.take([i for i, one in enumerate(sample.stack) if one != name])
-        theta, families = _shared(rest, speed.coefficients)
+        learnt = learn_stack(rows.stack[0], rows.take(own), speed.coefficients, speed.centre(rows.family[0]))
+        scores.append(_scores(speed, learnt, rows.take(others)))
+    found = np.concatenate(scores) if scores else np.zeros(0)
+    return found, [rows.stack[0]] * len(found)
+
+
+def _scores(speed: Speed, stack: Stack | None, held: Sample) -> Draws:
+    """Log errors in units of the difficulty."""
+    predicted = middle_and_difficulty(speed, stack, held.family[0], held.basis, held.features, list(held.device))
+    middle, residual, difficulty = predicted
+    return np.asarray((held.log_seconds - middle - residual) / difficulty)
+
+
+def _unseen_quantiles(speed: Speed, sample: Sample) -> dict[str, Quantiles]:
+    """Quantiles of every stack's certain rows: by a fit without the stack, and after 1 and 3 rows of it."""
+    found: dict[str, list[tuple[Draws, list[str]]]] = {"unseen": [], **{f"after {count}": [] for count in AFTER}}
+    for name in sorted(set(sample.stack)):
+        certain = [i for i, one in enumerate(sample.stack) if one == name and sample.weight[i] == 1.0]
+        if not certain:
+            continue
+        held = sample.take(certain)
+        theta, families = _shared(sample.take([i for i, one in enumerate(sample.stack) if one != name]), speed.coefficients)
         without = replace(speed, coefficients=theta, families=families)
-        middle, _, difficulty = middle_and_difficulty(without, None, held.family[0], held.basis, held.features, [])
-        scores.append((held.log_seconds - middle) / difficulty)
-        groups += [name] * len(held)
-    return (np.concatenate(scores) if scores else np.zeros(0)), groups
+        found["unseen"].append((_scores(without, None, held), [name] * len(held)))
+        for count in AFTER:
+            found[f"after {count}"].append(_after(without, held, count))
+    return {
+        kind: quantiles_by_group(np.concatenate([one[0] for one in parts]), sum((one[1] for one in parts), []), kind)[kind]
+        for kind, parts in found.items()
+        if sum(len(one[0]) for one in parts)
+    }
 
 
 def fit(sample: Sample) -> Speed:
@@ -147,9 +179,7 @@ def fit(sample: Sample) -> Speed:
     speed = Speed(theta, families, {}, frozenset(kept.device), frozenset(kept.generation), {}, {})
     learnt = {name: learn_stack(name, rows, theta, speed.centre(rows.family[0])) for name, rows in stacks.items()}
     known = quantiles_by_group(*_known_scores(speed, kept), "known")
-    unseen_scores, groups = _unseen_scores(speed, kept)
-    unseen = {"unseen": quantiles_by_group(unseen_scores, groups, "unseen")["unseen"]}
-    return replace(speed, stacks=learnt, known=known, unseen=unseen)
+    return replace(speed, stacks=learnt, known=known, unseen=_unseen_quantiles(speed, kept))
 
 
 def _joined(parts: list[Sample]) -> Sample:

@@ -14,6 +14,7 @@ from headway.domain.spread import Draws
 from headway.predict.speed.basis import basis
 from headway.predict.speed.calibrate import Speed, Stack, middle_and_difficulty
 from headway.predict.speed.model import floor_seconds, seconds_by_term
+from headway.predict.speed.residual import FEW
 from headway.predict.speed.situation import Situation, features
 from headway.predict.speed.tiers import Quantiles, advice, tier_of
 from headway.predict.values import Constants
@@ -42,6 +43,8 @@ class Prediction:
 def _quantiles(speed: Speed, stack: Stack | None) -> Quantiles:
     if stack is None:
         return speed.unseen["unseen"]
+    if stack.rows <= FEW:
+        return speed.unseen["after 1" if stack.rows < 3 else "after 3"]
     return speed.known.get(stack.name) or speed.known["known"]
 
 

@@ -39,19 +39,29 @@ LENGTHS: Mapping[str, float] = {
 }
 """Distance over which residuals stay alike, in the units of `situation.features`."""
 _SCALE = np.array([1 / LENGTHS[name] for name in FEATURES])
-_NEAR, _NARROW, _OFFSET, _DEVICE, NOISE = 0.0625, 0.0462, 0.0168, 0.0599, 0.0101
-"""Log sd of what neighbours share, of what near ones (0.73 of the lengths) share, of the stack, of a device, of a row."""
+_NARROW, _OFFSET, _DEVICE, NOISE = 0.0462, 0.0168, 0.0599, 0.0101
+"""Log sd of what near neighbours (0.73 of the lengths) share, of the stack, of a device, of a row."""
 _NARROWER = 0.732
-TOTAL = _NEAR**2 + _NARROW**2 + _OFFSET**2 + _DEVICE**2
+FEW = 8
+"""Rows up to which a stack's effects are hardly known, so that neighbours have more to say, and further."""
+_WIDE, _USUAL = (0.25, 1.5), (0.0625, 1.0)
+"""Log sd of what neighbours share, and their lengths as multiples, for few rows and for more."""
 _LARGE = 2.0
 """Standardised residual from which a row's noise is taken to be larger than usual."""
 
 
-def _kernel(left: Draws, right: Draws, same_device: Draws) -> Draws:
-    """Covariances of the residuals of situations, shape (left, right)."""
+def total_variance(rows: int) -> float:
+    """Variance of a stack's residuals where `rows` of it are known and none is near."""
+    near = (_WIDE if rows <= FEW else _USUAL)[0] if rows else _USUAL[0]
+    return near**2 + _NARROW**2 + _OFFSET**2 + _DEVICE**2
+
+
+def _kernel(left: Draws, right: Draws, same_device: Draws, rows: int) -> Draws:
+    """Covariances of the residuals of situations of a stack of which `rows` are known, shape (left, right)."""
+    sd, reach = _WIDE if rows <= FEW else _USUAL
     squares = (left**2).sum(1)[:, None] + (right**2).sum(1)[None, :] - 2 * left @ right.T
     distance = np.maximum(squares, 0.0)
-    near = _NEAR**2 * np.exp(-distance / 2) + _NARROW**2 * np.exp(-distance / 2 / _NARROWER**2)
+    near = sd**2 * np.exp(-distance / 2 / reach**2) + _NARROW**2 * np.exp(-distance / 2 / _NARROWER**2)
     return np.asarray(near + _OFFSET**2 + _DEVICE**2 * same_device)
 
 
@@ -71,17 +81,19 @@ class Neighbours:
     def residual(self, features: Draws, devices: Sequence[str]) -> tuple[Draws, Draws]:
         """Log residual of situations, and the variance that is left by the nearest neighbour; each (situations,)."""
         if not len(self.weights):
-            return np.zeros(len(features)), np.full(len(features), TOTAL + NOISE**2)
-        covariance = _kernel(features * _SCALE, self.features * _SCALE, _same(devices, self.devices))
-        nearest = covariance.max(axis=1)
-        return covariance @ self.weights, TOTAL + NOISE**2 - nearest**2 / (TOTAL + NOISE**2)
+            return np.zeros(len(features)), np.full(len(features), total_variance(0) + NOISE**2)
+        rows = len(self.weights)
+        same = _same(devices, self.devices)
+        covariance = _kernel(features * _SCALE, self.features * _SCALE, same, rows)
+        nearest, most = covariance.max(axis=1), total_variance(rows) + NOISE**2
+        return covariance @ self.weights, most - nearest**2 / most
 
 
 def learn_neighbours(features: Draws, devices: Sequence[str], residuals: Draws, trust: Draws) -> Neighbours:
     """Neighbours of a stack from its log residuals; `trust` (0 to 1) divides the noise, outliers count less."""
     if not len(residuals):
         return Neighbours(features, list(devices), np.zeros(0))
-    covariance = _kernel(features * _SCALE, features * _SCALE, _same(devices, devices))
+    covariance = _kernel(features * _SCALE, features * _SCALE, _same(devices, devices), len(residuals))
     usual = NOISE**2 / trust
     first = np.linalg.solve(covariance + np.diag(usual), residuals)
     size = np.abs(usual * first) / np.sqrt(usual)

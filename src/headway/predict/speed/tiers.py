@@ -6,7 +6,7 @@ that were made on rows held out, in units of a local difficulty. No posterior is
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,7 @@ from headway.domain.spread import Draws
 TIERS = ("measured", "same stack", "same device", "same generation", "never seen")
 """Same machine and stack measured; the stack on other devices; the device, or its generation, in other stacks; none."""
 
-_ENOUGH = 40
+_ENOUGH = 20
 """Held-out errors from which a stack's own quantiles are taken instead of its tier's."""
 _NARROWS = {
     "measured": "three of your own steps of different size would replace the published neighbours",
@@ -43,9 +43,9 @@ def weighted_quantile(values: Draws, weights: Draws, share: float) -> float:
     return float(np.interp(share, reached / weights.sum(), values[order]))
 
 
-def quantiles(scores: Draws, groups: Sequence[str]) -> Quantiles:
+def quantiles(scores: Draws, groups: list[str]) -> Quantiles:
     """Quantiles of scores in which every group (stack) counts with the root of its rows."""
-    size = {name: groups.count(name) for name in set(groups)} if isinstance(groups, list) else {}
+    size = {name: groups.count(name) for name in set(groups)}
     weights = np.array([size[name] ** -0.5 for name in groups])
     low, high = (weighted_quantile(scores, weights, share) for share in (0.1, 0.9))
     return Quantiles(low=min(low, -1e-3), high=max(high, 1e-3), count=len(scores))
