@@ -11,8 +11,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
-from headway.predict.speed.calibrate import fit  # noqa: E402
-from headway.predict.speed.record import to_record  # noqa: E402
+from headway.predict.learning.calibrate import fit  # noqa: E402
+from headway.predict.learning.record import to_record  # noqa: E402
 from judging.sample import sample  # noqa: E402
 from rows import DATA, cases, load  # noqa: E402
 
@@ -33,7 +33,9 @@ def main() -> None:
     }
     stacks = record.pop("stacks")
     head = json.dumps(record, indent=1)[:-2]
-    lines = ",\n".join(f"  {json.dumps(name)}: {json.dumps(one, separators=(',', ':'))}" for name, one in stacks.items())
+    lines = ",\n".join(
+        f"  {json.dumps(name)}: {json.dumps(one, separators=(',', ':'))}" for name, one in stacks.items()
+    )
     TARGET.write_text(f'{head},\n "stacks": {{\n{lines}\n }}\n}}\n', encoding="utf-8")
     print(f"wrote {TARGET.relative_to(ROOT)}: {len(timed)} rows of {len(stacks)} stacks")
 

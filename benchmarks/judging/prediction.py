@@ -15,10 +15,11 @@ from headway.catalog.calibration import shipped_calibration
 from headway.catalog.speed import shipped_speed
 from headway.domain.spread import Draws
 from headway.predict.fits import usable_bytes
+from headway.predict.learning.calibrate import calibrate, fit
+from headway.predict.learning.record import from_record
 from headway.predict.memory import memory
-from headway.predict.speed.calibrate import Speed, calibrate, fit
 from headway.predict.speed.predict import predict_step
-from headway.predict.speed.record import from_record
+from headway.predict.speed.state import Speed
 from judging.sample import constants, sample, situation
 from rows import Case
 

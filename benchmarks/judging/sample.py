@@ -1,6 +1,6 @@
 """Cases as situations of the fitted predictor, and as the arrays that it learns from.
 
-Owns what of a row a predictor may see, and how far a row is trusted. Learning itself is `headway.predict.speed`.
+Owns what of a row a predictor may see, and how far a row is trusted. Learning itself is `headway.predict.learning`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import numpy as np
 
 from headway.catalog.calibration import shipped_calibration
 from headway.domain.spread import Draws
+from headway.predict.learning.sample import Sample
 from headway.predict.speed.basis import basis
-from headway.predict.speed.fit import Sample
 from headway.predict.speed.situation import Situation, family_of, features
 from rows import Case
 
@@ -68,13 +68,13 @@ def sample(cases: Sequence[Case]) -> Sample:
         raise ValueError("learning needs at least one measured step")
     found, situations = [_arrays(case) for case in timed], [situation(case) for case in timed]
     return Sample(
-        np.array([one[0] for one in found]),
-        np.array([one[1] for one in found]),
-        np.log([case.seconds or np.nan for case in timed]),
-        np.array([_weight(case) for case in timed]),
-        [one.stack for one in situations],
-        [one.family for one in situations],
-        [one.device for one in situations],
-        [one.generation for one in situations],
-        [case.configuration for case in timed],
+        basis=np.array([one[0] for one in found]),
+        features=np.array([one[1] for one in found]),
+        log_seconds=np.log([case.seconds or np.nan for case in timed]),
+        weight=np.array([_weight(case) for case in timed]),
+        stack=[one.stack for one in situations],
+        family=[one.family for one in situations],
+        device=[one.device for one in situations],
+        generation=[one.generation for one in situations],
+        configuration=["|".join(case.configuration) for case in timed],
     )

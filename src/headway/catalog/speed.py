@@ -14,7 +14,7 @@ from typing import Any
 
 @cache
 def shipped_speed() -> Mapping[str, Any]:
-    """The record of the fitted predictor (`predict.speed.record.from_record`), with `provenance`; parsed once."""
+    """The record of the fitted predictor (`predict.learning.record.from_record`), with `provenance`; parsed once."""
     found: Mapping[str, Any] = json.loads(
         (files("headway.catalog") / "data" / "speed.json").read_text(encoding="utf-8")
     )

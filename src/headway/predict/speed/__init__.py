@@ -1,4 +1,4 @@
-"""Step time learnt from measurements: physics with stack effects, a residual of neighbours, intervals by evidence.
+"""Step time from what was learnt of measured steps: physics with stack effects, neighbours, intervals by evidence.
 
-Owns the fitted predictor; the roofline of assumed constants is `predict.step_time`, memory is `predict.memory`.
+Owns predicting with a fit. Learning is `predict.learning`; the roofline of assumed constants is `predict.step_time`.
 """

@@ -42,7 +42,7 @@ _NO_HALF = ("Pascal", "Maxwell")
 _FUSED_LOSS = (("compile", 0.3), ("liger", 0.3), ("foak", 0.6))
 """Of the eager loss chain's bytes: a compiled or fused cross-entropy reads 16-bit logits once and writes once."""
 _AUTOCAST_SCORES = 1.7
-"""Naive attention under autocast: its softmax runs in fp32 (torch.amp op list), so scores are cast and twice as wide."""
+"""Naive attention under autocast: its softmax runs in fp32 (torch.amp op list), so scores are cast, twice as wide."""
 _REFERENCE_W = {"H100": 700.0}
 
 

@@ -56,6 +56,8 @@ it (Dao 2023, arXiv:2307.08691, figure 5); traffic: eager chains reach about the
 launch: 5-10 us of a Python-driven kernel; messages: a hop of NVLink or InfiniBand.
 """
 NAMES = tuple(PRIOR)
+BETWEEN = 0.6 * np.array([PRIOR[name][2] for name in NAMES])
+"""Sd of log coefficients between stacks: of the spreads that were thought plausible, what leave-stack-out prefers."""
 _AT = {name: index for index, name in enumerate(NAMES)}
 _COLUMN = {name: index for index, name in enumerate(COLUMNS)}
 _SHARED = {"recompute": "linear", "recompute_fp8": "linear_fp8", "recompute_fp4": "linear_fp4"}

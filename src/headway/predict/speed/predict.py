@@ -1,6 +1,6 @@
 """A situation and a fitted predictor -> seconds of a step: terms, p10/p50/p90, tier, and what would narrow it.
 
-Owns the prediction as a record. Learning is `calibrate`; what surrounds a step is `estimate/`.
+Owns the prediction as a record. Learning is `predict.learning`; what surrounds a step is `estimate/`.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import numpy as np
 
 from headway.domain.spread import Draws
 from headway.predict.speed.basis import basis
-from headway.predict.speed.calibrate import Speed, Stack, middle_and_difficulty
 from headway.predict.speed.model import floor_seconds, seconds_by_term
 from headway.predict.speed.residual import FEW
 from headway.predict.speed.situation import Situation, features
+from headway.predict.speed.state import Speed, Stack, middle_and_difficulty
 from headway.predict.speed.tiers import Quantiles, advice, tier_of
 from headway.predict.values import Constants
 

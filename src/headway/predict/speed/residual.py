@@ -98,4 +98,5 @@ def learn_neighbours(features: Draws, devices: Sequence[str], residuals: Draws, 
     first = np.linalg.solve(covariance + np.diag(usual), residuals)
     size = np.abs(usual * first) / np.sqrt(usual)
     noise = usual * np.maximum(1.0, size / _LARGE)
-    return Neighbours(features, list(devices), np.linalg.solve(covariance + np.diag(noise), residuals))
+    weights = np.asarray(np.linalg.solve(covariance + np.diag(noise), residuals))
+    return Neighbours(features, list(devices), weights)

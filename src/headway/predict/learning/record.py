@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from headway.domain.spread import Draws
-from headway.predict.speed.calibrate import Speed, Stack
 from headway.predict.speed.model import NAMES
 from headway.predict.speed.residual import Neighbours
 from headway.predict.speed.situation import FEATURES
+from headway.predict.speed.state import Speed, Stack
 from headway.predict.speed.tiers import Quantiles
 
 SCHEMA = "headway.speed/1"
@@ -61,7 +61,9 @@ def _stack(name: str, record: Mapping[str, Any]) -> Stack:
     features = np.array(record["features"], dtype=float).reshape(len(devices), len(FEATURES))
     neighbours = Neighbours(features, devices, np.array(record["weights"], dtype=float))
     effect, doubt = (np.array(record[key], dtype=float) for key in ("effect", "doubt"))
-    return Stack(name, record["family"], effect, doubt, neighbours, record["rows"])
+    return Stack(
+        name=name, family=record["family"], effect=effect, doubt=doubt, neighbours=neighbours, rows=record["rows"]
+    )
 
 
 def from_record(record: Mapping[str, Any]) -> Speed:
@@ -69,11 +71,11 @@ def from_record(record: Mapping[str, Any]) -> Speed:
     if record["schema"] != SCHEMA or record["names"] != list(NAMES) or record["features"] != list(FEATURES):
         raise ValueError(f"a fitted predictor must be of {SCHEMA} with this version's coefficients and features")
     return Speed(
-        np.array(record["coefficients"]),
-        {name: np.array(effect) for name, effect in record["families"].items()},
-        {name: _stack(name, one) for name, one in record["stacks"].items()},
-        frozenset(record["devices"]),
-        frozenset(record["generations"]),
-        {name: Quantiles(**one) for name, one in record["known"].items()},
-        {name: Quantiles(**one) for name, one in record["unseen"].items()},
+        coefficients=np.array(record["coefficients"]),
+        families={name: np.array(effect) for name, effect in record["families"].items()},
+        stacks={name: _stack(name, one) for name, one in record["stacks"].items()},
+        devices=frozenset(record["devices"]),
+        generations=frozenset(record["generations"]),
+        known={name: Quantiles(**one) for name, one in record["known"].items()},
+        unseen={name: Quantiles(**one) for name, one in record["unseen"].items()},
     )

@@ -10,18 +10,16 @@ tell no more about another one than tau allows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import numpy as np
 
 from headway.domain.spread import Draws
-from headway.predict.speed.model import NAMES, PRIOR, log_seconds, log_seconds_and_slopes
+from headway.predict.learning.sample import Sample
+from headway.predict.speed.model import BETWEEN, NAMES, PRIOR, log_seconds, log_seconds_and_slopes
 
 CENTRE = np.array([PRIOR[name][0] for name in NAMES])
 DOUBT = np.array([PRIOR[name][1] for name in NAMES])
-BETWEEN = 0.7 * np.array([PRIOR[name][2] for name in NAMES])
-"""Of the spreads that were thought plausible, what leave-stack-out on published rows prefers."""
 
 _HUBER = 0.1
 """Log error from which a row counts linearly: what sources differ by on repeated runs (README lesson 8: 15 %)."""
@@ -31,44 +29,6 @@ _FULL = 100.0
 """Rows of one stack that count fully; more share that weight."""
 _STEPS = 30
 _DONE = 1e-4
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Sample:
-    """Measured steps as arrays, one entry a row."""
-
-    basis: Draws
-    """(rows, columns)."""
-    features: Draws
-    """(rows, features)."""
-    log_seconds: Draws
-    weight: Draws
-    """0 to 1: how far a row is trusted."""
-    stack: Sequence[str]
-    family: Sequence[str]
-    device: Sequence[str]
-    generation: Sequence[str]
-    configuration: Sequence[object]
-    """Rows that agree in it are measurements of the same thing and never separated in cross-validation."""
-
-    def __len__(self) -> int:
-        return len(self.log_seconds)
-
-    def take(self, rows: Sequence[int] | Draws) -> Sample:
-        """The rows at these positions."""
-        at = [int(row) for row in rows]
-        return Sample(
-            self.basis[at],
-            self.features[at],
-            self.log_seconds[at],
-            self.weight[at],
-            *([values[i] for i in at] for values in (self.stack, self.family, self.device, self.generation)),
-            [self.configuration[i] for i in at],
-        )
-
-    def by_stack(self) -> dict[str, Sample]:
-        """The rows of each stack, in the order of names."""
-        return {name: self.take([i for i, s in enumerate(self.stack) if s == name]) for name in sorted(set(self.stack))}
 
 
 def _share(rows: Sample) -> float:
@@ -138,11 +98,11 @@ def _proposal(
         information = information + kept @ one
         pull = pull + kept @ wanted
     step = np.linalg.solve(information + damping * np.diag(np.diag(information)), pull)
-    moved = {}
+    moved: dict[str, Draws] = {}
     for name, (one, wanted) in parts.items():
         extra = damping * np.diag(np.diag(one))
         right = wanted - one @ step + extra @ effects[name]
-        moved[name] = np.linalg.solve(one + between + extra, right)
+        moved[name] = np.asarray(np.linalg.solve(one + between + extra, right))
     return theta + step, moved
 
 
@@ -181,5 +141,5 @@ def family_effects(families: Mapping[str, str], effects: Mapping[str, Draws], sh
         own = [effects[name] for name in sorted(effects) if families[name] == family]
         if own:
             count = len(own)
-            found[family] = np.mean(own, axis=0) * (share * count / (share * count + 1 - share))
+            found[family] = np.asarray(np.mean(own, axis=0)) * (share * count / (share * count + 1 - share))
     return found
