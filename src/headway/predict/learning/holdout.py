@@ -16,7 +16,7 @@ from headway.predict.learning.sample import Sample
 from headway.predict.speed.model import log_seconds
 from headway.predict.speed.residual import learn_neighbours
 from headway.predict.speed.state import Speed, Stack, middle_and_difficulty
-from headway.predict.speed.tiers import Quantiles, quantiles_by_group
+from headway.predict.speed.tiers import Quantiles, by_tier, quantiles, quantiles_by_group, tier_of
 
 AFTER = (1, 3)
 """Own rows for which intervals are measured."""
@@ -100,22 +100,29 @@ def _after(speed: Speed, rows: Sample, count: int) -> Draws:
 
 
 def unseen_quantiles(speed: Speed, sample: Sample) -> dict[str, Quantiles]:
-    """Quantiles of every stack's certain rows: by a fit without the stack, and after 1 and 3 rows of it."""
-    found: dict[str, list[Draws]] = {"unseen": [], **{f"after {count}": [] for count in AFTER}}
-    groups: dict[str, list[str]] = {kind: [] for kind in found}
+    """Quantiles of every stack's certain rows: by a fit without the stack, by tier; and after 1 and 3 rows of it."""
+    unseen: list[Draws] = [np.zeros(0)]
+    stacks: list[str] = []
+    tiers: list[str] = []
+    after = {count: ([np.zeros(0)], list[str]()) for count in AFTER}
     for name, rows in sample.by_stack().items():
-        held = rows.take(np.flatnonzero(rows.weight == 1.0))
+        held, rest = rows.take(np.flatnonzero(rows.weight == 1.0)), sample.without_stack(name)
         if not len(held):
             continue
-        theta, families = shared_fit(sample.without_stack(name), speed.coefficients)
+        theta, families = shared_fit(rest, speed.coefficients)
         without = replace(speed, coefficients=theta, families=families)
-        parts = {"unseen": scores(without, None, held)}
-        parts |= {f"after {count}": _after(without, held, count) for count in AFTER}
-        for kind, part in parts.items():
-            found[kind].append(part)
-            groups[kind] += [name] * len(part)
-    return {
-        kind: quantiles_by_group(np.concatenate(parts), groups[kind], kind)[kind]
-        for kind, parts in found.items()
-        if groups[kind]
-    }
+        unseen.append(scores(without, None, held))
+        stacks += [name] * len(held)
+        devices, generations = set(rest.device), set(rest.generation)
+        tiers += [
+            tier_of(False, False, device in devices, generation in generations)
+            for device, generation in zip(held.device, held.generation, strict=True)
+        ]
+        for count, (parts, groups) in after.items():
+            parts.append(_after(without, held, count))
+            groups.extend([name] * len(parts[-1]))
+    found = by_tier(np.concatenate(unseen), stacks, tiers)
+    for count, (parts, groups) in after.items():
+        if groups:
+            found[f"after {count}"] = quantiles(np.concatenate(parts), groups)
+    return found

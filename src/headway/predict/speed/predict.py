@@ -40,9 +40,9 @@ class Prediction:
     """The measurement that would narrow the interval most."""
 
 
-def _quantiles(speed: Speed, stack: Stack | None) -> Quantiles:
+def _quantiles(speed: Speed, stack: Stack | None, tier: str) -> Quantiles:
     if stack is None:
-        return speed.unseen["unseen"]
+        return speed.unseen.get(tier) or speed.unseen["unseen"]
     if stack.rows <= FEW:
         return speed.unseen["after 1" if stack.rows < 3 else "after 3"]
     return speed.known.get(stack.name) or speed.known["known"]
@@ -59,11 +59,14 @@ def _tier(speed: Speed, stack: Stack | None, situation: Situation) -> str:
 
 
 def log_quantiles(
-    speed: Speed, stack: Stack | None, family: str, rows: Draws, coordinates: Draws, devices: list[str]
+    speed: Speed, stack: Stack | None, family: str, rows: Draws, coordinates: Draws, devices: list[str], tier: str
 ) -> tuple[Draws, Draws, Draws]:
-    """Log of p10, p50 and p90 of situations of one stack, each (rows,): the vectorised prediction."""
+    """Log of p10, p50 and p90 of situations of one stack, each (rows,): the vectorised prediction.
+
+    All are of one stack and tier.
+    """
     middle, residual, difficulty = middle_and_difficulty(speed, stack, family, rows, coordinates, devices)
-    found = _quantiles(speed, stack)
+    found = _quantiles(speed, stack, tier)
     floor = np.log(np.maximum(floor_seconds(rows), 1e-12))
     mid = np.maximum(middle + np.clip(residual, -_MOST, _MOST), floor)
     return np.maximum(mid + found.low * difficulty, floor), mid, mid + found.high * difficulty
@@ -77,12 +80,12 @@ def predict_step(situation: Situation, speed: Speed, constants: Constants) -> Pr
     """
     stack = speed.stacks.get(situation.stack)
     rows, coordinates = basis(situation, constants)[None, :], features(situation)[None, :]
-    logs = log_quantiles(speed, stack, situation.family, rows, coordinates, [situation.device])
+    tier = _tier(speed, stack, situation)
+    logs = log_quantiles(speed, stack, situation.family, rows, coordinates, [situation.device], tier)
     p10, p50, p90 = (float(np.exp(one[0])) for one in logs)
     effect = stack.effect if stack else speed.centre(situation.family)
     terms = {name: float(one[0]) for name, one in seconds_by_term(rows, speed.coefficients + effect).items()}
     total = sum(terms.values())
-    tier = _tier(speed, stack, situation)
     return Prediction(
         p10=p10,
         p50=p50,

@@ -15,6 +15,10 @@ from headway.predict.speed.model import BETWEEN, NAMES, log_seconds_and_slopes
 from headway.predict.speed.residual import NOISE, Neighbours, total_variance
 from headway.predict.speed.tiers import Quantiles
 
+_TYPICAL = 0.15
+"""Log sd of a step of an unseen stack. Difficulties there are the geometric mean of it and of their own: between one
+stack's rows they tell less of the error than between stacks (leave-stack-out, published rows)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Stack:
@@ -43,7 +47,7 @@ class Speed:
     known: Mapping[str, Quantiles]
     """Of held-out configurations: by stack, and `known` for all."""
     unseen: Mapping[str, Quantiles]
-    """Of held-out stacks: `unseen`, and after some rows of theirs: `after 1`, `after 3`."""
+    """Of held-out stacks: `unseen`, by tier, and after some rows of theirs: `after 1`, `after 3`."""
 
     def centre(self, family: str) -> Draws:
         """The effect expected of a stack of which only the family is known, (names,)."""
@@ -57,6 +61,7 @@ def middle_and_difficulty(
     effect = stack.effect if stack else speed.centre(family)
     middle, slopes = log_seconds_and_slopes(basis, speed.coefficients + effect)
     if stack is None:
-        return middle, np.zeros(len(basis)), np.sqrt(((slopes * BETWEEN) ** 2).sum(1) + total_variance(0) + NOISE**2)
+        sd = np.sqrt(((slopes * BETWEEN) ** 2).sum(1) + total_variance(0) + NOISE**2)
+        return middle, np.zeros(len(basis)), np.sqrt(sd * _TYPICAL)
     residual, variance = stack.neighbours.residual(features, devices)
     return middle, residual, np.sqrt(variance + ((slopes * stack.doubt) ** 2).sum(1))
