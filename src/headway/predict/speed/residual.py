@@ -66,7 +66,10 @@ def _kernel(left: Draws, right: Draws, same_device: Draws, rows: int) -> Draws:
 
 
 def _same(left: Sequence[str], right: Sequence[str]) -> Draws:
-    return np.array([[float(a == b) for b in right] for a in left]).reshape(len(left), len(right))
+    """1 where two devices are the same, else 0, shape (left, right)."""
+    number = {device: index for index, device in enumerate(dict.fromkeys([*left, *right]))}
+    rows, columns = (np.array([number[device] for device in side]) for side in (left, right))
+    return np.asarray(np.equal.outer(rows, columns), dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
