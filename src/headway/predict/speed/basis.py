@@ -43,6 +43,8 @@ _FUSED_LOSS = (("compile", 0.3), ("liger", 0.3), ("foak", 0.6))
 """Of the eager loss chain's bytes: a compiled or fused cross-entropy reads 16-bit logits once and writes once."""
 _AUTOCAST_SCORES = 1.7
 """Naive attention under autocast: its softmax runs in fp32 (torch.amp op list), so scores are cast, twice as wide."""
+_CASTS = 0.25
+"""Of PEFT's casts around adapters, what stacks need whose adapters are in the compute dtype: scaling and adding."""
 _REFERENCE_W = {"H100": 700.0}
 
 
@@ -107,7 +109,8 @@ def _compute(found: dict[str, float], situation: Situation, work: Work, constant
     dies, power = _dies(situation), _derating(device)
     bandwidth = middle(memory_rate(device, constants)) / dies
     for term in work.terms:
-        found["launch"] += term.launches
+        casts = _CASTS if term.name == "adapter_casts" and situation.family in SEQUENCE_PARALLEL else 1.0
+        found["launch"] += casts * term.launches
         if term.kind in ("linear", "adapter", "head"):
             found["ramp"] += term.launches
         if term.flop:
@@ -117,7 +120,7 @@ def _compute(found: dict[str, float], situation: Situation, work: Work, constant
             found["floor"] += term.executed_flop * dies / rate.peak_flop_per_s
         traffic = _traffic(situation, term)
         if traffic:
-            found[traffic[0]] += traffic[1] * term.bytes / bandwidth
+            found[traffic[0]] += casts * traffic[1] * term.bytes / bandwidth
     flash = found["attention"] + found["attention_new"] + found["attention_eager"]
     found["attention_short"] = flash * 1024.0 / max(64.0, situation.batches.longest_row_tokens)
     if "foak" in situation.kernels:  # about half of the eager chains have fused kernels there
