@@ -22,7 +22,7 @@ from headway.predict.values import Constants
 _MOST = 0.7
 """Neighbours move the physics by at most this (log): beyond it they tell of another situation."""
 _AFTER = {"measured": 0.08, "after 3": 0.21}
-"""Half-width that rows of the same machine, or three of a new stack, leave: from `width80` of `benchmarks/accuracy.py`."""
+"""Half-width that rows of the same machine, or three of a new stack, leave: half the judge's `width80`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
