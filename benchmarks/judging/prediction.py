@@ -19,6 +19,8 @@ from headway.predict.step_time import time_of
 from rows import Case
 
 DRAWS = 400
+LEARNS = "shipped constants, not refitted to the folds"
+"""What `predictor` makes of its training rows, for the title of the table."""
 _LEFT_OUT = {"allocated": ("context", "allocator", "workspace"), "reserved": ("context",), "device": ()}
 """Memory terms that an observer does not see."""
 _OWN_WEIGHT = 4.0
@@ -61,6 +63,7 @@ def _shipped(case: Case) -> Prediction:
 def predictor(training: Sequence[Case] | None, own: Sequence[Case] = ()) -> Predictor:
     """Seconds of a step, by a predictor that learnt from `training` (None: as shipped) and from a user's `own` rows.
 
+    Folds with the same rows to learn from pass equal tuples, which are hashable: a fit can be cached by them.
     The shipped constants are not refitted: `training` is not looked at, and `own` rows scale the answer by their
     median ratio, shrunk.
     """
