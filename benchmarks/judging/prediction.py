@@ -1,0 +1,98 @@
+"""What is judged: the one place where headway's own predictors are made from the rows that they may learn from.
+
+Owns the seam between the judge and the predictor. Who may learn what is `folds`, scores are `scores`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from headway.catalog.calibration import shipped_calibration
+from headway.domain.spread import Draws
+from headway.predict.fits import usable_bytes
+from headway.predict.memory import memory
+from headway.predict.step_time import time_of
+from rows import Case
+
+DRAWS = 400
+LEARNS = "shipped constants, not refitted to the folds"
+"""What `predictor` makes of its training rows, for the title of the table."""
+_LEFT_OUT = {"allocated": ("context", "allocator", "workspace"), "reserved": ("context",), "device": ()}
+"""Memory terms that an observer does not see."""
+_OWN_WEIGHT = 4.0
+"""How much more a stack's own bias varies than a row around it (variances), so that one own row counts for 0.8."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """An answer: p10, p50 and p90 of seconds or bytes, and what it rests on."""
+
+    p10: float
+    p50: float
+    p90: float
+    tier: str = ""
+
+
+Predictor = Callable[[Case], Prediction | None]
+"""None: no answer."""
+
+
+@cache
+def _constants() -> dict[str, Draws]:
+    return shipped_calibration().draws(np.random.default_rng(20261121), DRAWS)
+
+
+def _spread(values: Draws | float, tier: str) -> Prediction:
+    p10, p50, p90 = (float(one) for one in np.quantile(np.asarray(values), (0.1, 0.5, 0.9)))
+    return Prediction(p10=p10, p50=p50, p90=p90, tier=tier)
+
+
+@cache
+def _shipped(case: Case) -> Prediction:
+    """Seconds of the step by the shipped constants."""
+    constants = _constants()
+    work, passes = case.work(), case.recipe.grad_accum
+    found = time_of(work, case.node, case.recipe, constants, passes=passes, stack=case.stack)
+    return _spread(found.total, case.stack)
+
+
+def predictor(training: Sequence[Case] | None, own: Sequence[Case] = ()) -> Predictor:
+    """Seconds of a step, by a predictor that learnt from `training` (None: as shipped) and from a user's `own` rows.
+
+    Folds with the same rows to learn from pass equal tuples, which are hashable: a fit can be cached by them.
+    The shipped constants are not refitted: `training` is not looked at, and `own` rows scale the answer by their
+    median ratio, shrunk.
+    """
+    del training
+    if not own:
+        return _shipped
+    ratios = [np.log(case.seconds / _shipped(case).p50) for case in own if case.seconds]
+    kept = len(ratios) * _OWN_WEIGHT / (1 + len(ratios) * _OWN_WEIGHT)
+    scale = float(np.exp(kept * np.median(ratios))) if ratios else 1.0
+
+    def scaled(case: Case) -> Prediction:
+        found = _shipped(case)
+        return Prediction(p10=found.p10 * scale, p50=found.p50 * scale, p90=found.p90 * scale, tier="own rows")
+
+    return scaled
+
+
+def memory_predictor(training: Sequence[Case] | None) -> Predictor:
+    """Peak bytes of one GPU as the row's observer saw them; the shipped constants are not refitted."""
+    del training
+
+    def peak(case: Case) -> Prediction:
+        need = memory(case.architecture, case.recipe, case.batches, _constants())
+        unseen = sum((need.terms.get(name, 0.0) for name in _LEFT_OUT[case.peak_seen_by]), start=0.0)
+        return _spread(need.peak_bytes - unseen, case.peak_seen_by)
+
+    return peak
+
+
+def capacity_bytes(case: Case) -> float:
+    """Bytes that a program can allocate on the case's device (median)."""
+    return float(np.median(np.asarray(usable_bytes(case.node.device, _constants()))))
