@@ -20,7 +20,7 @@ from headway.domain.errors import UserError
 from judging import folds
 from judging.baseline import constant_utilisation
 from judging.folds import Fold
-from judging.prediction import Predictor, capacity_bytes, memory_predictor, predictor
+from judging.prediction import LEARNS, Predictor, capacity_bytes, memory_predictor, predictor
 from judging.scores import Judgement, groups, memory_groups, small_adapter
 from rows import DATA, Case, Unusable, cases, load
 
@@ -181,7 +181,7 @@ def report(path: Path, *, peers: bool) -> tuple[dict[str, Any], dict[str, Sequen
 def printed(data: Mapping[str, Any]) -> str:
     """The tables: headway in full, the others by their main groups."""
     parts_of = ("/source/", "/task/", "/gpu/", "/size/", "/trust/")
-    parts = [table("headway, seconds per step (cross-validated; memory: peak bytes)", data["groups"], least=5)]
+    parts = [table(f"headway, seconds per step ({LEARNS}); memory: peak bytes", data["groups"], least=5)]
     for name, found in data["beside"].items():
         whole = {group: score for group, score in found.items() if not any(p in f"/{group}" for p in parts_of)}
         parts.append(table(name, whole))

@@ -39,6 +39,8 @@ _TUNED = re.compile(
 _BOARD = re.compile(r"\s*[- ](SXM\d?|PCIe|NVL|OAM|\d+GB)\b")
 _GB_ROWS = ("Lightning-AI/litgpt",)
 """Sources that divide bytes by 10^9; the others print GiB, most of them under the name of GB."""
+_TRAINS_MORE = "(emb)"
+_KERNELS = ("liger", "foak", "unsloth", "padding-free", "multipack", "scattermoe", "apex")
 _RESERVED = ("huggingface/peft", "unslothai/notebooks", "pytorch/torchtitan", "modelscope/ms-swift")
 _ALLOCATED = ("Lightning-AI/litgpt",)
 
@@ -109,6 +111,11 @@ class Case:
     stack: str
     """`tuned` (fused kernels, little Python) or `huggingface` (eager modules)."""
     assumed: tuple[str, ...]
+
+    @property
+    def kernels(self) -> str:
+        """Words of fused kernels in use: `liger foak unsloth padding-free scattermoe multipack`."""
+        return " ".join(word for word in _KERNELS if word in self.framework.lower())
 
     @property
     def adapters(self) -> bool:
@@ -182,9 +189,12 @@ def _seconds(row: Row, batches: Batches, fixed: bool) -> float | None:
 
 
 def _peak(row: Row, gpus: int) -> tuple[float | None, str]:
-    """Peak bytes of one GPU and who saw them. Qwen's multi-GPU rows add all GPUs up."""
+    """Peak bytes of one GPU and who saw them. Qwen's multi-GPU rows add all GPUs up.
+
+    Its "LoRA (emb)" rows train embedding and head too, for which a recipe has no word: their peaks are not judged.
+    """
     value = number(row, "peak_mem_gb")
-    if value is None:
+    if value is None or _TRAINS_MORE in row["model"]:
         return None, ""
     if noted(row, r"memory is summed over GPUs"):
         value /= gpus
@@ -241,6 +251,9 @@ def _case(row: Row) -> Case:
     spread = spreading(row)
     bare, batches, length = batches_of(row, spread)
     full = recipe(row, spread, bare)
+    more = (
+        ("embedding and head are trained too: left out, its memory not judged",) if _TRAINS_MORE in row["model"] else ()
+    )
     seconds = _seconds(row, batches, length.fixed)
     peak, seen = _peak(row, machine.total_gpus)
     if seconds is None and peak is None:
@@ -271,7 +284,7 @@ def _case(row: Row) -> Case:
         stated_precision=row.get("precision") or "",
         parameters_b=number(row, "params_b") or count_parameters(arch).total / 1e9,
         stack=_stack(row),
-        assumed=(*assumed_arch, *assumed_machine, *spread.assumed),
+        assumed=(*assumed_arch, *assumed_machine, *spread.assumed, *more),
     )
 
 

@@ -24,6 +24,8 @@ from judging.sample import constants, sample, situation
 from rows import Case
 
 DRAWS = 400
+LEARNS = "cross-validated: fitted anew without what is judged"
+"""What `predictor` makes of its training rows, for the title of the table."""
 _LEFT_OUT = {"allocated": ("context", "allocator", "workspace"), "reserved": ("context",), "device": ()}
 """Memory terms that an observer does not see."""
 

@@ -131,9 +131,9 @@ def small_adapter(label: Label) -> bool:
 def groups(judgements: Iterable[Judgement]) -> Mapping[str, Score]:
     """Every group of time predictions, by name: splits, adapters, small adapters, and parts of each split.
 
-    Adapters and the parts without a prefix are of the rows with unseen configurations of known stacks, where there
-    are such; other splits have their name before their parts. Small adapters of stacks that are never known are judged
-    as unseen.
+    Adapters and the parts without a prefix are of unseen configurations of known stacks; of a file that has splits of
+    its own and none of that name, they are of all its rows. Other splits have their name before their parts. Small
+    adapters of stacks that are never known are judged as unseen.
     """
     by_split: defaultdict[str, list[Judgement]] = defaultdict(list)
     small: list[Judgement] = []
@@ -142,20 +142,21 @@ def groups(judgements: Iterable[Judgement]) -> Mapping[str, Score]:
             by_split[one.split].append(one)
         if small_adapter(one.label) and not one.split.startswith("after_"):
             small.append(one)
+    splits = {split: group for split, group in by_split.items() if not split.startswith("after_")}
+    whole = splits.get(KNOWN) or [one for group in splits.values() for one in group]
+    known = {one.label.id for one in small if one.split == KNOWN}
     found: dict[str, Score] = {}
-    for split, group in by_split.items():
-        found |= _three(split, group)
-    first = KNOWN if KNOWN in by_split else next(iter(by_split), "")
-    adapters = [one for one in by_split.get(first, []) if one.label.task in ADAPTERS]
-    if adapters:
-        found |= _three("adapters", adapters)
-    known = {one.label.id for one in small if one.split == first}
-    small = [one for one in small if one.split == first or one.label.id not in known]
-    if small:
-        found |= _three("small_adapters", small)
-    for split, group in by_split.items():
-        if not split.startswith("after_"):
-            found |= _parts("" if split == first else f"{split}/", group)
+    for split, group in (
+        by_split
+        | {"adapters": [one for one in whole if one.label.task in ADAPTERS]}
+        | {"small_adapters": [one for one in small if one.split == KNOWN or one.label.id not in known]}
+    ).items():
+        if group:
+            found |= _three(split, group)
+    found |= _parts("", whole)
+    for split, group in splits.items():
+        if split != KNOWN:
+            found |= _parts(f"{split}/", group)
     return found
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from functools import lru_cache
+from typing import Any
 
 from headway.catalog.models import find_model
 from headway.domain.errors import UserError
@@ -17,7 +18,7 @@ from reading.cells import Row, Unreadable, count, noted, number
 
 _ENCODER = re.compile(r"\b(bert|roberta|electra|deberta|modernbert)", re.IGNORECASE)
 _SPARSE = re.compile(r"moe|mixtral|\da\d|-a\d|deepseek[-_ ]?v[23]|gpt[-_ ]?oss", re.IGNORECASE)
-_EXPERTS = {
+_EXPERTS: dict[str, dict[str, Any]] = {
     "gptoss120b": {"experts": 128, "experts_per_token": 4, "ffn": 2880, "head_dim": 64},
     "deepseekv3": {
         "experts": 256,

@@ -114,7 +114,8 @@ def spreading(row: Row) -> Spreading:
         raise Unreadable("layers take turns over GPUs (device_map)")
     if "ssd" in text or "disk" in text:
         raise Unreadable("weights are paged to disk")
-    sizes, assumed = _sizes(text), (("offloading to host memory left out",) if "offload" in text else ())
+    sizes = _sizes(text)
+    assumed: tuple[str, ...] = ("offloading to host memory left out",) if "offload" in text else ()
     tensor, pipeline = sizes.get("tensor", 1), sizes.get("pipeline", 1)
     if gpus % (tensor * pipeline):
         raise Unreadable("parallel sizes do not divide the GPUs")

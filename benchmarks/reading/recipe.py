@@ -133,7 +133,7 @@ def lengths(row: Row) -> Lengths:
     published. Raises `Unreadable` where the mean is unknown, or was extrapolated from one batch.
     """
     fixed = _fixed(row)
-    mean = count(row, "seq_len") if fixed else None
+    mean: float | None = count(row, "seq_len") if fixed else None
     if mean is None and noted(row, r"extrapolates token count|tokens? (?:are|is) a constant"):
         raise Unreadable("token counts were extrapolated from the first batch")
     tokens, step = number(row, "tokens_per_s"), number(row, "step_time_s")

@@ -7,6 +7,7 @@ import itertools
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -106,6 +107,13 @@ def test_a_group_is_given_thrice() -> None:
     assert found["known_stack/mean_over_sources"].mdape == pytest.approx(0.3)
     assert found["adapters"].mdape == pytest.approx(0.5)
     assert {"task/lora", "task/pretrain", "gpu/A100", "trust/A", "size/0.4-1.6B"} <= set(found)
+
+
+def test_splits_of_other_names_are_taken_together_for_their_parts() -> None:
+    one, other = judged(1.1), judged(1.3, id="b")
+    found = groups([replace(one, split="near"), replace(other, split="far")])
+    assert found["adapters"].n == found["task/lora"].n == 2
+    assert found["far/task/lora"].n == found["far"].n == 1
 
 
 def test_small_adapters_need_not_be_packed() -> None:

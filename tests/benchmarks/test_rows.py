@@ -268,6 +268,17 @@ def test_qwens_memory_is_of_all_gpus() -> None:
     assert case(id).peak_bytes == pytest.approx(float(ROWS[id]["peak_mem_gb"]) * GIB / 4)
 
 
+def test_a_peak_of_what_no_recipe_describes_is_not_judged() -> None:
+    found = case(first(model="Qwen-7B LoRA (emb)"))
+    assert found.peak_bytes is None
+    assert any("embedding and head" in one for one in found.assumed)
+
+
+def test_fused_kernels_are_named() -> None:
+    assert case("fms-0127").kernels == "liger foak"
+    assert case("vtrain-s0107").kernels == ""
+
+
 def test_who_saw_the_peak() -> None:
     seen = Counter(one.peak_seen_by for one in USABLE if one.peak_bytes)
     assert {"allocated", "reserved", "device"} == set(seen)

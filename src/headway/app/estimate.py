@@ -20,6 +20,7 @@ from headway.estimate.predicted import Predictor
 from headway.estimate.questions.epochs import epoch_table, grid
 from headway.estimate.questions.reference import cross_checks
 from headway.estimate.questions.sensitivity import Effect, effects
+from headway.estimate.stages import BY_AUTHOR
 from headway.plan import PlanFile
 from headway.report.answer import Answer
 from headway.schedule.ladder import Rung, makespans
@@ -108,8 +109,23 @@ def _findings(plan: Plan, estimate: Estimate) -> tuple[Finding, ...]:
                 hint="Ask for --rates best, which falls back to predictions.",
             ),
         )
+    if unused := _unused(plan, estimate):
+        message = f"the plan's rates for {', '.join(unused)} are not used: predictions go before what is stated"
+        found.append(
+            Finding(code="HW003", severity="info", message=message, hint="Ask for --rates stated to use them.")
+        )
     found += [Finding(code="HW002", severity="info", message=remark) for remark in unpriced(plan)]
     return tuple(found)
+
+
+def _unused(plan: Plan, estimate: Estimate) -> tuple[str, ...]:
+    """Terms that the plan states a rate for, and a prediction stands for; the step is shown beside it anyway."""
+    if estimate.rates == "stated":
+        return ()
+    stages = [stage for experiment in plan.experiments for stage in experiment.stages if stage.kind not in BY_AUTHOR]
+    stated = dict.fromkeys(term for stage in stages for term in stage.stated.terms)
+    replaced = {term for term, spread in estimate.terms_s.items() if spread.kind != "stated"}
+    return tuple(term for term in stated if term in replaced and term != "step")
 
 
 def _narrower(estimate: Estimate, moved: tuple[Effect, ...]) -> str:

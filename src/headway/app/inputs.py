@@ -5,20 +5,24 @@ Owns the gathering, and what was computed already and may be shared by the varia
 
 from __future__ import annotations
 
+import difflib
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
+from typing import Any
 
 from headway.app.resolve import resolve
 from headway.catalog.calibration import shipped_calibration
 from headway.domain.calibration import Calibration
-from headway.domain.errors import UsageError
+from headway.domain.errors import PlanError, UsageError
 from headway.domain.lookup import Lookup
 from headway.domain.measurement import Measurement
 from headway.domain.plan import Plan
+from headway.domain.statement import Value
 from headway.estimate.assemble import assemble
 from headway.estimate.nouns import Estimate, Rates, StageEstimate
-from headway.estimate.predicted import Predictor
+from headway.estimate.predicted import MFU, Predictor
 from headway.estimate.setting import Memory, Setting, make_setting
 from headway.plan import PlanFile
 
@@ -86,7 +90,7 @@ def gather(source: PlanFile, request: Request) -> Inputs:
             raise UsageError("a machine of the plan is needed", got=request.machine,
                              hint=f"It has {', '.join(known)}.", candidates=known)  # fmt: skip
         plan = replace(plan, run=replace(plan.run, machine=request.machine))
-    calibration = shipped_calibration()
+    calibration = assumed(plan, shipped_calibration())
     return Inputs(
         plan=plan,
         lookup=resolve(plan, calibration),
@@ -105,6 +109,28 @@ def _today(request: Request) -> date:
     if epoch.isdecimal():
         return datetime.fromtimestamp(int(epoch), tz=UTC).date()
     return datetime.now().astimezone().date()
+
+
+def as_keys(assume: Mapping[str, Any]) -> dict[str, Any]:
+    """Overrides by dotted path: the name of a prior (`mfu`, `data_wait_share`) stands for its key under `assume`."""
+    priors = {MFU, *shipped_calibration().constants}
+    return {f"assume.{key}" if key in priors else key: value for key, value in assume.items()}
+
+
+def assumed(plan: Plan, calibration: Calibration) -> Calibration:
+    """The calibration with the priors that the plan assumes otherwise. PlanError for a name that is no prior."""
+    changed = dict(calibration.constants)
+    for name, value in plan.assume.items():
+        if name == MFU:
+            continue
+        if name not in changed or not isinstance(value, Value):
+            near = difflib.get_close_matches(name, (MFU, *changed), n=3) or [MFU]
+            raise PlanError("assume names one of headway's priors, with a value", got=f"{name}: {value}"[:80],
+                            hint=f"Nearest: {', '.join(near)}.", where=plan.where(f"assume.{name}"),
+                            candidates=tuple(near))  # fmt: skip
+        source = f"assumed by the plan: {value.text}"
+        changed[name] = replace(changed[name], range=value.range, kind="stated", source=source)
+    return Calibration(constants=changed)
 
 
 def _chosen(source: PlanFile, request: Request) -> Plan:

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from headway.app.estimate import answer
-from headway.app.inputs import Request
+from headway.app.inputs import Request, as_keys
 from headway.domain.measurement import Measurement
 from headway.domain.plan import Plan
 from headway.estimate.nouns import Estimate, Rates
-from headway.plan import PlanFile, read_plan
+from headway.plan import PlanFile, plan_from_mapping, read_plan
 from headway.report.answer import Answer
 from headway.report.contract import estimate_document
 from headway.report.estimate_view import estimate_page, estimate_view
@@ -101,7 +101,10 @@ def from_plan_file(source: PlanFile) -> Project:
     return Project(source)
 
 
-def load(path: str | Path, *, assume: Mapping[str, Any] | None = None) -> Project:
-    """The plan at `path`, with `assume` overriding keys by dotted path. Raises PlanError where it cannot be read."""
-    source = read_plan(path)
-    return Project(source.override(assume) if assume else source)
+def load(path: str | Path | Mapping[str, Any], *, assume: Mapping[str, Any] | None = None) -> Project:
+    """The plan at `path`, or given as a mapping. Raises PlanError where it cannot be read.
+
+    `assume` overrides the plan's keys by dotted path, and headway's priors by name (`mfu`, `data_wait_share`).
+    """
+    source = plan_from_mapping(path) if isinstance(path, Mapping) else read_plan(path)
+    return Project(source.override(as_keys(assume)) if assume else source)

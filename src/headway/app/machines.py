@@ -31,8 +31,8 @@ def machine_from(spec: MachineSpec, widest: int) -> Machine:
         name=spec.id,
         node=Node(device=device, gpus=gpus, nodes=spec.nodes, link=_link(spec, device)),
         spec=spec,
-        price=_price(spec, offer),
-        spot_price=_spot_price(spec, offer),
+        price=_price(spec, offer, spec.nodes),
+        spot_price=_spot_price(spec, offer, spec.nodes),
         billing=billing_rule(provider) if provider else None,
         hazard_per_hour=_hazard(spec),
         provider=provider,
@@ -78,7 +78,17 @@ def _listed(spec: MachineSpec) -> tuple[Offer, ...]:
         meant = {device.name for device in matching_devices(spec.gpu.use)}
     except UserError as error:
         raise error.at(spec.gpu.where, "gpu") from error
-    return tuple(offer for offer in listed if offer.device in meant)
+    fitting = tuple(offer for offer in listed if offer.device in meant)
+    if fitting or spec.price is not None:
+        return fitting
+    sold = ", ".join(dict.fromkeys(offer.device for offer in listed))
+    raise PlanError(
+        f"an instance has the GPU it is sold with: {spec.instance.use} comes with {sold}",
+        got=spec.gpu.use,
+        hint="Name one of them, or state a price for what you have.",
+        where=spec.gpu.where,
+        field="gpu",
+    )
 
 
 def _link(spec: MachineSpec, device: Device) -> Link:
@@ -113,15 +123,15 @@ def _regional(listed: tuple[Offer, ...], region: str) -> Offer | None:
     return next(iter(here or listed), None)
 
 
-def _price(spec: MachineSpec, offer: Offer | None) -> Price | None:
-    """Stated; else the catalog's. None for a machine that is owned."""
+def _price(spec: MachineSpec, offer: Offer | None, nodes: int) -> Price | None:
+    """Stated, for the whole machine; else the catalog's for each node. None for a machine that is owned."""
     stated = _stated(spec.price)
     if stated is not None or offer is None or offer.usd_per_hour is None:
         return stated
-    return _listed_price(offer.usd_per_hour, offer.source, offer.priced_on)
+    return _listed_price(offer.usd_per_hour * nodes, offer.source, offer.priced_on)
 
 
-def _spot_price(spec: MachineSpec, offer: Offer | None) -> Price | None:
+def _spot_price(spec: MachineSpec, offer: Offer | None, nodes: int) -> Price | None:
     """Stated; else on demand less the stated discount; else the catalog's."""
     stated = _stated(spec.spot_price)
     if stated is not None:
@@ -132,7 +142,7 @@ def _spot_price(spec: MachineSpec, offer: Offer | None) -> Price | None:
         return Price(usd_per_hour=left, kind="stated", source="the stated discount")
     if offer is None or offer.spot_usd_per_hour is None:
         return None
-    return _listed_price(offer.spot_usd_per_hour, f"{offer.source}; {offer.spot_basis}", offer.priced_on)
+    return _listed_price(offer.spot_usd_per_hour * nodes, f"{offer.source}; {offer.spot_basis}", offer.priced_on)
 
 
 def _stated(value: Value | None) -> Price | None:
@@ -151,10 +161,10 @@ def offered(offer: Offer, like: Machine) -> Machine:
     name = f"{offer.provider} {offer.instance}".strip()
     return Machine(
         name=name,
-        node=replace(like.node, gpus=offer.gpus, nodes=1),
+        node=replace(like.node, gpus=offer.gpus),
         spec=MachineSpec(id=name, region=offer.region),
-        price=_price(MachineSpec(id=name), offer),
-        spot_price=_spot_price(MachineSpec(id=name), offer),
+        price=_price(MachineSpec(id=name), offer, like.node.nodes),
+        spot_price=_spot_price(MachineSpec(id=name), offer, like.node.nodes),
         billing=billing_rule(offer.provider),
         provider=offer.provider,
         instance=offer.instance,

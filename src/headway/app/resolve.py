@@ -14,7 +14,7 @@ from headway.catalog import (
     find_model,
     read_config,
 )
-from headway.domain.calibration import Calibration
+from headway.domain.calibration import P90_SCORE, Calibration
 from headway.domain.errors import UserError
 from headway.domain.experiment import Architecture, Lengths
 from headway.domain.lookup import Lookup, Machine
@@ -120,6 +120,9 @@ def _stated_lengths(dataset: Dataset) -> Lengths:
     quantiles = dataset.length_quantiles
     if not quantiles and known:
         quantiles = tuple((q, known[key]) for q, key in ((0.0, "min"), (0.5, "median"), (1.0, "max")) if key in known)
+    if len(quantiles) < 2 and "sd" in known:
+        reach = P90_SCORE * known["sd"]
+        quantiles = ((0.1, max(1.0, mean - reach)), (0.5, mean), (0.9, mean + reach))
     if not quantiles and not doubt.is_point:  # ends are p10 and p90, of the rows as of their mean
         quantiles = ((0.1, doubt.low), (0.5, doubt.mid), (0.9, doubt.high))
     return Lengths(
@@ -127,6 +130,7 @@ def _stated_lengths(dataset: Dataset) -> Lengths:
         mean_low=mean if known else doubt.low,
         mean_high=mean if known else doubt.high,
         quantiles=quantiles if len(quantiles) > 1 else (),
+        fixed=len({tokens for _, tokens in quantiles}) == 1 and len(quantiles) > 1,
         kind="measured" if dataset.length_quantiles else "stated",
         source=f"stated: {value.text} ({value.where})",
     )

@@ -49,12 +49,16 @@ class Calibration:
         return {name: draw_range(self.constants[name].range, rng, count) for name in sorted(self.constants)}
 
 
+P90_SCORE = NormalDist().inv_cdf(0.9)
+"""Standard normal score of the 90th percentile."""
+
+
 @lru_cache(maxsize=8)
 def _scores(count: int) -> Draws:
     """Normal scores at the middles of `count` equal shares, with p10 and p90 of the distribution at -1 and +1."""
     normal = NormalDist()
     scores = [normal.inv_cdf((index + 0.5) / count) for index in range(count)]
-    return np.asarray(np.array(scores) / normal.inv_cdf(0.9))
+    return np.asarray(np.array(scores) / P90_SCORE)
 
 
 def draw_range(value: Range, rng: np.random.Generator, count: int) -> Draws:

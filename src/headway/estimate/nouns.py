@@ -49,6 +49,9 @@ class Saves:
     kept: int
     """Of those during training, on disk at the end."""
     bytes_each: Spread | None = None
+    """One that can be resumed: what is trained, with the optimizer's states."""
+    final_bytes: Spread | None = None
+    """The finished model, or its adapter alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +76,8 @@ class Basis:
     """Model FLOP per second over the dense peak (MFU)."""
     memory_terms_bytes: Mapping[str, Spread]
     peak_memory_bytes: Spread
+    usable_memory_bytes: Spread
+    """What a program can allocate on the device, which the peak is compared with."""
     memory_moment: str
     fits: Fits
     fits_probability: float

@@ -12,11 +12,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from headway.domain.calibration import draw_range
 from headway.domain.experiment import Architecture, Batches, Lengths, Recipe
 from headway.domain.lookup import Machine
 from headway.domain.machine import Node
 from headway.domain.plan import Stage
 from headway.domain.spread import Draws, Kind, Spread, total
+from headway.domain.statement import Value as StatedValue
 from headway.domain.units import Range
 from headway.estimate.nouns import Basis, Saves
 from headway.estimate.resolve import Job, best_precision, dataset_rows, gpu_range
@@ -27,14 +29,14 @@ from headway.predict.passes import forward_time, generation_time
 from headway.predict.step_time import StepTime, step_time
 from headway.predict.values import Value
 from headway.work.batches import collate
+from headway.work.memory import state_bytes, trained_bytes
 from headway.work.parameters import count_parameters, trainable_parameters
 from headway.work.step import forward_work, generation_work, step_work
 
 MODEL = "headway's model of a step"
+MFU = "mfu"
+"""Key of a plan's `assume` that replaces the model of a step by one share of the dense peak."""
 BYTES_16_BIT = 2.0
-BYTES_FP32 = 4.0
-ADAM_BYTES = 8.0
-"""Two fp32 moments for each trained parameter."""
 SHORT_TAIL = 2.0
 """The longest row over the mean one, at least, where nothing but the mean is known."""
 EVALUATION_BATCH = 8
@@ -51,19 +53,21 @@ class Predictor:
         """Step time, memory and utilisation of a job."""
         bases = self.setting.memory.bases
         shape = replace(job.batches, steps_per_epoch=1, last_batch_rows=1, packed_rows=1.0)
-        key = (self.setting.draws, job.architecture, job.recipe, shape, job.lengths, *node_key(job.node))
+        assumed = str(self.setting.plan.assume.get(MFU, ""))
+        key = (self.setting.draws, job.architecture, job.recipe, shape, job.lengths, assumed, *node_key(job.node))
         if key not in bases:
             bases[key] = self._basis(job)
         return replace(bases[key], batches=job.batches, assumed=job.assumed)
 
     def _basis(self, job: Job) -> Basis:
         constants = self.setting.constants
-        step = self._step_terms(job)
+        step = self._assumed_step(job) or self._step_terms(job)
         step_s = _spread(sum(step.values()), "predicted", MODEL)
         middle = step_work(job.architecture, job.recipe, job.batches)
         shown = step_time(middle, job.node, job.recipe, constants)
         need = self._memory(job)
-        fits, probability = verdict(need, usable_bytes(job.node.device, constants))
+        usable = usable_bytes(job.node.device, constants)
+        fits, probability = verdict(need, usable)
         model = job.stage.model
         return Basis(
             model=model.use if model else "",
@@ -79,6 +83,7 @@ class Predictor:
             utilisation=_spread(shown.model_flop_utilisation, "predicted", MODEL),
             memory_terms_bytes={name: _spread(value, "predicted", MODEL) for name, value in need.terms.items()},
             peak_memory_bytes=_spread(need.peak_bytes, "predicted", MODEL),
+            usable_memory_bytes=_spread(usable, "assumed", self.setting.sources["usable_memory_share"]),
             memory_moment=need.moment,
             fits=fits,
             fits_probability=probability,
@@ -87,6 +92,16 @@ class Predictor:
             assumed=job.assumed,
             warnings=tuple(warning.message for warning in shown.warnings),
         )
+
+    def _assumed_step(self, job: Job) -> dict[str, Draws]:
+        """The step at the utilisation that the plan assumes (`assume: {mfu: 30-40%}`); empty where it assumes none."""
+        asked = self.setting.plan.assume.get(MFU)
+        if not isinstance(asked, StatedValue):
+            return {}
+        mfu = draw_range(asked.range, np.random.default_rng(self.setting.seed), self.setting.draws)
+        work = step_work(job.architecture, replace(job.recipe, gradient_checkpointing="none"), job.batches)
+        peak = job.node.device.peak_flop_per_s.get(job.recipe.precision, job.node.device.peak_flop_per_s["fp32"])
+        return {"at the assumed utilisation": np.asarray(work.flop / (peak * mfu))}
 
     def _memory(self, job: Job) -> MemoryNeed:
         """Memory for the longest rows; where only a mean length is known, between those of a short and a long tail."""
@@ -150,6 +165,8 @@ class Predictor:
 
     def tokens(self, job: Job) -> Spread:
         """Computed tokens of a stage, padding included."""
+        if job.stage.tokens is not None:
+            return Spread.exact(job.stage.tokens.mid, "stated", "the budget of the plan")
         per_row = [batches.row_tokens for batches in self._by_length(job)]
         kind: Kind = "measured" if job.lengths.kind == "measured" else "stated"
         kind = "assumed" if job.lengths.kind == "assumed" else kind
@@ -162,7 +179,11 @@ class Predictor:
     def saves(self, job: Job) -> Saves:
         """Saves of a stage with the size of each."""
         size = checkpoint_bytes(job.architecture, job.recipe)
-        return replace(job.saves, bytes_each=Spread.exact(size, "predicted", "weights and optimizer states trained"))
+        return replace(
+            job.saves,
+            bytes_each=Spread.exact(size, "predicted", "what is trained, with the optimizer's states"),
+            final_bytes=Spread.exact(model_bytes(job.architecture, job.recipe), "predicted", "the finished model"),
+        )
 
     def counts(self, stage: Stage, job: Job | None, evaluations: int, *, first: bool) -> dict[str, float]:
         """How often each term is paid in a stage."""
@@ -254,21 +275,27 @@ class Predictor:
         return self._forward(job.architecture, job.recipe, job.lengths, held_out, machine) * passes
 
     def _task(self, stage: Stage, task: str, machine: Machine) -> Spread:
+        """A forward pass over the task's rows; shots lengthen each row by as many others."""
         plan, lookup = self.setting.plan, self.setting.lookup
-        data = plan.tasks[task].data
-        rows = dataset_rows(plan.datasets[data], plan) if data in plan.datasets else None
-        if stage.evaluate is not None and stage.evaluate.rows is not None:
-            rows = stage.evaluate.rows.mid
-        elif data not in plan.datasets or plan.datasets[data].split == "train":
-            rows = None  # the training split's size says nothing of the rows that are evaluated
-        model = stage.model.use if stage.model else ""
-        arch = lookup.architectures[model]
-        lengths = lookup.lengths.get(data) or next(iter(lookup.lengths.values()))
+        asked, data = stage.evaluate, plan.tasks[task].data
+        assert asked is not None and stage.model is not None  # the caller asked
+        rows = asked.rows.mid if asked.rows is not None else self._task_rows(data)
+        shots = asked.shots if asked.shots is not None else plan.tasks[task].shots or 0
+        arch = lookup.architectures[stage.model.use]
+        lengths = _longer(lookup.lengths.get(data) or next(iter(lookup.lengths.values())), 1 + shots)
         tasks = self.setting.memory.tasks
         key = (self.setting.draws, arch, stage.recipe, lengths, rows, machine.node.device.name)
         if key not in tasks:
             tasks[key] = self._forward(arch, stage.recipe, lengths, rows, machine)
         return tasks[key]
+
+    def _task_rows(self, data: str) -> float | None:
+        """Rows that a task evaluates; unknown where the plan gives those of the training split only."""
+        plan = self.setting.plan
+        if data not in plan.datasets:
+            return None
+        trained_on = any(stage.data == data for experiment in plan.experiments for stage in experiment.stages)
+        return None if trained_on and plan.datasets[data].split == "train" else dataset_rows(plan.datasets[data], plan)
 
     def _forward(
         self, arch: Architecture, recipe: Recipe, lengths: Lengths, rows: float | None, machine: Machine
@@ -310,19 +337,14 @@ class Predictor:
 
 
 def checkpoint_bytes(arch: Architecture, recipe: Recipe) -> float:
-    """Bytes of a checkpoint that can be resumed: what is trained, with its optimizer's states.
-
-    16-bit weights with two fp32 Adam moments of a full run; fp32 adapters with theirs (facts on checkpoint sizes).
-    """
-    trained = trainable_parameters(arch, recipe).total
-    return model_bytes(arch, recipe) + trained * ADAM_BYTES
+    """Bytes of a checkpoint that can be resumed: model or adapter, and the optimizer's states of what is trained."""
+    return model_bytes(arch, recipe) + trainable_parameters(arch, recipe).total * state_bytes(recipe)
 
 
 def model_bytes(arch: Architecture, recipe: Recipe) -> float:
-    """Bytes of the finished model: 16-bit weights, or fp32 adapters alone."""
-    if recipe.adapter is not None:
-        return trainable_parameters(arch, recipe).total * BYTES_FP32
-    return count_parameters(arch).total * BYTES_16_BIT
+    """Bytes of the finished model in the dtype it is trained in, or of its adapter alone."""
+    counted = trainable_parameters(arch, recipe) if recipe.adapter is not None else count_parameters(arch)
+    return counted.total * trained_bytes(recipe)
 
 
 def node_key(node: Node) -> tuple[object, ...]:
@@ -332,19 +354,26 @@ def node_key(node: Node) -> tuple[object, ...]:
 
 
 def _at_mean(job: Job, mean: float) -> Batches:
-    factor = mean / job.lengths.mean
-    lengths = replace(
-        job.lengths,
-        mean=mean,
-        mean_low=mean,
-        mean_high=mean,
-        quantiles=tuple((share, tokens * factor) for share, tokens in job.lengths.quantiles),
-    )
+    lengths = _longer(job.lengths, mean / job.lengths.mean)
+    lengths = replace(lengths, mean_low=mean, mean_high=mean)
     recipe = job.recipe
     return collate(
         lengths, rows=job.batches.rows_per_step, micro_batch=recipe.micro_batch, grad_accum=recipe.grad_accum,
         replicas=recipe.parallel.data, max_length=recipe.max_length, pack=recipe.pack,
     )  # fmt: skip
+
+
+def _longer(lengths: Lengths, factor: float) -> Lengths:
+    """The same distribution, every row longer by a factor."""
+    if factor == 1:
+        return lengths
+    return replace(
+        lengths,
+        mean=lengths.mean * factor,
+        mean_low=lengths.mean_low * factor,
+        mean_high=lengths.mean_high * factor,
+        quantiles=tuple((share, tokens * factor) for share, tokens in lengths.quantiles),
+    )
 
 
 def _useful_flop(job: Job) -> Range:

@@ -15,11 +15,15 @@ from headway.domain.lookup import Lookup, Machine
 from headway.domain.machine import Device, Node
 from headway.domain.plan import Cadence, Dataset, Plan, Stage
 from headway.domain.statement import Value
-from headway.domain.units import Range, format_count
+from headway.domain.units import Range, format_bytes, format_count
 from headway.estimate.nouns import Saves
-from headway.work.batches import collate
+from headway.work.batches import LENGTH_SIGMA, collate
+from headway.work.parameters import blocks_of, count_parameters
 
 SHARDING = {"fsdp": "zero3", "zero3": "zero3", "zero2": "zero2", "zero1": "zero1"}
+MASTER_BYTES = 8.0
+"""More bytes a trained parameter with fp32 master weights and Adam moments: 16 (ZeRO, arXiv:1910.02054, section 3.1)
+against 8 in 16 bits throughout."""
 WITHOUT_ROWS = 10**9
 """Rows of a dataset of unknown size whose stage is bounded in steps: never the limit."""
 
@@ -95,10 +99,10 @@ def resolve(stage: Stage, plan: Plan, lookup: Lookup, machine: Machine) -> Job:
     gpus = max(1, math.ceil(gpu_range(stage).mid))
     node = node_for(stage, machine.node)
     recipe = _recipe(stage, node, gpus, assumed)
+    architecture = lookup.architectures[stage.model.use]
     dataset = plan.datasets[stage.data]
     lengths = lookup.lengths[stage.data]
-    if lengths.kind == "assumed":
-        assumed["length"] = lengths.source
+    assumed |= _taken(recipe, architecture, lengths)
     rows = _training_rows(stage, dataset, plan)
     batches = collate(
         lengths,
@@ -110,12 +114,13 @@ def resolve(stage: Stage, plan: Plan, lookup: Lookup, machine: Machine) -> Job:
         pack=recipe.pack,
     )
     steps, equivalent = _steps(stage, batches, rows, plan)
+    _check_depth(stage, architecture)
     epochs = None if rows is None else steps / batches.steps_per_epoch
     return Job(
         stage=stage,
         machine=machine,
         node=node,
-        architecture=lookup.architectures[stage.model.use],
+        architecture=architecture,
         recipe=recipe,
         lengths=lengths,
         batches=batches,
@@ -183,6 +188,11 @@ def _steps(stage: Stage, batches: Batches, rows: float | None, plan: Plan) -> tu
     if stage.tokens is not None:
         steps = math.ceil(stage.tokens.mid / batches.tokens_per_step)
         return steps, stage.tokens.mid / batches.tokens_per_step
+    tokens = plan.datasets[stage.data].tokens
+    if rows is None and tokens is not None and not tokens.unknown:
+        passes = stage.epochs.mid if stage.epochs is not None else 1.0
+        found = passes * tokens.mid / (batches.rows_per_step * batches.real_row_tokens)
+        return math.ceil(found), found
     if rows is None:
         raise PlanError(
             "rows are needed to know how many steps an epoch has",
@@ -194,6 +204,36 @@ def _steps(stage: Stage, batches: Batches, rows: float | None, plan: Plan) -> tu
     steps = math.ceil(epochs * batches.steps_per_epoch)
     partial = batches.last_batch_rows / batches.rows_per_step
     return steps, epochs * (batches.steps_per_epoch - 1 + partial)
+
+
+def _taken(recipe: Recipe, architecture: Architecture, lengths: Lengths) -> dict[str, str]:
+    """What the plan does not say of rows and states, and what is taken instead."""
+    assumed = {}
+    if lengths.kind == "assumed":
+        assumed["length"] = lengths.source
+    elif not lengths.fixed and not lengths.quantiles:
+        assumed["row lengths"] = (
+            f"log-normal around the mean of {lengths.mean:,.0f} tokens (sigma {LENGTH_SIGMA}); "
+            "say {mean, min, max} or {mean, sd} where you know them"
+        )
+    if recipe.adapter is None and recipe.precision in ("bf16", "fp16"):
+        assumed["optimizer states"] = (
+            f"{recipe.precision}, as the weights; fp32 master weights and states would need "
+            f"{format_bytes(MASTER_BYTES * count_parameters(architecture).total)} more"
+        )
+    return assumed
+
+
+def _check_depth(stage: Stage, architecture: Architecture) -> None:
+    """Something must be left to train."""
+    if stage.recipe.freeze >= blocks_of(architecture) > 0:
+        raise PlanError(
+            f"freeze leaves some of the {blocks_of(architecture)} blocks of {architecture.name} to train",
+            got=str(stage.recipe.freeze),
+            hint="Freeze fewer blocks.",
+            where=stage.where,
+            field="freeze",
+        )
 
 
 def _saves(cadence: Cadence | None, steps: int, steps_per_epoch: int) -> Saves:

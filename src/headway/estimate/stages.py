@@ -150,7 +150,7 @@ def _cost_key(stage: Stage, place: Place) -> tuple[object, ...]:
         stage.tokens.range if stage.tokens else None,
         stage.gpus.range if stage.gpus else None,
         stage.by,
-        stage.evaluate,
+        _evaluation_key(stage),
         stage.generate.total if stage.generate else None,
         stage.verify,
         stage.validation_share,
@@ -159,6 +159,14 @@ def _cost_key(stage: Stage, place: Place) -> tuple[object, ...]:
         stage.fingerprint if stage.kind in ("generate", "verify", "do") else "",
         place,
     )
+
+
+def _evaluation_key(stage: Stage) -> tuple[object, ...]:
+    asked = stage.evaluate
+    if asked is None:
+        return ()
+    rows = asked.rows.range if asked.rows else None
+    return (asked.tasks, asked.when, asked.every_steps, asked.every_epochs, rows, asked.shots)
 
 
 def _stated_key(said: Stated) -> tuple[object, ...]:
@@ -254,13 +262,14 @@ def _choose(
     predicted = (
         {} if setting.rates == "measured" else predictor.terms(stage, job, basis, times, machine, first=place.first)
     )
-    terms = {**{t: s for t, s in said.terms_s.items() if t not in predicted and _only_stated(stage, t)}, **predicted}
+    kept = {t: s for t, s in said.terms_s.items() if t not in predicted and _only_stated(stage, t)}
+    terms = {**kept, **predicted}
     counts = predictor.counts(stage, job, times, first=place.first)
     terms |= {term: each * counts[term] for term, each in measured.items() if counts.get(term)}
     if setting.rates == "measured":
         terms = {term: spread for term, spread in terms.items() if term in measured or _only_stated(stage, term)}
     missing = tuple(term for term in counts if counts[term] and term not in terms)
-    details = {term: parts for term, parts in said.details.items() if term not in predicted}
+    details = {term: parts for term, parts in said.details.items() if term in kept}
     return Terms(terms_s=terms, details=details, missing=missing)
 
 

@@ -63,8 +63,15 @@ def _codes(stage: StageEstimate) -> list[str]:
         codes.append("HW201")
     if used is not None and used.high < SUSPICIOUS:
         codes.append("HW203")
-    if stage.basis is not None and stage.basis.fits != "yes":
+    basis = stage.basis
+    if basis is None:
+        return codes
+    if basis.fits != "yes":
         codes.append("HW701")
+    if basis.recipe.precision not in basis.node.device.peak_flop_per_s:
+        codes.append("HW301")
+    if 0 < basis.architecture.learned_positions < (basis.recipe.max_length or 0):
+        codes.append("HW302")
     return codes
 
 
@@ -72,7 +79,9 @@ def _finding(code: str, stage: StageEstimate, ids: list[str], plan: Plan) -> Fin
     basis = stage.basis
     assert basis is not None  # every code above asks for one
     evidence: dict[str, object] = {"experiments": ids, "device": basis.node.device.name}
-    return _too_large(basis, evidence, plan) if code == "HW701" else _rate(code, stage, basis, evidence, plan)
+    if code == "HW701":
+        return _too_large(basis, evidence, plan)
+    return _absent(code, basis, evidence, plan) if code.startswith("HW3") else _rate(code, stage, basis, evidence, plan)
 
 
 def _too_large(basis: Basis, evidence: dict[str, object], plan: Plan) -> Finding:
@@ -85,15 +94,48 @@ def _too_large(basis: Basis, evidence: dict[str, object], plan: Plan) -> Finding
         f"({basis.memory_moment}) and {device.name} has {format_bytes(device.memory_bytes)}: {verdict}",
         where=plan.where("model"),
         evidence=evidence | {"peak_bytes": basis.peak_memory_bytes.p50, "probability": basis.fits_probability},
-        hint="Try a smaller micro_batch or max_length, gradient_checkpointing: full, or parallel: fsdp.",
+        hint=f"Try {_remedies(basis)}.",
     )
+
+
+def _absent(code: str, basis: Basis, evidence: dict[str, object], plan: Plan) -> Finding:
+    """A number format that the device has not, or positions that the model has not."""
+    if code == "HW301":
+        precision, device = basis.recipe.precision, basis.node.device.name
+        message = f"{device} has no {precision} in hardware: it is emulated, or computed in a wider format"
+        return Finding(code=code, severity="warning", message=message, where=plan.where("precision"), evidence=evidence,
+                       hint=f"Use {' or '.join(basis.node.device.peak_flop_per_s)}.")  # fmt: skip
+    positions = basis.architecture.learned_positions
+    message = f"{basis.model} has {positions:,} positions and max_length is {basis.recipe.max_length:,}"
+    return Finding(code=code, severity="error", message=message, where=plan.where("max_length"), evidence=evidence,
+                   hint=f"Use max_length: {positions}, or another model.")  # fmt: skip
+
+
+def _remedies(basis: Basis) -> str:
+    """What would need less memory and is not done already."""
+    recipe, found = basis.recipe, []
+    if recipe.micro_batch > 1:
+        found.append("a smaller micro_batch")
+    if recipe.max_length is None:
+        found.append("a max_length")
+    if recipe.gradient_checkpointing != "full":
+        found.append("gradient_checkpointing: full")
+    if recipe.adapter is None:
+        found.append("an adapter")
+    elif recipe.quantize == "none":
+        found.append("quantize: nf4")
+    if basis.node.total_gpus > 1 and recipe.parallel.sharding != "zero3":
+        found.append("parallel: fsdp")
+    return ", ".join(found) or "a larger GPU or more of them"
 
 
 def _rate(code: str, stage: StageEstimate, basis: Basis, evidence: dict[str, object], plan: Plan) -> Finding:
     """A stated step against the peak: more than there is, or hardly any of it."""
     used = stated_utilisation(stage)
     assert used is not None  # the code says so
-    device, peak = basis.node.device.name, format_flop(peak_flop_per_s(basis)) + "/s"
+    gpus = basis.node.total_gpus
+    device = basis.node.device.name if gpus == 1 else f"{gpus} x {basis.node.device.name}"
+    peak = format_flop(peak_flop_per_s(basis)) + "/s"
     impossible = code == "HW201"
     if impossible:
         message = (

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from headway.domain.calibration import P90_SCORE
 from headway.domain.spread import Draws, Spread
 from headway.domain.statement import Factor
 from headway.estimate.nouns import Estimate, ExperimentEstimate
 from headway.estimate.setting import Setting
 
-P90_SCORE = 1.2815515655446004
-"""Standard normal score of the 90th percentile."""
+SURE = 4.0
+"""Standard errors that a slope must be away from 0: what a plan does not touch has one too, by chance."""
 SMALLEST_SHARE = 0.0005
 """Effects below this share of the total are not worth a line."""
 
@@ -156,4 +157,8 @@ def _slopes(inputs: Mapping[str, Draws], total: Draws) -> dict[str, float]:
     scores = np.column_stack([(c - c.mean()) / (c.std() or 1.0) for c in columns])
     logs = np.log(np.maximum(total, 1e-30))
     solution, *_ = np.linalg.lstsq(scores, logs - logs.mean(), rcond=None)
-    return {name: float(slope) for name, slope in zip(names, solution, strict=True)}
+    left = logs - logs.mean() - scores @ solution
+    noise = math.sqrt(
+        float(left @ left) / (len(total) - len(names)) / len(total)
+    )  # of one slope; scores have variance 1
+    return {name: float(slope) for name, slope in zip(names, solution, strict=True) if abs(slope) > SURE * noise}

@@ -108,10 +108,12 @@ def _saves(stage: StageEstimate, detail: Detail) -> Iterator[Fact]:
     final = " + the final one" if saves.final else ""
     text = f"{saves.during} at the interval{final}" if saves.during else "the finished model only"
     kept = f", {saves.kept} kept" if saves.kept < saves.during else ""
-    each = f" of {size(saves.bytes_each, detail.confidence)} each" if saves.bytes_each is not None else ""
+    one = saves.bytes_each if saves.during else saves.final_bytes
+    each = f" of {size(one, detail.confidence)}{' each' if saves.during else ''}" if one is not None else ""
     disk = ""
-    if saves.bytes_each is not None:
-        disk = f"on disk at the end: {format_bytes(saves.bytes_each.p50 * (saves.kept + saves.final))}"
+    if saves.during and saves.bytes_each is not None and saves.final_bytes is not None:
+        held = saves.bytes_each.p50 * saves.kept + saves.final_bytes.p50 * saves.final
+        disk = f"on disk at the end: {format_bytes(held)}"
     yield Fact(label="saves", text=f"{text}{kept}{each}", note=disk)
 
 
