@@ -43,7 +43,7 @@ EXAMPLE = 'headway estimate --model Qwen/Qwen2-0.5B --lora 4 --gpu "RTX 4090" --
 @loudness
 def command(plan: str | None, file: str | None, **given: Any) -> int:
     """Time, money and memory of a plan, or of one run given by flags."""
-    form = chosen_form(given)
+    form = chosen_form(given, file)
     with as_plan_error() if plan else as_usage_error():
         project = _project(plan, given)
         result = project.estimate(
