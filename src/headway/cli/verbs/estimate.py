@@ -70,9 +70,10 @@ def _project(plan: str | None, given: dict[str, Any]) -> Project:
     assume = assumptions(given["assume"])
     if plan is None:
         made = plan_from_flags(flags)
+        from headway.app.inputs import as_keys
         from headway.app.load import Project
 
-        return Project(made.override(assume) if assume else made)
+        return Project(made.override(as_keys(assume)) if assume else made)
     if flags.given:
         raise UsageError(
             "a plan file says itself what is run",
