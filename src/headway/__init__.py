@@ -27,5 +27,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """The public names, those that are not loaded yet included."""
-    return sorted({*globals(), *_HOMES})
+    """The public names, those that are not loaded yet included, and nothing that this file merely uses."""
+    return sorted(__all__)

@@ -58,6 +58,17 @@ def test_the_suffix_of_the_file_chooses_the_format(run, plan, tmp_path: Path, su
     assert run("estimate", plan, "-o", str(file), "-q").err == ""
 
 
+def test_a_suffix_that_names_no_format_is_refused_before_anything_is_computed(run, plan, tmp_path: Path) -> None:
+    file = tmp_path / "out.foo"
+    outcome = run("estimate", plan, "-o", str(file))
+    assert (outcome.code, outcome.out, file.exists()) == (2, "", False)
+    assert "Known: .txt, .md, .csv, .json, .html" in outcome.err
+    assert run("estimate", plan, "-o", str(file), "--format", "md").code == 0
+    assert file.read_text(encoding="utf-8").startswith("# small")
+    assert run("estimate", plan, "-o", str(tmp_path / "out")).code == 0  # no suffix: a table
+    assert run("catalog", "devices", "-o", str(file)).code == 2
+
+
 def test_a_file_that_cannot_be_written_is_an_error_and_leaves_nothing(run, plan, tmp_path: Path) -> None:
     before = sorted(tmp_path.iterdir())
     outcome = run("estimate", plan, "-o", str(tmp_path / "no" / "out.md"))
@@ -70,7 +81,7 @@ def test_a_file_that_cannot_be_written_is_an_error_and_leaves_nothing(run, plan,
 def test_fail_on_budget_ends_with_4_and_still_answers(run, plan) -> None:
     outcome = run("estimate", plan, "--rates", "stated", "--fail-on", "budget", "--fail-on", "fit")
     assert outcome.code == 4
-    assert outcome.err == "failed: over the cost limit\n"  # $3.00 of $1
+    assert outcome.err == "failed: over the cost limit: $1.00, needs $3.00\n"
     assert outcome.out.startswith("small")
     assert run("estimate", plan, "--rates", "stated", "--fail-on", "fit").code == 0
 

@@ -33,6 +33,10 @@ def test_every_command_is_a_file_and_every_file_a_command() -> None:
     assert files == set(COMMANDS)
 
 
+def test_the_package_lists_its_public_names_only() -> None:
+    assert dir(headway) == ["__version__", "load"]
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_help_with_an_example(name: str, run: Callable[..., object]) -> None:
     shown = run(name, "--help")

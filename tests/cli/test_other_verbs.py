@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import shlex
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from headway.cli.options import assumptions
 from headway.cli.output import layout, write_file
 from headway.domain.errors import UserError
+from headway.report.explain_view import FIGURES, PHASE_FIGURES, TOTALS
 
 
 def test_init_writes_a_plan_that_can_be_estimated(run, tmp_path: Path) -> None:
@@ -122,6 +124,60 @@ def test_explain_offers_the_nearest_figure(run, plan) -> None:
     assert outcome.code == 2
     assert "totals.gpu_hours" in outcome.err
     assert run("explain", plan).code == 2
+
+
+@pytest.mark.parametrize(
+    ("path", "same"),
+    [("phases.0.gpu_hours", "phases.small.gpu_hours"),
+     ("experiments.1.gpu_hours.p90", "experiments.small/2k.gpu_hours"),
+     ("totals.wall_hours.p50", "totals.wall_hours"), ("experiments.0.fits", "experiments.small/1k.peak_memory_bytes"),
+     ("phases.0.wall_hours.p10", "phases.small.wall_hours")],
+)  # fmt: skip
+def test_explain_reads_the_paths_of_the_json(run, plan, path: str, same: str) -> None:
+    indexed, plain = (run("explain", name, plan, "--rates", "stated") for name in (path, same))
+    assert indexed.code == 0, indexed.err
+    assert indexed.out.splitlines()[1:] == plain.out.splitlines()[1:]
+
+
+def test_explain_knows_what_is_billed_and_how_many_run(run, plan) -> None:
+    billed = run("explain", "totals.billed_gpu_hours", plan, "--rates", "stated").out
+    assert billed.splitlines()[3].split()[:2] == ["p50", "1.5"]
+    counted = run("explain", "totals.experiments", plan).out
+    assert counted.splitlines()[3].split() == ["experiments", "2"]
+
+
+@pytest.mark.parametrize("path", ["phases.7.gpu_hours", "experiments.2.steps", "phases.0.steps", "totals", "offers.0"])
+def test_explain_lists_what_it_explains_when_it_refuses(run, plan, path: str) -> None:
+    outcome = run("explain", path, plan)
+    assert outcome.code == 2
+    for kind in ("totals.(gpu_hours|", "phases.ID.(", "experiments.ID.(", "terms_s.TERM"):
+        assert kind in outcome.err
+
+
+def test_every_figure_that_help_names_can_be_explained(run, plan) -> None:
+    shown = run("explain", "--help").out
+    for name, figures in (("totals", TOTALS), ("phases.small", PHASE_FIGURES), ("experiments.small/1k", FIGURES)):
+        for figure in figures:
+            assert figure in shown
+            assert run("explain", f"{name}.{figure}", plan, "--rates", "stated").code == 0, figure
+
+
+def test_explain_says_unknown_where_a_rate_is_missing(run, plan) -> None:
+    for figure in TOTALS[:-1]:
+        shown = run("explain", f"totals.{figure}", plan, "--rates", "measured").out
+        assert "unknown: " in shown, figure
+
+
+def test_the_next_command_quotes_a_path_with_spaces(run, plan, tmp_path: Path) -> None:
+    folder = tmp_path / "my plans"
+    folder.mkdir()
+    file = folder / "p.yaml"
+    file.write_text(Path(plan).read_text(encoding="utf-8"), encoding="utf-8")
+    for path in ("totals.gpu_hours", "phases.small.gpu_hours", "experiments.0.steps"):
+        last = run("explain", path, str(file)).out.splitlines()[-1]
+        assert shlex.split(last)[-1] == str(file)
+    made = run("init", "-o", str(folder / "new.yaml")).err
+    assert shlex.split(made)[-1] == str(folder / "new.yaml")
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

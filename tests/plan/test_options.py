@@ -127,10 +127,10 @@ def test_override(file: PlanFile) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"stepz": 5}, "--stepz: stepz: unknown field, got stepz. Did you mean steps?"),
-        ({"steps": "5 GB"}, "--steps: steps: a count is needed: GB is not a unit of it"),
-        ({"zz.steps": 5}, "--zz.steps: what a selector names is defined in the plan, got 'zz'."),
-        ({"run.machine.prize": 5}, "--run.machine.prize: run.machine.prize: unknown field"),
+        ({"stepz": 5}, "--assume stepz: stepz: unknown field, got stepz. Did you mean steps?"),
+        ({"steps": "5 GB"}, "--assume steps: steps: a count is needed: GB is not a unit of it"),
+        ({"zz.steps": 5}, "--assume zz.steps: what a selector names is defined in the plan, got 'zz'."),
+        ({"run.machine.prize": 5}, "--assume run.machine.prize: run.machine.prize: unknown field"),
     ],
 )
 def test_bad_overrides(file: PlanFile, changes: dict[str, object], message: str) -> None:
@@ -144,3 +144,43 @@ def test_bad_options(file: PlanFile) -> None:
         file.with_option("smal")
     with pytest.raises(PlanError, match="leaves at least one experiment"):
         read_plan("p", text="headway: 1\nmodel: m\ndata: {rows: 5}\noptions: {x: {drop: all}}\n").with_option("x")
+
+
+CLASHING = """\
+headway: 1
+model: m
+data: {rows: 10}
+batch: 16
+micro_batch: 4
+options:
+  thirds:
+    set: {micro_batch: 3}
+  none: {vary: {gpus: [0, 1]}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("thirds", "p.yaml:7:3: options.thirds: with this option batch is micro_batch x grad_accum x copies"),
+        ("none", "p.yaml:9:3: options.none: with this option a model takes at least one GPU, got 0. Write gpus: 1"),
+    ],
+)
+def test_what_clashes_by_an_option_is_told_at_the_option(option: str, message: str) -> None:
+    file = read_plan("p.yaml", text=CLASHING)
+    assert file.plan.experiments
+    with pytest.raises(PlanError) as caught:
+        file.with_option(option)
+    assert str(caught.value).startswith(message)
+
+
+def test_what_is_wrong_without_the_option_is_not_told_of_it() -> None:
+    with pytest.raises(PlanError) as caught:
+        read_plan("p.yaml", text=CLASHING.replace("16", "14")).with_option("thirds")
+    assert str(caught.value).startswith("p.yaml:4:8: batch: batch is micro_batch x grad_accum")
+
+
+def test_a_clash_by_an_override_is_told_at_the_override() -> None:
+    with pytest.raises(PlanError) as caught:
+        _ = read_plan("p.yaml", text=CLASHING).override({"batch": 7}).plan
+    assert str(caught.value).startswith("--assume batch: batch: batch is micro_batch")

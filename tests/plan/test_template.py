@@ -51,3 +51,12 @@ def test_what_cannot_be_written() -> None:
         commented_plan(rank=-1)
     with pytest.raises(PlanError, match="rows"):
         commented_plan(rows="many")
+
+
+@pytest.mark.parametrize("method", ["lora", "qlora", "full"])
+def test_its_comments_stand_in_one_column(method: str) -> None:
+    lines = commented_plan(method=method, model="a/rather-long-name-of-a-model", name="tab\there # too").splitlines()
+    beside = [line.rindex("  # ") for line in lines if "  # " in line.strip() and not line.startswith("name")]
+    assert len(beside) >= 7
+    assert len(set(beside)) == 1
+    assert not any("\t" in line for line in lines)

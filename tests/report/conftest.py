@@ -68,7 +68,8 @@ BASIS = Basis(
     step_s=predicted(0.07, 0.1, 0.13), flop_per_step=1e12, useful_flop=Range(0.8e12, 0.8e12, 0.8e12),
     binds="compute", utilisation=predicted(0.03, 0.05, 0.06),
     memory_terms_bytes={"weights": predicted(1e9, 1e9, 1e9), "activations": predicted(2e9, 3e9, 4e9)},
-    peak_memory_bytes=predicted(3e9, 4e9, 5e9), memory_moment="backward_end", fits="yes", fits_probability=0.99,
+    peak_memory_bytes=predicted(3e9, 4e9, 5e9), usable_memory_bytes=predicted(24e9, 25.2e9, 25.6e9),
+    memory_moment="backward_end", fits="yes", fits_probability=0.99,
     trainable_parameters=1000, parameters=100_000, assumed={"precision": "bf16, the best of RTX 4090"},
 )  # fmt: skip
 
@@ -191,7 +192,8 @@ def one() -> Answer:
     """One run of 1,000 steps at 0.8-1.2 s, loading in two parts, ten saves; rented at $3.60/h, with a budget."""
     load = {"model": stated(30, 45, 60), "tokenizer": stated(2, 2.5, 3)}
     terms = {"load": total(load.values()), "step": stated(800, 1000, 1200), "checkpoint": stated(50, 75, 100)}
-    ran = stage(terms, 1000, saves=Saves(during=10, final=1, kept=3, bytes_each=predicted(1e9, 1e9, 1e9)),
+    ran = stage(terms, 1000, saves=Saves(during=10, final=1, kept=3, bytes_each=predicted(1e9, 1e9, 1e9),
+                                          final_bytes=predicted(1e9, 1e9, 1e9)),
                 details={"load": load})  # fmt: skip
     run = experiment("run", "", "run", ran)
     ends = (("best", "p10"), ("expected", "p50"), ("worst", "p90"))

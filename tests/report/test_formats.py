@@ -109,3 +109,14 @@ def test_a_table_with_a_footer_ends_with_it_in_every_format() -> None:
     assert text(view, "table").splitlines()[-2:] == ["  ────────", "  Total  2"]
     assert "<tfoot>" in text(view, "html")
     assert text(view, "md").splitlines()[-1] == "| **Total** | **2** |"
+
+
+def test_no_format_for_people_or_spreadsheets_lets_a_plan_steer_its_reader() -> None:
+    evil = "a\x1b[2Jb\u202ec\x07"
+    items = (Fact(label=evil, text=evil), Note(text=evil), by_columns([(Column(name=evil), [evil])]))
+    view = View(title=evil, subtitle=evil, sections=(Section(title=evil, items=items),), next_command=evil)
+    page = Page(view=lambda: view, document=lambda: {"schema": "x/1", "title": evil}, rows=lambda: [{"title": evil}])
+    for name, render in FORMATS.items():
+        shown = "".join(render(page, Layout()))
+        assert not set(shown) & set("\x1b\x07"), name
+        assert name == "json" or "\u202e" not in shown, name

@@ -10,7 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.report.shown import section, shown
 
+from headway.cost.calendar import LimitCheck
 from headway.cost.scenarios import booking, scenarios
 from headway.cost.segments import Segment
 from headway.domain.errors import Finding
@@ -29,18 +31,6 @@ from headway.report.verdicts import refused
 from headway.report.view import Detail, Fact, Layout, Note
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
-
-
-def shown(answer: Answer, width: int = 80, **detail: bool) -> str:
-    return text(estimate_view(answer, Detail(**detail)), "table", Layout(width=width))
-
-
-def section(answer: Answer, title: str, width: int = 100, **detail: bool) -> list[str]:
-    """The lines of one section, without its title."""
-    blocks = shown(answer, width, **detail).split("\n")
-    start = next(index for index, line in enumerate(blocks) if line.startswith(title))
-    end = next((i for i in range(start + 1, len(blocks)) if blocks[i] and not blocks[i].startswith(" ")), len(blocks))
-    return [line for line in blocks[start + 1 : end] if line]
 
 
 @pytest.mark.parametrize(
@@ -190,7 +180,7 @@ def test_only_the_largest_assumptions_are_shown_unless_all_are_asked_for(one: An
     many_effects = tuple(replace(one.sensitivity[0], name=f"input {index}") for index in range(10))
     answer = replace(one, sensitivity=many_effects)
     assert len(section(answer, "What moves the total")) == 1 + 6 + 1
-    assert "4 smaller ones" in section(answer, "What moves the total")[-1]
+    assert "4 smaller ones: -v" in section(answer, "What moves the total")[-1]
     assert len(section(answer, "What moves the total", sensitivity=True)) == 1 + 10 + 1
 
 
@@ -288,7 +278,7 @@ def test_generation_and_checks_show_their_arithmetic(many: Answer) -> None:
 
 
 def test_a_budget_that_the_middle_exceeds_is_refused(one: Answer, many: Answer) -> None:
-    assert refused(one, fit=True, budget=True) == ("over the cost limit",)  # $1.12 of $1
+    assert refused(one, fit=True, budget=True) == ("over the cost limit: $1.00, needs $1.12 ($0.88–$1.36)",)
     assert refused(one, fit=True, budget=False) == ()
     assert refused(many, fit=True, budget=True) == ()
 
@@ -305,3 +295,35 @@ def test_a_run_that_may_not_fit_is_refused(many: Answer) -> None:
     assert refused(answer, fit=True, budget=False) == (
         "4 experiments may not fit in memory: 1/short, 2A/middle, 2A/long",
     )
+
+
+def test_a_time_limit_is_refused_with_its_figures(one: Answer) -> None:
+    check = replace(one.calendar.limits[0], what="wall", unit="s", limit=600.0, need=one.estimate.wall_s)
+    tight = replace(one, calendar=replace(one.calendar, limits=(check,)))
+    assert refused(tight, fit=False, budget=True) == ("over the time limit: 0.167 h, needs 18.7 min (14.7–22.7)",)
+
+
+@pytest.mark.parametrize(("days", "said"), [(1, "1 day left"), (0, "0 days left"), (-1, "1 day too late"),
+                                            (-12, "12 days too late"), (30, "30 days left")])  # fmt: skip
+def test_days_to_the_deadline_are_counted_as_people_count(many: Answer, days: int, said: str) -> None:
+    check = LimitCheck(what="deadline", unit="days", limit=days, need=many.calendar.days, verdict="over")
+    shown = section(replace(many, calendar=replace(many.calendar, limits=(check,))), "Calendar")
+    assert shown[0].split(maxsplit=1)[1].startswith(f"{said}: ")
+
+
+def test_one_time_limit_of_a_single_run_is_in_the_calendar_and_several_are_beside_their_epochs(one: Answer) -> None:
+    limit = Value(range=Range.point(600.0), unit="s", text="10 min")
+    afforded = Affordable(budget=limit, epochs=0, epochs_p90=0, wall_s=0.0)
+    epochs = EpochTable(experiment="run", epoch_s=one.estimate.wall_s, fixed_s=Spread.exact(0.0, "assumed"),
+                        steps_per_epoch=1000, rows=8000, budgets=(afforded,))  # fmt: skip
+    check = replace(one.calendar.limits[0], what="wall", unit="s", limit=600.0, need=one.estimate.wall_s)
+    answer = replace(one, calendar=replace(one.calendar, limits=(check,)), epochs=epochs)
+    assert section(answer, "Calendar")[0].endswith("needs 18.7 min (14.7–22.7)")
+    several = replace(answer, epochs=replace(epochs, budgets=(afforded, afforded)))
+    assert "Calendar" not in shown(several)
+
+
+def test_a_need_below_a_day_is_not_0_days(one: Answer) -> None:
+    check = LimitCheck(what="deadline", unit="days", limit=-1.0, need=one.calendar.days, verdict="over")
+    late = replace(one, calendar=replace(one.calendar, limits=(check,)))
+    assert refused(late, fit=False, budget=True) == ("over the deadline: 1 day too late, needs 0.0130 days",)

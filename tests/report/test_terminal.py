@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,7 @@ from rich.cells import cell_len
 from headway.report.answer import Answer
 from headway.report.estimate_view import estimate_view
 from headway.report.render import text
-from headway.report.render.terminal import shorten, wrap
+from headway.report.render.terminal import shorten, shortened, wrap
 from headway.report.view import Column, Detail, Fact, Layout, Note, Section, Table, View, by_columns
 
 WIDTHS = (40, 60, 80, 100, 120, 200)
@@ -103,3 +104,61 @@ def test_wrapped_lines_fit_and_lose_no_word(words: str, width: int) -> None:
 def test_shortened_text_fits(words: str, width: int) -> None:
     assert cell_len(shorten(words, width)) <= width
     assert shorten(words, width) == words or shorten(words, width).endswith("…")
+
+
+LONG = [f"{'financial-sentiment-' * 9}learning-rate-{rate}" for rate in ("2e-5", "5e-5")]
+
+
+def test_text_is_shortened_before_a_number_is_left_out_and_stays_distinct() -> None:
+    made = table(
+        (Column(name="id"), LONG), (Column(name="note"), ["w" * 60, "w" * 60]),
+        (Column(name="Hours", align="right"), ["1.25", "2.50"]),
+        (Column(name="p10", align="right", drop=1), ["1", "2"]),
+    )  # fmt: skip
+    shown = lines(page(made), 60)
+    rows = [line.split() for line in shown if line.endswith(("1", "2"))]
+    assert [row[-2:] for row in rows] == [["1.25", "1"], ["2.50", "2"]]
+    assert rows[0][0].startswith("financial")
+    assert rows[0][0].endswith("rate-2e-5")
+    assert rows[1][0].endswith("rate-5e-5")
+
+
+def test_where_nothing_else_helps_text_is_left_out_before_numbers() -> None:
+    made = table(
+        (Column(name="id"), LONG), (Column(name="name", least=30), ["n" * 40, "m" * 40]),
+        (Column(name="GPU-h", align="right"), ["1.25", "2.50"]),
+    )  # fmt: skip
+    shown = lines(page(made), 40)
+    assert [line.split()[-1] for line in shown[3:6]] == ["GPU-h", "1.25", "2.50"]
+    assert shown[6] == "  Left out at this width: name."
+
+
+def test_a_narrow_window_keeps_phase_and_hours(many: Answer) -> None:
+    phases = tuple(replace(phase, id=f"{LONG[0]}-{phase.id}", parent="") for phase in many.estimate.phases)
+    view = estimate_view(replace(many, estimate=replace(many.estimate, phases=phases)))
+    shown = lines(view, 40)
+    start = shown.index("Phases (stated)")
+    assert shown[start + 1].split()[0] == "Phase"
+    assert shown[start + 1].split()[-1] == "GPU-h"
+    ids = [line.split()[0] for line in shown[start + 2 : start + 6]]
+    assert len(set(ids)) == 4
+    assert [line.split()[-1] for line in shown[start + 2 : start + 6]] == ["1.0", "10.0", "6.0", "4.0"]
+
+
+@pytest.mark.parametrize(
+    ("texts", "short"),
+    [
+        (["one", "two"], ["one", "two"]),
+        (["a long one", "b long one"], ["a long…", "b long…"]),
+        (["same-start-a", "same-start-b"], ["sam…t-a", "sam…t-b"]),
+        (["same-front-1-same-end", "same-front-2-same-end"], ["…1-sam…", "…2-sam…"]),
+        (["模型训练一二三", "模型训练一二四"], ["模…二三", "模…二四"]),
+    ],
+)
+def test_shortened_labels_stay_distinct(texts: list[str], short: list[str]) -> None:
+    assert shortened(texts, 7) == short
+
+
+@given(st.lists(st.text(max_size=30), max_size=6), st.integers(4, 20))
+def test_shortened_columns_fit(texts: list[str], width: int) -> None:
+    assert all(cell_len(text) <= width for text in shortened(texts, width))

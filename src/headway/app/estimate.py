@@ -5,6 +5,7 @@ Owns the order in which the rooms are asked. Every figure comes from the room th
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from headway.app.inputs import Inputs, Request, gather
@@ -141,12 +142,14 @@ def _narrower(estimate: Estimate, moved: tuple[Effect, ...]) -> str:
 
 def _next(inputs: Inputs, rates: Rates) -> str:
     """The command to type next; a run from flags is worth a plan."""
-    plan = inputs.plan
-    if not Path(plan.file).is_file():
-        models = list(inputs.lookup.architectures)
-        gpus = [machine.node.device.name for machine in inputs.lookup.machines.values()]
-        named = f" --model {models[0]}" if models else ""
-        return f"headway init{named}" + (f' --gpu "{gpus[0]}"' if gpus else "")
-    if rates == "stated":
-        return f"headway estimate {plan.file}"
-    return f"headway explain totals.gpu_hours {plan.file}"
+    file = inputs.plan.file
+    if not Path(file).is_file():
+        words = ["headway", "init"]
+        words += [word for name in list(inputs.lookup.architectures)[:1] for word in ("--model", name)]
+        machines = list(inputs.lookup.machines.values())[:1]
+        words += [word for machine in machines for word in ("--gpu", machine.node.device.name)]
+    elif rates == "stated":
+        words = ["headway", "estimate", file]
+    else:
+        words = ["headway", "explain", "totals.gpu_hours", file]
+    return shlex.join(words)

@@ -12,9 +12,10 @@ from typing import Any
 
 from headway.app.estimate import answer
 from headway.app.inputs import Request, as_keys
+from headway.domain.errors import UsageError
 from headway.domain.measurement import Measurement
 from headway.domain.plan import Plan
-from headway.estimate.nouns import Estimate, Rates
+from headway.estimate.nouns import RATES, Estimate, Rates
 from headway.plan import PlanFile, plan_from_mapping, read_plan
 from headway.report.answer import Answer
 from headway.report.contract import estimate_document
@@ -83,6 +84,10 @@ class Project:
         name options of the plan; `seed` decides all draws; `today` (ISO date) dates prices and deadlines, by default
         the clock's. Raises PlanError where the plan does not decide what is run.
         """
+        if rates not in RATES or seed < 0:
+            wrong = f"seed={seed}" if seed < 0 else f"rates={rates!r}"
+            raise UsageError("rates are stated, predicted, measured or best, and a seed is not negative", got=wrong,
+                             hint=f"Use one of {', '.join(RATES)}.")  # fmt: skip
         request = Request(
             rates=rates,
             machine=machine,

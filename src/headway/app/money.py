@@ -11,14 +11,14 @@ from dataclasses import replace
 
 from headway.app.inputs import Inputs
 from headway.app.machines import offered
-from headway.cost.billing import Bill, bill
+from headway.cost.billing import Bill, Pricing, bill
 from headway.cost.energy import Energy, energy, is_owned
 from headway.cost.scenarios import Booking, Scenario, booking, scenarios
 from headway.cost.segments import Segment
 from headway.cost.spot import interrupted_within
 from headway.domain.errors import UserError
 from headway.domain.lookup import Machine
-from headway.domain.plan import Plan
+from headway.domain.plan import Plan, Run
 from headway.domain.spread import Spread
 from headway.domain.units import Range, parse
 from headway.estimate.nouns import Estimate, ExperimentEstimate, Rates
@@ -61,12 +61,11 @@ def _segment(id_: str, by: str, gpus: float, wall: Spread, item: ExperimentEstim
 def _bill(inputs: Inputs, estimate: Estimate, machine: Machine) -> Bill | None:
     """The bill as the plan wants to pay; None where the machine is too small for the plan."""
     run = inputs.plan.run
-    pricing = {"spot": "spot", "reserved": "reserved"}.get(run.pricing, "on-demand")
     try:
         return bill(
             segments_of(estimate, machine),
             machine,
-            pricing=pricing,  # type: ignore[arg-type]
+            pricing=_pricing(run),
             idle="stop" if run.idle == "stop" else "keep",
             buffer_share=estimate.buffer_share,
             reserve_usd=run.reserve.range if run.reserve else None,
@@ -74,6 +73,11 @@ def _bill(inputs: Inputs, estimate: Estimate, machine: Machine) -> Bill | None:
         )
     except UserError:
         return None
+
+
+def _pricing(run: Run) -> Pricing:
+    """How the plan wants to pay."""
+    return "spot" if run.pricing == "spot" else "reserved" if run.pricing == "reserved" else "on-demand"
 
 
 def machine_answers(inputs: Inputs, estimate: Estimate, rates: Rates, *, others: bool) -> tuple[MachineAnswer, ...]:
@@ -141,6 +145,7 @@ def node_scenarios(inputs: Inputs, estimate: Estimate) -> tuple[Scenario, ...]:
     return scenarios(
         segments_of(estimate, machine),
         machine,
+        pricing=_pricing(run),
         buffer_share=estimate.buffer_share,
         reserve_usd=run.reserve.range if run.reserve else None,
         today=inputs.today,

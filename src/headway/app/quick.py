@@ -137,6 +137,12 @@ def whole(text: str, flag: str) -> int:
     return int(value.mid)
 
 
+def count(text: str, flag: str) -> str:
+    """A count as it was typed (`52k` stays `52k`). Raises UsageError for what is none."""
+    whole(text, flag)
+    return text.strip()
+
+
 def _number(text: str) -> str | float:
     """Bare numbers are counts only as numbers; `10k` is text with a unit."""
     try:

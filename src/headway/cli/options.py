@@ -6,6 +6,7 @@ Owns their names, help and meaning, so that one word means one thing everywhere.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import click
@@ -15,6 +16,9 @@ from headway.domain.errors import UsageError
 Command = Callable[..., Any]
 
 FORM_NAMES = ("table", "md", "csv", "json", "html")
+SUFFIXES = {
+    ".txt": "table", "": "table", ".md": "md", ".csv": "csv", ".json": "json", ".html": "html", ".htm": "html",
+}  # fmt: skip
 
 
 def examples(*lines: str) -> str:
@@ -33,12 +37,23 @@ def output(command: Command) -> Command:
     return command
 
 
-def chosen_form(given: Mapping[str, Any]) -> str | None:
-    """The format that `--format` or `--json` asks for; None where neither is given. UsageError when they differ."""
+def chosen_form(given: Mapping[str, Any], file: str | None) -> str:
+    """The format that `--format` or `--json` asks for, else the one of the file's suffix, else a table.
+
+    Raises UsageError when the two flags differ, and for a suffix that names no format.
+    """
     form: str | None = given["form"]
     if given["as_json"] and form not in (None, "json"):
         raise UsageError("one format at a time", got=f"--json and --format {form}", hint="Drop one of the two.")
-    return "json" if given["as_json"] else form
+    if given["as_json"] or form:
+        return form or "json"
+    suffix = Path(file).suffix.lower() if file else ""
+    if suffix not in SUFFIXES:
+        raise UsageError(
+            "the suffix of -o chooses the format", got=file or "",
+            hint=f"Known: {', '.join(name for name in SUFFIXES if name)}; or say it with --format.",
+        )  # fmt: skip
+    return SUFFIXES[suffix]
 
 
 def json_only(command: Command) -> Command:

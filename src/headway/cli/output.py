@@ -16,19 +16,14 @@ from typing import TextIO
 from headway.domain.errors import UserError
 from headway.report.view import Layout, Page
 
-SUFFIXES = {".json": "json", ".csv": "csv", ".md": "md", ".html": "html", ".htm": "html"}
 _WIDEST = 200
 
 
-def write(page: Page, *, form: str | None, file: str | None) -> None:
-    """The page in `form`, or in the one that the file's suffix names, or as a table.
-
-    Raises UserError for a file that cannot be written.
-    """
+def write(page: Page, *, form: str, file: str | None) -> None:
+    """The page in `form`, on stdout or in a file. Raises UserError for a file that cannot be written."""
     from headway.report.render import FORMATS
 
-    chosen = form or (SUFFIXES.get(Path(file).suffix.lower(), "table") if file else "table")
-    pieces = FORMATS[chosen](page, layout(to_file=file is not None))
+    pieces = FORMATS[form](page, layout(to_file=file is not None))
     if file is None or file == "-":
         _stdout().writelines(pieces)
     else:

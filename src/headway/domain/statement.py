@@ -26,10 +26,10 @@ class Value:
     """As written in the plan."""
     unknown: bool = False
     """The author wrote `unknown`: never to be read as 0."""
-    statistics: Mapping[str, float] = field(default_factory=dict)
-    """A measured sample: any of mean, median, min, max, sd (base unit) and n."""
-    parts: Mapping[str, Value] = field(default_factory=dict)
-    """Named parts whose sum this is, each with its own expression."""
+    statistics: Mapping[str, float] = field(default_factory=dict, hash=False)
+    """A measured sample: any of mean, median, min, max, sd (base unit) and n. Compared, but not hashed: a map."""
+    parts: Mapping[str, Value] = field(default_factory=dict, hash=False)
+    """Named parts whose sum this is, each with its own expression. Compared, but not hashed."""
     stated_as: str = ""
     """The document's own words, where they differ from what is computed with."""
     source: str = ""
@@ -94,11 +94,11 @@ class Stated:
     experiment passes it to that experiment, an experiment that is one stage keeps it to itself.
     """
 
-    terms: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
+    terms: Mapping[str, Mapping[str, Value]] = field(default_factory=dict, hash=False)
     throughput: tuple[Value, ...] = ()
     """Rates per second of steps, tokens, samples."""
     factors: tuple[Factor, ...] = ()
-    convergence: Mapping[str, Value] = field(default_factory=dict)
+    convergence: Mapping[str, Value] = field(default_factory=dict, hash=False)
     """Bands of epochs: steep, moderate, diminishing, minimal."""
     source: str = ""
 

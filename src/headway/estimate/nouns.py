@@ -17,6 +17,7 @@ from headway.domain.statement import Factor
 from headway.domain.units import Range
 
 Rates = Literal["stated", "predicted", "measured", "best"]
+RATES: tuple[Rates, ...] = ("stated", "predicted", "measured", "best")
 Fits = Literal["yes", "no", "uncertain"]
 
 TERMS = (

@@ -38,14 +38,33 @@ class PlanFile:
     variant: options.Variant
     chosen: tuple[Option, ...] = field(default=())
     """Options whose selection (keep, drop, first, with) is applied to the expanded plan."""
+    without: PlanFile | None = field(default=None, repr=False, compare=False)
+    """The plan file that the last of the options was applied to."""
 
     @cached_property
     def plan(self) -> Plan:
         """The plan, expanded. Raises PlanError for what only expansion shows: names, budgets, batches, cycles."""
-        plan = _expanded(self.variant)
+        try:
+            plan = _expanded(self.variant)
+        except PlanError as problem:
+            raise self._blamed(problem) from None
         for option in self.chosen:
             plan = options.chosen(plan, option)
         return plan
+
+    def _blamed(self, problem: PlanError) -> PlanError:
+        """The error at the option that causes it: what it sets clashes with lines that are right without it.
+
+        Raises PlanError as it is where the plan without the option has one, too.
+        """
+        if self.without is None:
+            return problem
+        _ = self.without.plan
+        id_, options_ = self.chosen[-1].id, values.mapping(self.variant.document.tree["options"])
+        return PlanError(
+            f"with this option {problem.rule}", got=problem.got, hint=problem.hint, where=options_.place(id_),
+            field=f"options.{id_}", candidates=problem.candidates,
+        )  # fmt: skip
 
     def with_option(self, id_: str) -> list[tuple[str, Plan]]:
         """Label and plan for option `id_`: one, or one for each combination of what it varies.
@@ -62,7 +81,7 @@ class PlanFile:
         """The plan files that option `id_` makes of this one, to be changed further or expanded."""
         made = options.variants(self.variant, id_)
         option = asked.option(id_, values.mapping(self.variant.document.tree["options"])[id_])
-        return [replace(self, variant=variant, chosen=(*self.chosen, option)) for variant in made]
+        return [PlanFile(variant, (*self.chosen, option), self) for variant in made]
 
     def subset(self, id_: str) -> Plan:
         """The plan with only what option `id_` keeps. Raises PlanError when it does more than keep and drop."""
@@ -77,13 +96,13 @@ class PlanFile:
     def override(self, changes: Mapping[str, object]) -> PlanFile:
         """The plan with values (dotted path to text, number, list or mapping) that are stronger than any level.
 
-        `None` takes a key away. Raises PlanError for an unknown key or a wrong value.
+        `None` takes a key away. Raises PlanError for an unknown key or a wrong value, at the `--assume` that says it.
         """
         nodes: dict[str, Node] = {}
         for path, value in changes.items():
-            where = Position(f"--{path}")
+            where = Position(f"--assume {path.removeprefix('assume.')}")
             nodes[path] = Text("none", where) if value is None else node_from(value, where)
-        return replace(self, variant=options.put(self.variant, nodes, self.variant.label))
+        return replace(self, variant=options.put(self.variant, nodes, self.variant.label), without=None)
 
 
 def read_plan(path: str | os.PathLike[str], *, text: str | None = None) -> PlanFile:

@@ -36,25 +36,33 @@ def commented_plan(
         raise UsageError("a method is lora, qlora or full", got=repr(method))
     if epochs is not None and steps is not None:
         raise UsageError("a plan has one budget", got="epochs and steps", hint="Give one of them.")
-    adapter = f"adapter: {{method: lora, rank: {rank}}}      # without this line all weights are trained"
+    adapter = f"adapter: {{method: lora, rank: {rank}}}\t# without this line all weights are trained"
     how = {
         "lora": adapter,
-        "qlora": f"quantize: nf4                      # frozen weights in 4 bits\n{adapter}",
-        "full": "# adapter: {method: lora, rank: 8}   # without it, all weights are trained",
+        "qlora": f"quantize: nf4\t# frozen weights in 4 bits\n{adapter}",
+        "full": "# adapter: {method: lora, rank: 8}\t# without it, all weights are trained",
     }[method]
     budget = f"steps: {steps}" if steps is not None else f"epochs: {3 if epochs is None else epochs}"
     text = Template((files("headway.plan") / "templates" / "plan.yaml").read_text(encoding="utf-8")).substitute(
         name=_scalar(name), model=_scalar(model), gpu=_scalar(gpu), method=how, rows=_scalar(str(rows)),
         length=_scalar(str(length)), batch=batch, budget=budget,
     )  # fmt: skip
+    text = _aligned(text)
     from headway.plan.load import read_plan
 
     _ = read_plan(name, text=text).plan  # refuses values that are none
     return text
 
 
+def _aligned(text: str) -> str:
+    """`text` with the comments that a tab sets apart in one column, two spaces after the longest line before them."""
+    lines = [line.partition("\t") for line in text.splitlines()]
+    column = max(len(code) for code, tab, _ in lines if tab) + 2
+    return "".join(f"{code.ljust(column)}{comment}\n" if tab else f"{code}\n" for code, tab, comment in lines)
+
+
 def _scalar(text: str) -> str:
     """`text` as one YAML scalar, in quotes where it needs them."""
     if re.fullmatch(r"[A-Za-z0-9][\w./ $%+-]*", text) and not text.endswith(" ") and text not in ("null", "none"):
         return text
-    return "'" + text.replace("'", "''").replace("\n", " ") + "'"
+    return "'" + re.sub(r"\s", " ", text.replace("'", "''")) + "'"

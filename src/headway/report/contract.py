@@ -17,8 +17,9 @@ from headway.domain.units import Range
 from headway.estimate.nouns import ExperimentEstimate
 from headway.report.answer import Answer, MachineAnswer, OptionAnswer
 from headway.report.figures import HOUR_S
+from headway.report.sections.calendar import unjudged
 from headway.report.sections.machines import rate_usd_per_hour
-from headway.report.sections.selection import is_known
+from headway.report.sections.selection import is_known, known_phases
 from headway.report.view import Fact, Item, Note, View
 
 ESTIMATE = "headway.estimate/1"
@@ -33,6 +34,7 @@ def estimate_document(answer: Answer) -> dict[str, Any]:
 def streamed_document(answer: Answer) -> dict[str, Any]:
     """The same with `experiments` as an iterator, so that a long plan is written as it goes."""
     made = answer.estimate
+    known = known_phases(made)
     return {
         "schema": ESTIMATE,
         "plan": {"name": made.plan, "fingerprint": made.fingerprint, "title": made.title, "rates": made.rates},
@@ -43,8 +45,8 @@ def streamed_document(answer: Answer) -> dict[str, Any]:
                 "parent": phase.parent or None,
                 "name": phase.name,
                 "experiments": phase.experiments,
-                "gpu_hours": hours(phase.gpu_s if is_known(phase) else None),
-                "wall_hours": hours(phase.wall_s if is_known(phase) else None),
+                "gpu_hours": hours(phase.gpu_s if phase.id in known else None),
+                "wall_hours": hours(phase.wall_s if phase.id in known else None),
                 "steps": phase.steps,
                 "asks": phase.asks,
                 "optional": phase.optional,
@@ -55,9 +57,9 @@ def streamed_document(answer: Answer) -> dict[str, Any]:
         "scenarios": [
             {"name": one.name, "gpu_hours": one.gpu_s / HOUR_S, "wall_hours": one.wall_s / HOUR_S,
              "terms_s": dict(one.terms_s)}
-            for one in made.scenarios
+            for one in (made.scenarios if is_known(made) else ())
         ],
-        "offers": [_offer(machine) for machine in answer.machines if _is_rented(machine)],
+        "offers": [_offer(answer, machine) for machine in answer.machines if _is_rented(machine)],
         "warnings": [finding_document(finding) for finding in answer.findings],
         **_additions(answer),
     }  # fmt: skip
@@ -103,7 +105,7 @@ def _is_rented(machine: MachineAnswer) -> bool:
     return machine.from_catalog or (machine.bill is not None and machine.bill.billed_gpu_s is not None)
 
 
-def _offer(machine: MachineAnswer) -> dict[str, Any]:
+def _offer(answer: Answer, machine: MachineAnswer) -> dict[str, Any]:
     bill = machine.bill
     return {
         "name": machine.name,
@@ -111,7 +113,7 @@ def _offer(machine: MachineAnswer) -> dict[str, Any]:
         "instance": machine.instance,
         "gpu": machine.device,
         "gpus": machine.gpus,
-        "usd_per_hour": rate_usd_per_hour(machine),
+        "usd_per_hour": rate_usd_per_hour(answer, machine),
         "priced_on": bill.priced_on or None if bill else None,
         "price_kind": bill.price_kind or None if bill else None,
         "cost_usd": spread(bill.total_usd) if bill and is_known(machine.estimate) else None,
@@ -123,6 +125,7 @@ def _offer(machine: MachineAnswer) -> dict[str, Any]:
 
 def _additions(answer: Answer) -> dict[str, Any]:
     """What the contract allows beside its own keys."""
+    known = is_known(answer.estimate)
     return {
         "left_out": dict(answer.estimate.left_out),
         "beside": _beside(answer),
@@ -130,27 +133,27 @@ def _additions(answer: Answer) -> dict[str, Any]:
         "schedules": [
             {"gpus": rung.gpus, "makespan_hours": rung.hours, "floor_hours": rung.floor_s / HOUR_S,
              "utilisation": rung.utilisation}
-            for rung in answer.schedules
+            for rung in (answer.schedules if known else ())
         ],
-        "options": [_option(option) for option in answer.options],
-        "bill": _bill(answer.machines[0].bill) if answer.machines and is_known(answer.estimate) else None,
+        "options": [_option(option, known=known) for option in answer.options],
+        "bill": _bill(answer.machines[0].bill) if answer.machines and known else None,
         "ways_to_pay": [
             {"name": one.name, "cost_usd": spread(one.bill.total_usd), "running_hours": hours(one.bill.running_s),
              "billed_gpu_hours": hours(one.bill.billed_gpu_s)}
-            for one in answer.node_scenarios
+            for one in (answer.node_scenarios if known else ())
         ],
         "interrupted_within": dict(answer.interrupted),
         "cross_checks": [
             {"reference": check.reference.id, "rows_ratio": check.rows_ratio, "wall_hours": ends(check.wall_s, HOUR_S),
              "estimate_hours": hours(check.estimate_s), "agrees": check.agrees, "apart": check.apart}
-            for check in (answer.cross_checks if is_known(answer.estimate) else ())
+            for check in (answer.cross_checks if known else ())
         ],
         "epochs": _epochs(answer),
         "sensitivity": [
             {"name": effect.name, "favourable_s": number(effect.favourable_s),
              "unfavourable_s": number(effect.unfavourable_s), "total_s": effect.total_s, "kind": effect.kind,
              "source": effect.source}
-            for effect in (answer.sensitivity if is_known(answer.estimate) else ())
+            for effect in (answer.sensitivity if known else ())
         ],
         "next_command": answer.next_command,
     }  # fmt: skip
@@ -160,21 +163,26 @@ def _beside(answer: Answer) -> dict[str, Any] | None:
     other = answer.beside
     if other is None:
         return None
-    return {"rates": other.rates, "gpu_hours": hours(other.gpu_s), "stated_over_predicted": answer.beside_ratio}
+    return {
+        "rates": other.rates,
+        "gpu_hours": hours(other.gpu_s if is_known(other) else None),
+        "stated_over_predicted": answer.beside_ratio,
+    }
 
 
 def _calendar(answer: Answer) -> dict[str, Any]:
-    calendar = answer.calendar
+    calendar, known = answer.calendar, is_known(answer.estimate)
     return {
-        "days": spread(calendar.days),
-        "working_days": spread(calendar.working_days),
+        "days": spread(calendar.days if known else None),
+        "working_days": spread(calendar.working_days if known else None),
         "hours_per_day": calendar.hours_per_day,
         "needs_resume": list(calendar.needs_resume),
         "limits": [
             {"what": check.what, "unit": check.unit, "limit": check.limit, "need": spread(check.need),
              "verdict": check.verdict}
-            for check in calendar.limits
+            for check in (calendar.limits if known else map(unjudged, calendar.limits))
         ],
+        "contingency_s": {name: ends(aside, 1.0) for name, aside in calendar.contingency.items()},
     }  # fmt: skip
 
 
@@ -193,17 +201,17 @@ def _bill(bill: Bill | None) -> dict[str, Any] | None:
     }
 
 
-def _option(option: OptionAnswer) -> dict[str, Any]:
+def _option(option: OptionAnswer, *, known: bool) -> dict[str, Any]:
     return {
         "id": option.id,
         "label": option.label,
         "experiments": option.experiments,
         "members": list(option.members),
-        "gpu_hours": hours(option.gpu_s),
-        "saves_gpu_hours": hours(option.saves_gpu_s),
-        "makespan_hours": option.rung.hours if option.rung else None,
+        "gpu_hours": hours(option.gpu_s if known else None),
+        "saves_gpu_hours": hours(option.saves_gpu_s if known else None),
+        "makespan_hours": option.rung.hours if option.rung and known else None,
         "gpus": option.rung.gpus if option.rung else None,
-        "cost_usd": spread(option.bill.total_usd) if option.bill else None,
+        "cost_usd": spread(option.bill.total_usd) if option.bill and known else None,
     }
 
 

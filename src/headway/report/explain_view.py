@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping
+from shlex import quote
 
 from headway.domain.errors import UsageError
 from headway.domain.spread import Spread
 from headway.domain.units import format_bytes, format_count, format_duration, format_flop, format_number, format_share
-from headway.estimate.nouns import Basis, ExperimentEstimate, StageEstimate
+from headway.estimate.nouns import Basis, Estimate, ExperimentEstimate, StageEstimate
 from headway.report.answer import Answer
-from headway.report.figures import dollars
+from headway.report.figures import dollars, sold_as, usable
+from headway.report.sections.checks import large
+from headway.report.sections.machines import energy_basis
+from headway.report.sections.selection import is_known, known_phases
 from headway.report.view import Column, Fact, Item, Note, Row, Section, Table, View
 
 Format = Callable[[float], str]
@@ -26,8 +30,15 @@ PART = (
     Column(name="from", least=20, drop=1),
 )
 MOST_PARTS = 40
-TOTALS = ("gpu_hours", "wall_hours", "cost_usd", "energy_kwh")
-FIGURES = ("gpu_hours", "wall_hours", "peak_memory_bytes", "steps", "tokens", "terms_s")
+TOTALS = ("gpu_hours", "wall_hours", "billed_gpu_hours", "cost_usd", "energy_kwh", "experiments")
+PHASE_FIGURES = ("gpu_hours", "wall_hours")
+FIGURES = ("gpu_hours", "wall_hours", "peak_memory_bytes", "fits", "steps", "tokens")
+ENDS = ("p10", "p50", "p90")
+KINDS = (
+    f"totals.({'|'.join(TOTALS)}), phases.ID.({'|'.join(PHASE_FIGURES)}), "
+    f"experiments.ID.({'|'.join(FIGURES)}|terms_s.TERM); a number for ID counts from 0"
+)
+"""Paths that can be explained, in one line."""
 
 
 def explain_view(answer: Answer, path: str) -> View:
@@ -35,7 +46,7 @@ def explain_view(answer: Answer, path: str) -> View:
 
     Raises UsageError with the nearest paths when there is no such figure.
     """
-    head, _, rest = path.strip().partition(".")
+    head, _, rest = named(answer, path).partition(".")
     makers: Mapping[str, Callable[[Answer, str], list[Section]]] = {
         "totals": _totals,
         "phases": _phase,
@@ -51,12 +62,26 @@ def explain_view(answer: Answer, path: str) -> View:
     )
 
 
+def named(answer: Answer, path: str) -> str:
+    """The figure that a path of the JSON is part of: without its end (`.p50`), with an id for an index (`phases.0`)."""
+    bare, _, end = path.strip().rpartition(".")
+    bare = bare if end in ENDS else path.strip()
+    head, _, rest = bare.partition(".")
+    made = answer.estimate
+    ids = [item.id for item in (made.phases if head == "phases" else made.experiments if head == "experiments" else ())]
+    index, dot, figure = rest.partition(".")
+    if index.isdecimal() and _longest(rest, ids) is None and int(index) < len(ids):
+        return f"{head}.{ids[int(index)]}{dot}{figure}"
+    return bare
+
+
 def paths(answer: Answer) -> Iterable[str]:
     """Every path that can be explained, totals first."""
     yield from (f"totals.{name}" for name in TOTALS)
-    yield from (f"phases.{phase.id}.gpu_hours" for phase in answer.estimate.phases)
+    for phase in answer.estimate.phases:
+        yield from (f"phases.{phase.id}.{name}" for name in PHASE_FIGURES)
     for item in answer.estimate.experiments:
-        yield from (f"experiments.{item.id}.{name}" for name in FIGURES[:-1])
+        yield from (f"experiments.{item.id}.{name}" for name in FIGURES)
         yield from (f"experiments.{item.id}.terms_s.{term}" for term in item.terms_s)
 
 
@@ -64,7 +89,10 @@ def _unknown(path: str, answer: Answer) -> UsageError:
     known = list(paths(answer))
     near = tuple(difflib.get_close_matches(path, known, n=3, cutoff=0.3)) or tuple(known[:3])
     return UsageError(
-        "a figure's path is needed", got=path or "nothing", hint=f"Nearest: {', '.join(near)}.", candidates=near
+        "a figure's path is needed",
+        got=path or "nothing",
+        hint=f"Nearest: {', '.join(near)}. What can be explained: {KINDS}.",
+        candidates=near,
     )
 
 
@@ -80,7 +108,7 @@ def _totals(answer: Answer, name: str) -> list[Section]:
             rows.append((f"buffer of {format_share(made.buffer_share)}", subtotal * made.buffer_share))
         by_term = [_parts("by term, wall time", list(made.terms_s.items()), format_duration)]
         return [
-            _figure(whole, _hours),
+            *_whole(made, whole),
             Section(title="made of", items=(_parts("", rows, _hours),)),
             Section(title="the same by term", items=tuple(by_term)),
             *_left_out(answer),
@@ -89,15 +117,53 @@ def _totals(answer: Answer, name: str) -> list[Section]:
         return _energy(answer)
     if name == "cost_usd":
         return _cost(answer)
+    if name == "billed_gpu_hours":
+        return _billed(answer)
+    if name == "experiments":
+        return _count(answer)
     raise _unknown(f"totals.{name}", answer)
+
+
+def _whole(made: Estimate | ExperimentEstimate, whole: Spread) -> list[Section]:
+    """The figure, or that it is unknown and only its known parts follow."""
+    if is_known(made):
+        return [_figure(whole, _hours)]
+    return [Section(title="", items=(Note(text="unknown: a rate is missing; what is known of it follows"),))]
+
+
+def _billed(answer: Answer) -> list[Section]:
+    if not is_known(answer.estimate):
+        return [Section(title="", items=(Note(text="unknown: without a time nothing can be billed"),))]
+    bill = answer.machines[0].bill if answer.machines else None
+    if bill is None or bill.billed_gpu_s is None:
+        words = "nothing is billed by time: the machine is not rented"
+        return [Section(title="", items=(Note(text=words),))]
+    lines = [(line.name, line.gpu_s) for line in bill.lines if line.gpu_s is not None]
+    facts = [Fact(label="used", text=_hours(bill.used_gpu_s.p50), kind=bill.used_gpu_s.kind)]
+    facts += [Fact(label="", text=note) for note in bill.notes]
+    made_of = Section(title="made of", items=(_parts("", lines, _hours), *facts))
+    return [_figure(bill.billed_gpu_s, _hours), made_of]
+
+
+def _count(answer: Answer) -> list[Section]:
+    """How many experiments, by phase; optional ones beside them."""
+    own: dict[str, int] = {}
+    for item in answer.estimate.experiments:
+        own[item.phase] = own.get(item.phase, 0) + (not item.optional)
+    optional = sum(1 for item in answer.estimate.experiments if item.optional)
+    facts = [Fact(label="experiments", text=f"{sum(own.values()):,}", note=f"{optional:,} optional ones not counted")]
+    facts += [Fact(label=phase or "no phase", text=f"{number:,}") for phase, number in own.items()]
+    return [Section(title="", items=tuple(facts))]
 
 
 def _energy(answer: Answer) -> list[Section]:
     energy = answer.energy
+    if not is_known(answer.estimate):
+        return [Section(title="", items=(Note(text="unknown: without a time there is no energy"),))]
     if energy is None or energy.kwh is None:
         return [Section(title="", items=(Note(text="unknown: neither the plan nor a datasheet names a wattage"),))]
     kwh: Format = lambda joule: f"{format_number(joule / 3.6e6)} kWh"  # noqa: E731 - a name for one table
-    items: list[Item] = [Fact(label="watt", text=energy.basis)]
+    items: list[Item] = [Fact(label="watt", text=energy_basis(energy))]
     items += [Note(text=note) for note in energy.notes]
     return [
         _figure(energy.joule, kwh) if energy.joule else Section(title="", items=()),
@@ -107,6 +173,8 @@ def _energy(answer: Answer) -> list[Section]:
 
 def _cost(answer: Answer) -> list[Section]:
     bill = answer.machines[0].bill if answer.machines else None
+    if not is_known(answer.estimate):
+        return [Section(title="", items=(Note(text="unknown: without a time there is no cost"),))]
     if bill is None or bill.total_usd is None:
         words = bill.notes if bill else ("no machine with a price",)
         return [Section(title="", items=tuple(Note(text=f"unknown: {note}") for note in words))]
@@ -118,12 +186,17 @@ def _cost(answer: Answer) -> list[Section]:
 
 def _phase(answer: Answer, rest: str) -> list[Section]:
     found = _longest(rest, [phase.id for phase in answer.estimate.phases])
-    if found is None or rest[len(found) :] not in ("", ".gpu_hours"):
+    figure = "" if found is None else rest[len(found) + 1 :]
+    if found is None or figure not in ("", *PHASE_FIGURES):
         raise _unknown(f"phases.{rest}", answer)
-    phase = next(phase for phase in answer.estimate.phases if phase.id == found)
-    nested = [(inner.name, inner.gpu_s) for inner in answer.estimate.phases if inner.parent == found]
-    own = [(item.id, item.gpu_s) for item in answer.estimate.experiments if item.phase == found]
-    return [_figure(phase.gpu_s, _hours), Section(title="made of", items=(_parts("", nested + own, _hours),))]
+    wall, made = figure == "wall_hours", answer.estimate
+    phase = next(phase for phase in made.phases if phase.id == found)
+    inside = [(one.name, one.wall_s if wall else one.gpu_s) for one in made.phases if one.parent == found]
+    inside += [(item.id, item.wall_s if wall else item.gpu_s) for item in made.experiments if item.phase == found]
+    whole = _figure(phase.wall_s if wall else phase.gpu_s, _hours)
+    if found not in known_phases(made):
+        whole = Section(title="", items=(Note(text="unknown: a rate is missing; what is known of it follows"),))
+    return [whole, Section(title="made of", items=(_parts("", inside, _hours),))]
 
 
 def _experiment(answer: Answer, rest: str) -> list[Section]:
@@ -137,13 +210,13 @@ def _experiment(answer: Answer, rest: str) -> list[Section]:
         rows = list(item.terms_s.items())
         gpus = Fact(label="GPUs", text=format_number(item.gpus))
         return [
-            _figure(whole, _hours),
+            *_whole(item, whole),
             Section(title="made of, wall time", items=(gpus, _parts("", rows, format_duration))),
             *_rests(item, answer),
         ]
     if figure == "terms_s" and term in item.terms_s:
         return [_figure(item.terms_s[term], format_duration), *_term(item, term), *_rests(item, answer)]
-    if figure == "peak_memory_bytes":
+    if figure in ("peak_memory_bytes", "fits"):
         return _memory(item)
     if figure in ("steps", "tokens"):
         return [Section(title="", items=tuple(fact for stage in item.stages for fact in _counts(stage)))]
@@ -192,13 +265,13 @@ def _memory(item: ExperimentEstimate) -> list[Section]:
     if not bases:
         return [Section(title="", items=(Note(text="unknown: nothing is trained"),))]
     widest = max(bases, key=lambda basis: basis.peak_memory_bytes.p50)
-    verdict = f"{widest.fits}, with {format_share(widest.fits_probability)}"
+    verdict = f"{widest.fits}: fits with a probability of {format_share(widest.fits_probability)}"
     facts = (
         Fact(label="moment", text=widest.memory_moment),
         Fact(
             label="fits",
             text=verdict,
-            note=f"{widest.node.device.name} has {format_bytes(widest.node.device.memory_bytes)}",
+            note=f"{usable(widest)} on {sold_as(widest.node.device)}",
         ),
     )
     return [
@@ -236,7 +309,7 @@ def _rests(item: ExperimentEstimate, answer: Answer) -> list[Section]:
             note=f"{effect.favourable_share:+.0%} to {effect.unfavourable_share:+.0%} of the whole plan; "
             f"{effect.source}",
         )
-        for effect in answer.sensitivity[:6]
+        for effect in large(answer.sensitivity)[:6]
     ]
     return [Section(title="rests on", items=tuple(items))] if items else []
 
@@ -279,17 +352,22 @@ def _longest(text: str, ids: list[str]) -> str | None:
     return max(found, key=len, default=None)
 
 
+def _main_term(item: ExperimentEstimate) -> str:
+    """The largest term of an experiment, which not every experiment spends on steps."""
+    return f"terms_s.{max(item.terms_s, key=lambda term: item.terms_s[term].p50)}" if item.terms_s else "gpu_hours"
+
+
 def _deeper(answer: Answer, head: str, rest: str) -> str:
     """The command that goes one step further down."""
-    file = answer.plan.file or "plan.yaml"
+    file = quote(answer.plan.file or "plan.yaml")
     made = answer.estimate
     if head == "totals" and made.phases:
-        return (
-            f"headway explain phases.{max(made.phases, key=lambda p: p.gpu_s.p50 * (not p.parent)).id}.gpu_hours {file}"
-        )
+        largest = max(made.phases, key=lambda phase: phase.gpu_s.p50 * (not phase.parent))
+        return f"headway explain {quote(f'phases.{largest.id}.gpu_hours')} {file}"
     if head == "phases":
         phase = _longest(rest, [phase.id for phase in made.phases])
         inside = [item for item in made.experiments if item.phase == phase]
         if inside:
-            return f"headway explain experiments.{max(inside, key=lambda i: i.gpu_s.p50).id}.terms_s.step {file}"
+            longest = max(inside, key=lambda item: item.gpu_s.p50)
+            return f"headway explain {quote(f'experiments.{longest.id}.{_main_term(longest)}')} {file}"
     return f"headway estimate {file}"

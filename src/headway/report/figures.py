@@ -8,8 +8,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
+from headway.domain.machine import Device
 from headway.domain.spread import Spread
-from headway.domain.units import Range, format_duration, format_number
+from headway.domain.units import Range, format_bytes, format_duration, format_number
+from headway.estimate.nouns import Basis
 
 UNKNOWN = "unknown"
 NONE = "–"
@@ -74,6 +76,16 @@ def size(spread: Spread, confidence: float) -> str:
     return ranged(spread, confidence, factor, unit)
 
 
+def usable(basis: Basis) -> str:
+    """`84.6 GB usable`: what a program can allocate, which is not what the card is sold with."""
+    return f"{format_bytes(basis.usable_memory_bytes.p50)} usable"
+
+
+def sold_as(device: Device) -> str:
+    """`RTX 4090 (sold as 24 GB)`: datasheets say GB and mostly mean GiB, so that more of them may be usable."""
+    return f"{device.name} (sold as {format_bytes(device.memory_bytes)})"
+
+
 def usd(spread: Spread | None, confidence: float) -> str:
     """Dollars and cents (none from $10,000 on): `$95.01 ($80.12–$120.40)`; `unknown` without a price."""
     if spread is None:
@@ -132,6 +144,14 @@ def interval_name(confidence: float) -> str:
     """`p10–p90` for 0.8."""
     tail = (1 - confidence) / 2 * 100
     return f"p{tail:g}–p{100 - tail:g}"
+
+
+MEDIANS = "p50 of a sum is not the sum of p50s."
+
+
+def apart(parts: Sequence[Spread], whole: Spread) -> bool:
+    """True where the middles of the parts visibly do not add up to the middle of their sum, as with draws."""
+    return whole.draws is not None and abs(sum(part.p50 for part in parts) - whole.p50) > 0.005 * abs(whole.p50)
 
 
 def shared_kind(spreads: Iterable[Spread]) -> str:

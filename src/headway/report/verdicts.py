@@ -8,6 +8,11 @@ from __future__ import annotations
 from headway.cost.calendar import LimitCheck
 from headway.report.answer import Answer
 from headway.report.figures import count
+from headway.report.sections.calendar import limit_words, need_words
+from headway.report.sections.selection import is_known
+
+CONFIDENCE = 0.8
+NAMES = {"wall": "time limit", "cost": "cost limit", "GPU-hours": "limit of GPU-hours"}
 
 
 def refused(answer: Answer, *, fit: bool, budget: bool) -> tuple[str, ...]:
@@ -23,9 +28,14 @@ def refused(answer: Answer, *, fit: bool, budget: bool) -> tuple[str, ...]:
         if tight:
             reasons.append(f"{count(len(tight), 'experiment')} may not fit in memory: {', '.join(tight[:3])}")
     if budget:
+        least = "" if is_known(answer.estimate) else " at least"
         largest: dict[str, LimitCheck] = {}
         for check in answer.calendar.limits:
             if check.what not in largest or check.limit > largest[check.what].limit:
                 largest[check.what] = check
-        reasons += [f"over the {check.what} limit" for check in largest.values() if check.excess]
+        reasons += [
+            f"over the {NAMES.get(what, what)}: {limit_words(check)}, {need_words(check, CONFIDENCE)}{least}"
+            for what, check in largest.items()
+            if check.excess
+        ]
     return tuple(reasons)

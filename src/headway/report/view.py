@@ -14,6 +14,14 @@ from typing import Any, Literal
 from headway.domain.errors import Severity
 
 Align = Literal["left", "right"]
+_UNSEEN = dict.fromkeys(
+    [*range(0x20), *range(0x7F, 0xA0), 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)], " "
+)
+
+
+def visible(text: str) -> str:
+    """Text with spaces for control characters and marks that turn its direction: a plan may not steer a reader."""
+    return text.translate(_UNSEEN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,9 +44,9 @@ class Column:
     name: str
     align: Align = "left"
     least: int = 0
-    """Cells (terminal columns) it may be shortened to, with an ellipsis; 0: never shortened."""
+    """Cells (terminal columns) it may be shortened to, with an ellipsis; 0: a renderer's choice, never for numbers."""
     drop: int = 0
-    """Columns with the highest number are left out first; 0: never left out."""
+    """Columns with the highest number are left out first; 0: last of all, text before numbers, never the first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

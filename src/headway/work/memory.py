@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from headway.domain.errors import UserError
 from headway.domain.experiment import Architecture, Batches, Recipe
+from headway.domain.optimizer import OPTIMIZERS, optimizer_name
 from headway.work.flop import blocks_with_gradients, eager_gelu
 from headway.work.linears import adapted, linears
 from headway.work.parameters import blocks_of, count_parameters, trainable_parameters
@@ -22,21 +23,6 @@ MOMENTS = ("loss", "backward_start", "backward_end", "optimizer")
 """Just after the loss; recomputing the last block; recomputing the first one; in the optimizer."""
 
 _ALWAYS = frozenset(MOMENTS)
-_STATES = {
-    "adamw": (2, 0.0),
-    "adam": (2, 0.0),
-    "adamw_8bit": (0, 2.0),
-    "sgd": (0, 0.0),
-    "momentum": (1, 0.0),
-    "lion": (1, 0.0),
-    "lion_8bit": (0, 1.0),
-    "adafactor": (0, 0.01),
-    "muon": (1, 0.0),
-}
-"""Optimizer -> states of the parameter's own dtype, and bytes a parameter beside them.
-
-8-bit states are 1 byte each (Dettmers et al. 2021, arXiv:2110.02861); Adafactor keeps a row and a column of a matrix.
-"""
 
 NF4_BYTES = 4.127 / 8
 """Bytes a parameter in 4 bits with double quantisation: 4 + 8/64 + 32/(64*256) (Dettmers et al. 2023, section 3)."""
@@ -97,27 +83,9 @@ def quantised_bytes(quantize: str) -> float | None:
     return known[quantize]
 
 
-def optimizer_name(optimizer: str) -> str:
-    """The plain name of an optimizer: `adamw_torch_fused` -> `adamw`, `paged_adamw_8bit` -> `adamw_8bit`."""
-    plain = optimizer.lower().replace("-", "_").removeprefix("paged_")
-    for suffix in ("_torch", "_fused", "_bnb", "_hf", "_apex", "_anyprecision", "_32bit", "_xla"):
-        plain = plain.replace(suffix, "")
-    plain = {"adamw8bit": "adamw_8bit", "adam_8bit": "adamw_8bit", "sgd_momentum": "momentum"}.get(plain, plain)
-    if plain not in _STATES:
-        known = tuple(_STATES)
-        raise UserError(
-            "the optimizer must be a known one",
-            got=repr(optimizer),
-            hint=f"use {', '.join(known)}",
-            field="recipe.optimizer",
-            candidates=known,
-        )
-    return plain
-
-
 def state_bytes(recipe: Recipe) -> float:
     """Optimizer states of one trained parameter, in bytes: they follow its dtype, or fp32 beside master weights."""
-    states, fixed = _STATES[optimizer_name(recipe.optimizer)]
+    states, fixed = OPTIMIZERS[optimizer_name(recipe.optimizer)]
     return states * (4.0 if recipe.master_weights else trained_bytes(recipe)) + fixed
 
 

@@ -13,9 +13,10 @@ import math
 from dataclasses import dataclass
 
 from headway.domain.experiment import Architecture, Batches, Recipe
+from headway.domain.optimizer import optimizer_name
 from headway.work.flop import Product, blocks_with_gradients, eager_gelu
 from headway.work.linears import adapted, linears
-from headway.work.memory import element_bytes, optimizer_name, quantised_bytes, state_bytes, trained_bytes
+from headway.work.memory import element_bytes, quantised_bytes, state_bytes, trained_bytes
 from headway.work.parameters import blocks_of, trainable_parameters
 
 FUSED_TENSORS = 36

@@ -24,9 +24,10 @@ def devices(name: str | None, file: str | None, **given: Any) -> None:
     """Accelerators: memory, bandwidth, dense peaks. NAME shows those that it may mean."""
     from headway.app.catalog import devices_page
 
+    form = chosen_form(given, file)
     with as_usage_error():
         page = devices_page(name)
-    write(page, form=chosen_form(given), file=file)
+    write(page, form=form, file=file)
 
 
 @command.command(epilog=examples('headway catalog offers "RTX 4090"', "headway catalog offers --provider aws --gpus 8"))
@@ -42,12 +43,13 @@ def offers(device: str | None, file: str | None, every: bool, **given: Any) -> N
     """Machines for rent, cheapest GPU-hour first, with the date of each price."""
     from headway.app.catalog import offers_page
 
+    form = chosen_form(given, file)
     with as_usage_error():
         page = offers_page(
             device, provider=given["provider"], gpus=given["gpus"], region=given["region"], spot=given["spot"],
             shown=None if every or given["verbose"] else 20,
         )  # fmt: skip
-    write(page, form=chosen_form(given), file=file)
+    write(page, form=form, file=file)
 
 
 @command.command(epilog=examples("headway catalog models qwen"))
@@ -58,6 +60,7 @@ def models(name: str | None, file: str | None, **given: Any) -> None:
     """Model architectures: layers, widths, parameters. NAME filters by any part of the name."""
     from headway.app.catalog import models_page
 
+    form = chosen_form(given, file)
     with as_usage_error():
         page = models_page(name)
-    write(page, form=chosen_form(given), file=file)
+    write(page, form=form, file=file)

@@ -43,7 +43,7 @@ EXAMPLE = 'headway estimate --model Qwen/Qwen2-0.5B --lora 4 --gpu "RTX 4090" --
 @loudness
 def command(plan: str | None, file: str | None, **given: Any) -> int:
     """Time, money and memory of a plan, or of one run given by flags."""
-    form = chosen_form(given)
+    form = chosen_form(given, file)
     with as_plan_error() if plan else as_usage_error():
         project = _project(plan, given)
         result = project.estimate(
@@ -70,9 +70,10 @@ def _project(plan: str | None, given: dict[str, Any]) -> Project:
     assume = assumptions(given["assume"])
     if plan is None:
         made = plan_from_flags(flags)
+        from headway.app.inputs import as_keys
         from headway.app.load import Project
 
-        return Project(made.override(assume) if assume else made)
+        return Project(made.override(as_keys(assume)) if assume else made)
     if flags.given:
         raise UsageError(
             "a plan file says itself what is run",

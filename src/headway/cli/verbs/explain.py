@@ -24,9 +24,17 @@ FIGURES = ("totals.gpu_hours", "phases.2A.gpu_hours", "experiments.2A/openwebtex
 def command(words: tuple[str, ...], file: str | None, **given: Any) -> None:
     """The chain behind one figure of an estimate.
 
-    NUMBER is the figure's path in `headway estimate --json`; the two may stand in either order.
-    """
-    form = chosen_form(given)
+    NUMBER is the figure's path, as `headway estimate --json` has it:
+
+    \b
+    totals.FIGURE          gpu_hours, wall_hours, billed_gpu_hours, cost_usd, energy_kwh, experiments
+    phases.ID.FIGURE       gpu_hours, wall_hours
+    experiments.ID.FIGURE  gpu_hours, wall_hours, peak_memory_bytes, fits, steps, tokens, terms_s.TERM
+
+    A number for ID counts from 0, unless it is an ID itself; .p10, .p50 or .p90 may follow. NUMBER and PLAN may stand
+    in either order.
+    """  # noqa: D301 - click's mark for lines to be kept is a backspace
+    form = chosen_form(given, file)
     number, plan = _which(words)
     from headway.app.explain import explain
     from headway.app.load import load

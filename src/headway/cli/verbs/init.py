@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import click
@@ -34,4 +35,4 @@ def command(file: str, force: bool, quiet: bool, **given: Any) -> None:
         return
     write_file(file, [text])
     if not quiet:
-        click.echo(f"wrote {file}; next: headway estimate {file}", err=True)
+        click.echo(f"wrote {file}; next: headway estimate {quote(file)}", err=True)

@@ -85,13 +85,14 @@ def _finding(code: str, stage: StageEstimate, ids: list[str], plan: Plan) -> Fin
 
 
 def _too_large(basis: Basis, evidence: dict[str, object], plan: Plan) -> Finding:
-    device = basis.node.device
-    verdict = "does not fit" if basis.fits == "no" else f"fits with {format_share(basis.fits_probability)}"
+    device, usable = basis.node.device, format_bytes(basis.usable_memory_bytes.p50)
+    chance = f"may not fit: fits with a probability of {format_share(basis.fits_probability)}"
     return Finding(
         code="HW701",
         severity="error" if basis.fits == "no" else "warning",
         message=f"{basis.model} needs {format_bytes(basis.peak_memory_bytes.p50)} a GPU at its peak "
-        f"({basis.memory_moment}) and {device.name} has {format_bytes(device.memory_bytes)}: {verdict}",
+        f"({basis.memory_moment}) of {usable} usable on {device.name}: "
+        + ("does not fit" if basis.fits == "no" else chance),
         where=plan.where("model"),
         evidence=evidence | {"peak_bytes": basis.peak_memory_bytes.p50, "probability": basis.fits_probability},
         hint=f"Try {_remedies(basis)}.",

@@ -57,6 +57,7 @@ class Made:
 def make_stage(parts: Parts, spot: Spot, chain: Chain) -> Made:
     """The stage at `spot`, after `chain`. Raises PlanError when it is no kind of work, or lacks a model."""
     kind, found = _kind(spot), spot.level.values
+    _refuse_contradictions(parts, spot, kind)
     model, model_mark = parts.model(found)
     if model is None and kind in ("train", "evaluate", "generate"):
         hint = "Add `model: Qwen/Qwen2-0.5B` to the plan."
@@ -68,6 +69,23 @@ def make_stage(parts: Parts, spot: Spot, chain: Chain) -> Made:
     else:
         mark, after = digest(chain.model, kind, model_mark, tasks, *_other_work(spot, kind)), chain
     return Made(_stage(parts, spot, kind, model, evaluation, mark), after, tasks)
+
+
+def _refuse_contradictions(parts: Parts, spot: Spot, kind: str) -> None:
+    """Raises PlanError for work of a GPU without one, and for training of weights that are frozen."""
+    found = spot.level.values
+    recipe = parts.recipe(found)
+    on_gpu = kind in ("train", "evaluate", "generate") and ("by" not in spot.level.own or spot.level.own["by"] == "gpu")
+    if on_gpu and recipe.gpus is not None and not recipe.gpus.unknown and recipe.gpus.range.low <= 0:
+        raise fault(
+            found["gpus"], "a model takes at least one GPU", recipe.gpus.text,
+            "Write gpus: 1, or `by: cpu` where it takes none.", f"{spot.experiment}.gpus",
+        )  # fmt: skip
+    if kind == "train" and recipe.recipe.quantize != "none" and recipe.recipe.adapter is None:
+        raise fault(
+            found["quantize"], "quantized weights are frozen: an adapter is trained on them", "no adapter",
+            "Add `adapter: {method: lora, rank: 8}`, or drop quantize.", f"{spot.experiment}.quantize",
+        )  # fmt: skip
 
 
 def _trained(parts: Parts, spot: Spot, model: str, chain: Chain) -> str:

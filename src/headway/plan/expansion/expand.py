@@ -227,7 +227,10 @@ class Expansion:
             )
         found = self._stages[id(node)][1]
         if not found:
-            raise fault(node, "a chain has at least one stage", "an empty list")
+            raise fault(
+                node, "a chain has at least one stage", "an empty list",
+                "Write it like `stages: [{data: NAME}, {evaluate: all}]`, or leave it out.",
+            )  # fmt: skip
         return found
 
     def _stage_level(self, place: _Place, here: Resolved, own: Map, index: int) -> Resolved:

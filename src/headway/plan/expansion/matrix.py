@@ -35,10 +35,13 @@ def axes_of(matrix: Node, parts: Parts) -> list[tuple[str, list[Point]]]:
             known = parts.tasks if key == "evaluate" else parts.datasets
             points = [Text(id_, node.where) for id_ in known]
         if not points:
-            raise fault(node, "an axis has at least one value", values.said(node), field=f"matrix.{key}")
+            hint = f"Define some under `{'tasks' if key == 'evaluate' else 'datasets'}`."
+            raise fault(node, "an axis has at least one value", values.said(node), hint, f"matrix.{key}")
         found.append((key, [_point(key, point, parts) for point in points]))
     if not found:
-        raise fault(matrix, "a matrix has at least one axis", values.said(matrix))
+        raise fault(
+            matrix, "a matrix has at least one axis", values.said(matrix), "Write it like `matrix: {seed: [1, 2, 3]}`."
+        )
     return found
 
 

@@ -24,7 +24,9 @@ _TYPES: Final[dict[str, dict[str, Any]]] = {
     "portion": {"type": "string", "pattern": "%"},
     "hours_a_day": {"type": ["number", "string"]},
     "date": {"type": "string"},
-    "predicate": {"type": ["object", "string"]},
+    "predicate": {"type": "object"},
+    "held_out": {"type": "string", "pattern": "%"},
+    "words": {"type": ["string", "number", "boolean"], "pattern": r"\S"},
     "texts": {"type": ["string", "number", "boolean", "array", "object"]},
     "selector": {"type": ["string", "number", "array"]},
     "selectors": {"type": ["string", "number", "array"]},
@@ -102,7 +104,11 @@ def _kind(kind: Kind, definitions: dict[str, Any]) -> dict[str, Any]:
                 definitions[name] = _record(kind, definitions)
             return {"anyOf": [{"$ref": f"#/$defs/{name}"}, {"type": "null"}]}
         case Each(kind=inner, listed=listed):
-            mapping = {"type": "object", "additionalProperties": _kind(inner, definitions)}
+            mapping = {
+                "type": "object",
+                "propertyNames": {"pattern": r"\S"},
+                "additionalProperties": _kind(inner, definitions),
+            }
             return {"anyOf": [mapping, *([{"type": ["string", "number", "array", "null"]}] if listed else [])]}
         case Many(kind=inner):
             item = _kind(inner, definitions)

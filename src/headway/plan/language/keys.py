@@ -10,6 +10,7 @@ from typing import Final
 from headway.plan.language.kinds import Each, Either, Field, Free, Leaf, Many, Record, Settings, inherited
 
 TEXT = Leaf("text")
+NAMED = Leaf("words")
 TEXTS = Leaf("texts")
 FLAG = Leaf("flag")
 NUMBER = Leaf("number")
@@ -17,8 +18,8 @@ WHOLE = Leaf("integer")
 POSITIVE = Leaf("integer", least=1)
 SHARE = Leaf("share")
 PORTION = Leaf("portion")
-ROWS = Leaf("count", counts="rows")
-TOKENS = Leaf("count", counts="tokens")
+ROWS = Leaf("count", counts="rows", positive=True)
+TOKENS = Leaf("count", counts="tokens", positive=True)
 EPOCHS = Leaf("count", counts="epochs", open=True)
 TIME = Leaf("s")
 BAND = Leaf("s", open=True)
@@ -44,6 +45,7 @@ ADAPTER = Record(
         "dropout": Field(NUMBER, "Dropout before the adapter.", "0"),
     },
 )
+WITHOUT_ADAPTER = Leaf("choice", choices=("none",), remedy="Write {method: lora, rank: 8}, or none.")
 PARALLEL = Record(
     "parallel",
     {
@@ -55,7 +57,8 @@ PARALLEL = Record(
 )
 CADENCE = Record(
     "cadence",
-    {
+    lone="every",
+    fields={
         "every": Field(Leaf("cadence"), "Steps, epochs or time between two.", "end only"),
         "keep": Field(Either((Leaf("keep"),)), "How many are kept, or `all`.", "all"),
     },
@@ -73,10 +76,10 @@ EVALUATE = Record(
 DATASET = Record(
     "dataset",
     {
-        "name": Field(TEXT, "Name for people.", "the id"),
+        "name": Field(NAMED, "Name for people.", "the id"),
         "rows": Field(ROWS, "Rows: a count, an expression, or parts to be summed.", "unknown"),
         "length": Field(
-            Leaf("length", counts="tokens"),
+            Leaf("length", counts="tokens", positive=True),
             "Tokens in a row: a mean, a range, a sample, or a file of lengths.",
             "unknown",
         ),
@@ -89,16 +92,18 @@ DATASET = Record(
 )
 GENERATE = Record(
     "generate",
-    {
-        "prompts": Field(Leaf("integer", counts="prompts"), "Prompts.", "1"),
-        "samples": Field(Leaf("integer", counts="rows"), "Samples for each prompt.", "1"),
+    lone="prompts",
+    fields={
+        "prompts": Field(Leaf("integer", least=1, counts="prompts"), "Prompts.", "1"),
+        "samples": Field(Leaf("integer", least=1, counts="rows"), "Samples for each prompt.", "1"),
         "tokens": Field(TOKENS, "Tokens of one sample."),
-        "prompt_tokens": Field(TOKENS, "Tokens of one prompt."),
+        "prompt_tokens": Field(Leaf("count", counts="tokens"), "Tokens of one prompt."),
     },
 )
 STATED = Record(
     "stated",
-    {
+    lone="step",
+    fields={
         "step": Field(TIMED, "Time of one optimizer step."),
         "throughput": Field(Many(Leaf("per_s")), "Rate of steps, tokens or samples; used when no step is stated."),
         "wall": Field(TIMED, "Time of the whole thing it stands beside; overrides the parts."),
@@ -124,9 +129,9 @@ STATED = Record(
 ANYWHERE: Final[dict[str, Field]] = {
     "model": inherited(NAME, "Hub id, folder or `config.json`.", "required"),
     "quantize": inherited(_choice("none", "int8", "nf4", "fp8"), "Form of the frozen weights.", "none"),
-    "adapter": inherited(Either((_choice("none"), ADAPTER)), "Low-rank adapter; `none`: all weights.", "none"),
+    "adapter": inherited(Either((WITHOUT_ADAPTER, ADAPTER)), "Low-rank adapter; `none`: all weights.", "none"),
     "precision": inherited(_choice("bf16", "fp16", "fp32", "fp8"), "Number format.", "best of the device"),
-    "optimizer": inherited(TEXT, "Optimizer.", "adamw"),
+    "optimizer": inherited(Leaf("optimizer"), "Optimizer.", "adamw"),
     "learning_rate": inherited(NUMBER, "Learning rate.", "the trainer's"),
     "lr_schedule": inherited(TEXT, "Learning rate over time.", "the trainer's"),
     "warmup": inherited(Leaf("warmup"), "Steps or share of the steps.", "the trainer's"),
@@ -145,11 +150,11 @@ ANYWHERE: Final[dict[str, Field]] = {
         Leaf("integer", least=1, counts="tokens"), "Longest row in tokens.", "the longest of the data"
     ),
     "pack": inherited(FLAG, "Several short rows in one.", "false"),
-    "epochs": inherited(Leaf("count", counts="epochs"), "Passes over the data.", "1"),
-    "steps": inherited(Leaf("count", counts="steps"), "Optimizer steps."),
+    "epochs": inherited(Leaf("count", counts="epochs", positive=True), "Passes over the data.", "1"),
+    "steps": inherited(Leaf("count", counts="steps", positive=True), "Optimizer steps."),
     "tokens": inherited(TOKENS, "Tokens to train on."),
     "seed": inherited(WHOLE, "Random seed; several by matrix.", "0"),
-    "params": inherited(Free(), "The author's own settings."),
+    "params": inherited(Each(Free()), "The author's own settings."),
     "freeze": inherited(Leaf("integer", counts="layers"), "Leading blocks that are not trained.", "0"),
     "carry": inherited(_choice("adapter", "merged", "fresh"), "What the next stage starts from.", "adapter"),
     "early_stop": inherited(TEXT, "Quantity watched."),
@@ -162,8 +167,8 @@ ANYWHERE: Final[dict[str, Field]] = {
     "compile": inherited(FLAG, "torch.compile.", "false", True),
     "save": inherited(CADENCE, "Checkpoints.", "end only", True),
     "log": inherited(CADENCE, "Log lines.", "every 10 steps", True),
-    "validation": inherited(PORTION, "Share of the rows held out.", "0%"),
-    "evaluate": inherited(Either((TEXTS, EVALUATE)), "Task, group, `all`, or `each` in a matrix."),
+    "validation": inherited(Leaf("held_out"), "Share of the rows held out.", "0%"),
+    "evaluate": inherited(Either((EVALUATE, TEXTS)), "Task, group, `all`, or `each` in a matrix."),
     "reuse": inherited(_choice("none", "prefixes"), "Train shared beginnings once.", "none", True),
     "machine": inherited(NAME, "One of `run.machines`, where it is not the plan's.", "run.machine", True),
     "stated": inherited(STATED, "Rates that the author believes, by term of the estimate.", "", True),
@@ -178,13 +183,13 @@ OWN: Final[dict[str, Field]] = {
 }
 """Keys of one stage; they stand higher up where that is the only stage."""
 
-STAGE = Record("stage", {"name": Field(TEXT, "Name for people.", "the data's"), **ANYWHERE, **OWN, "claims": CLAIMS})
+STAGE = Record("stage", {"name": Field(NAMED, "Name for people.", "the data's"), **ANYWHERE, **OWN, "claims": CLAIMS})
 MATRIX = Field(Many(Settings(listed=True, selecting=False)), "Values that multiply; a list of matrices adds up.")
 STAGES = Field(Many(STAGE), "A chain; the model is carried along.", "one")
 EXPERIMENT = Record(
     "experiment",
     {
-        "name": Field(TEXT, "Name for people.", "the id"),
+        "name": Field(NAMED, "Name for people.", "the id"),
         **ANYWHERE,
         **OWN,
         "matrix": MATRIX,
@@ -195,7 +200,7 @@ EXPERIMENT = Record(
 PHASE = Record("phase")
 PHASE.fields.update(
     {
-        "name": Field(TEXT, "Name for people.", "the id"),
+        "name": Field(NAMED, "Name for people.", "the id"),
         "asks": Field(TEXT, "The question that the phase answers."),
         "after": Field(SELECTOR, "What is drawn and preferred before it."),
         "needs": Field(SELECTOR, "What it uses the result of."),
@@ -212,7 +217,7 @@ PHASE.fields.update(
 TASK = Record("task")
 TASK.fields.update(
     {
-        "name": Field(TEXT, "Name for people.", "the id"),
+        "name": Field(NAMED, "Name for people.", "the id"),
         "metrics": Field(TEXTS, "What is measured."),
         "tasks": Field(Each(TASK, listed=True), "Members; makes it a group."),
         "data": Field(TEXT, "Dataset it is measured on.", "the one of the same name"),
@@ -233,7 +238,7 @@ QUESTION = Record(
 REFERENCE = Record(
     "reference",
     {
-        "name": Field(TEXT, "Name for people.", "the id"),
+        "name": Field(NAMED, "Name for people.", "the id"),
         "gpu": Field(NAME, "GPU it ran on."),
         "rows": Field(ROWS, "Rows it trained on."),
         "wall": Field(TIMES, "Time it took."),
@@ -247,7 +252,7 @@ REFERENCE = Record(
 OPTION = Record(
     "option",
     {
-        "name": Field(TEXT, "Name for people.", "the id"),
+        "name": Field(NAMED, "Name for people.", "the id"),
         "keep": Field(SELECTORS, "Only these."),
         "drop": Field(SELECTORS, "Not these."),
         "set": Field(
@@ -282,7 +287,7 @@ MACHINE = Record(
         "link": Field(TEXT, "Between the GPUs."),
         "price": Field(Many(Leaf("usd_per_hour")), "Of the whole machine.", "the catalog's"),
         "spot": Field(
-            Record("spot", {
+            Record("spot", lone="price", fields={
                 "price": Field(Many(Leaf("usd_per_hour")), "Of the whole machine."),
                 "discount": Field(SHARE, "Off the price on demand."),
                 "hazard": Field(Many(Leaf("per_hour")), "Interruptions: %/h, %/day, %/month."),
@@ -292,7 +297,7 @@ MACHINE = Record(
             "When it may be taken away.", "the catalog's",
         ),
         "billing": Field(
-            Record("billing", {
+            Record("billing", lone="unit", fields={
                 "unit": Field(_choice("gpu", "node"), "What is billed."),
                 "block": Field(TIME, "Time is rounded up to it."),
                 "minimum": Field(TIME, "Billed at least."),
@@ -316,12 +321,13 @@ ALERT = Record(
     {
         "step": Field(BAND, "Band of the step time: `over 1 s`."),
         "wall": Field(BAND, "Band of the whole time: `under 30 min`."),
-        "check": Field(Either((TEXTS, Each(TEXT))), "Causes, with their remedies."),
+        "check": Field(Either((Each(TEXT), TEXTS)), "Causes, with their remedies."),
     },
 )
 MEASURE = Record(
     "measure",
-    {
+    lone="batches",
+    fields={
         "batches": Field(Leaf("integer", least=1, counts="batches"), "Batches to time."),
         "budget": Field(TIME, "Time for it."),
         "command": Field(TEXT, "Shell line that does it."),
@@ -352,7 +358,7 @@ PLAN = Record(
     "plan",
     {
         "headway": Field(_choice("1"), "Version of the file.", "required"),
-        "name": Field(TEXT, "Id of the plan.", "the file's name"),
+        "name": Field(NAMED, "Id of the plan.", "the file's name"),
         "title": Field(TEXT, "Title for people."),
         "source": Field(TEXTS, "Documents it comes from."),
         **ANYWHERE,

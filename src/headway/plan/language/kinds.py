@@ -6,7 +6,7 @@ an `Each` is a map by ids, a `Many` a list in which one item may stand alone, an
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -22,6 +22,10 @@ class Leaf:
     """What is counted: a word that may follow the number, a key of `COUNTS`."""
     open: bool = False
     """A band without an end will do: `over 1 s`."""
+    positive: bool = False
+    """Nothing of it makes no sense: more than 0, from its low end on."""
+    remedy: str = ""
+    """What to write instead of a word that is none of `choices`, where those words alone do not say it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,8 @@ class Record:
 
     name: str
     fields: dict[str, Field] = field(default_factory=dict)
+    lone: str = ""
+    """The field that was probably meant where one value stands instead of the map."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +110,29 @@ def takes(kind: Kind, form: str) -> bool:
             return any(takes(inner, form) for inner in kinds)
         case Free():
             return True
+
+
+def flat(kind: Kind) -> Iterator[Kind]:
+    """The forms that `kind` may take, without choices and lists around them."""
+    if isinstance(kind, Either):
+        for inner in kind.kinds:
+            yield from flat(inner)
+    elif isinstance(kind, Many):
+        yield from flat(kind.kind)
+    else:
+        yield kind
+
+
+def inside(kind: Kind, part: str) -> Kind | None:
+    """What the key `part` of a map of `kind` may hold; None where there is no such key."""
+    for inner in flat(kind):
+        if isinstance(inner, Record) and part in inner.fields:
+            return inner.fields[part].kind
+        if isinstance(inner, Each):
+            return inner.kind
+        if isinstance(inner, Free):
+            return inner
+    return None
 
 
 COUNTS: Mapping[str, frozenset[str]] = {

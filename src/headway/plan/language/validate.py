@@ -8,14 +8,14 @@ made.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from headway.domain.errors import PlanError
 from headway.domain.statement import Value
 from headway.domain.units import UNITS
-from headway.plan.language import claims
+from headway.plan.language import claims, remedies
 from headway.plan.language.foreign import FOREIGN
 from headway.plan.language.keys import (
     ADAPTER,
@@ -32,7 +32,20 @@ from headway.plan.language.keys import (
     STAGE,
     STATED,
 )
-from headway.plan.language.kinds import COUNTS, Each, Either, Field, Free, Kind, Leaf, Many, Record, Settings, takes
+from headway.plan.language.kinds import (
+    COUNTS,
+    Each,
+    Either,
+    Field,
+    Kind,
+    Leaf,
+    Many,
+    Record,
+    Settings,
+    flat,
+    inside,
+    takes,
+)
 from headway.plan.reading import forms, values
 from headway.plan.reading.values import fault, said
 from headway.plan.reading.yaml import Map, Node, Seq, Text
@@ -41,10 +54,13 @@ SETTABLE: Final = {**ANYWHERE, **OWN, "matrix": PLAN.fields["matrix"]}
 """Keys that an option may set on phases and experiments."""
 _READERS: Final[dict[str, Callable[[Node], object]]] = {
     "text": values.text,
+    "words": values.some_text,
     "texts": values.texts,
     "flag": values.flag,
     "number": values.number,
     "portion": values.share,
+    "held_out": forms.held_out,
+    "optimizer": forms.optimizer,
     "name": values.name,
     "selector": values.selector,
     "selectors": values.selectors,
@@ -58,7 +74,7 @@ _READERS: Final[dict[str, Callable[[Node], object]]] = {
     "date": forms.date,
     "assumed": forms.assumed,
     "claims": lambda node: list(claims.claims_of("", node)),
-    "predicate": values.plain,
+    "predicate": forms.predicate,
 }
 _QUANTITIES: Final = {*UNITS, "usd_per_hour", "usd_per_kwh", "per_s", "per_hour", "any"}
 _UNKNOWN: Final = "unknown field"
@@ -70,6 +86,8 @@ _HOMES: Final = (
 
 @dataclass(slots=True)
 class _Walk:
+    several: str = "matrix"
+    """The key that takes lists of values here."""
     unknown: list[PlanError] = field(default_factory=list)
 
 
@@ -91,14 +109,32 @@ def validate(tree: Map) -> None:
         raise first
 
 
-def check_setting(key: str, node: Node, listed: bool) -> None:
-    """Raises PlanError when `key` (as in `set`) is no key of the language, or `node` no value (or values) of it."""
+def check_setting(key: str, node: Node, listed: bool, several: str = "matrix") -> None:
+    """Raises PlanError when `key` (as in `set`) is no key of the language, or `node` no value (or values) of it.
+
+    `several` is the key that a list of values belongs under: `matrix`, or `vary` in an option.
+    """
     _, path = split(key, node)
-    walk = _Walk()
+    walk, kind = _Walk(several), kind_at(path, node)
+    if listed:
+        _check_axis(path, node, kind)
     for item in axis_values(node) if listed else [node]:
-        _check(item, kind_at(path, node), path, walk)
+        _check(item, kind, path, walk)
     if walk.unknown:
         raise walk.unknown[0]
+
+
+def _check_axis(path: str, node: Node, kind: Kind) -> None:
+    """Raises PlanError for an axis without values, or a range, which is one value in doubt, where a list is meant."""
+    if not axis_values(node):
+        raise fault(node, "an axis has at least one value", said(node), f"Write it like `{path}: [1, 2, 3]`.")
+    spread = remedies.spread_of(node) if remedies.counts(kind) else None
+    if spread is not None:
+        found = values.used(node)
+        raise fault(
+            found, "an axis is a list of values, and a range is one", said(found),
+            f"Write `{path}: {remedies.listed(spread)}`.",
+        )  # fmt: skip
 
 
 def axis_values(node: Node) -> list[Node]:
@@ -125,46 +161,26 @@ def kind_at(path: str, place: Node) -> Kind:
     kind: Kind = Record("", {**PLAN.fields, **SETTABLE})
     done: list[str] = []
     for part in path.split("."):
-        found = _inside(kind, part)
+        found = inside(kind, part)
         if found is None:
-            fields = next((k.fields for k in _flat(kind) if isinstance(k, Record)), {})
+            fields = next((k.fields for k in flat(kind) if isinstance(k, Record)), {})
             raise _unknown(part, fields, Map(where=place.where), ".".join([*done, part]))
         kind = found
         done.append(part)
     return kind
 
 
-def _flat(kind: Kind) -> Iterator[Kind]:
-    if isinstance(kind, Either):
-        for inner in kind.kinds:
-            yield from _flat(inner)
-    elif isinstance(kind, Many):
-        yield from _flat(kind.kind)
-    else:
-        yield kind
-
-
-def _inside(kind: Kind, part: str) -> Kind | None:
-    for inner in _flat(kind):
-        if isinstance(inner, Record) and part in inner.fields:
-            return inner.fields[part].kind
-        if isinstance(inner, Each):
-            return inner.kind
-        if isinstance(inner, Free):
-            return inner
-    return None
-
-
 def _check(node: Node, kind: Kind, path: str, walk: _Walk) -> None:
     form = _form(node)
     if not takes(kind, form) and not (node == "" and _is_container(kind)):
-        raise fault(node, _needed(kind), said(node), field=path)
+        raise fault(node, _needed(kind), said(node), remedies.other_form(node, kind, path, walk.several), path)
     match kind:
         case Leaf():
-            _check_leaf(node, kind, path)
+            _check_leaf(node, kind, path, walk.several)
         case Record() if isinstance(node, Map):
             _check_record(node, kind, path, walk)
         case Each(kind=inner):
+            _check_ids(node, path)
             if isinstance(node, Map):
                 for key, item in node.items():
                     _check(item, inner, f"{path}.{key}", walk)
@@ -176,6 +192,16 @@ def _check(node: Node, kind: Kind, path: str, walk: _Walk) -> None:
             _check(node, chosen[0], path, walk)
         case Settings(listed=listed) if isinstance(node, Map):
             _check_settings(node, kind, listed, path)
+
+
+def _check_ids(node: Node, path: str) -> None:
+    """Raises PlanError for an empty id: nothing could name it, and it is what stands for "no parent"."""
+    places = [(key, node.place(key)) for key in node] if isinstance(node, Map) else []
+    if isinstance(node, Seq):
+        places = [(item, item.where) for item in node if isinstance(item, Text)]
+    for id_, where in places:
+        if not id_.strip():
+            raise fault(where, "an id is not empty", repr(str(id_)), "Give it a name.", path)
 
 
 def _check_record(node: Map, kind: Record, path: str, walk: _Walk) -> None:
@@ -197,7 +223,7 @@ def _check_settings(node: Map, kind: Settings, listed: bool, path: str) -> None:
             if not kind.selecting and key.partition(".")[0] not in {**ANYWHERE, **OWN}:
                 raise _unknown(key, {**ANYWHERE, **OWN}, node, f"{path}.{key}")
             if not (listed and item == "each" and key in ("evaluate", "data")) and item != "none":
-                check_setting(key, item, listed)
+                check_setting(key, item, listed, "vary" if kind.selecting else "matrix")
         except PlanError as problem:
             where = node.place(key) if problem.rule == _UNKNOWN else problem.where
             raise PlanError(
@@ -206,7 +232,7 @@ def _check_settings(node: Map, kind: Settings, listed: bool, path: str) -> None:
             ) from None  # fmt: skip
 
 
-def _check_leaf(node: Node, leaf: Leaf, path: str) -> None:
+def _check_leaf(node: Node, leaf: Leaf, path: str, several: str) -> None:
     try:
         if leaf.choices and (leaf.type == "choice" or values.used(node) in leaf.choices):
             _check_choice(node, leaf)
@@ -220,17 +246,28 @@ def _check_leaf(node: Node, leaf: Leaf, path: str) -> None:
             if isinstance(found, Value) and leaf.counts:
                 _check_quantity(node, found, leaf)
     except PlanError as problem:
-        raise problem.at(node.where, path) from None
+        found = problem.at(node.where, path)
+        if leaf.type == "integer" and not found.hint:
+            found.hint = remedies.one_number(node, path, several)
+        raise found from None
 
 
 def _check_quantity(node: Node, value: Value, leaf: Leaf) -> None:
-    """Raises PlanError for another thing counted, or a band without an end where none is meant."""
+    """Raises PlanError for another thing counted, nothing of it, or a band without an end where none is meant."""
     if leaf.counts and value.noun and value.noun not in COUNTS[leaf.counts]:
         raise fault(values.used(node), f"{leaf.counts} are counted here", said(values.used(node)), "Write it like 10k.")
     if not leaf.open and math.isinf(value.range.high):
         raise fault(values.used(node), "a value has two ends", said(values.used(node)), "Write a range, like 1-2.")
-    for part in (*value.parts.values(), *value.others):
-        _check_quantity(node, part, leaf)
+    least = value.mid if value.statistics else value.range.low
+    if leaf.positive and not value.unknown and least <= 0:
+        raise fault(
+            values.used(node), f"{leaf.counts} are more than 0", said(values.used(node)),
+            "Write a number above 0, or leave it out.",
+        )  # fmt: skip
+    for part in value.parts.values():  # of which some may be 0, where the sum is not
+        _check_quantity(node, part, replace(leaf, positive=False))
+    for other in value.others:
+        _check_quantity(node, other, leaf)
 
 
 def _check_choice(node: Node, leaf: Leaf) -> None:
@@ -238,7 +275,7 @@ def _check_choice(node: Node, leaf: Leaf) -> None:
     if found not in leaf.choices:
         near = _near(str(found), leaf.choices)
         hint = f"Write {', '.join(leaf.choices[:-1])} or {leaf.choices[-1]}." if leaf.choices[1:] else ""
-        hint = hint or f"Write {leaf.choices[0]}."
+        hint = leaf.remedy or hint or f"Write {leaf.choices[0]}."
         raise fault(found, "one of a few words is needed", said(found), hint, candidates=near)
 
 
@@ -249,7 +286,7 @@ def _form(node: Node) -> str:
 
 
 def _is_container(kind: Kind) -> bool:
-    return any(isinstance(inner, Record | Each | Settings) for inner in _flat(kind))
+    return any(isinstance(inner, Record | Each | Settings) for inner in flat(kind))
 
 
 def _needed(kind: Kind) -> str:

@@ -10,7 +10,7 @@ from headway.domain.plan import Decision, Option, Question, Reference
 from headway.domain.statement import Selector
 from headway.plan.language.validate import axis_values
 from headway.plan.nouns.data import title
-from headway.plan.reading import values
+from headway.plan.reading import forms, values
 from headway.plan.reading.yaml import Map, Node, Text
 
 
@@ -75,12 +75,7 @@ def decision(id_: str, node: Node) -> Decision:
     if "if" in entry:
         condition = entry["if"]
         words = values.words(condition).get("stated_as", "")
-        if values.is_long(condition) and isinstance(condition, Map):
-            condition = condition.get("use", Map())
-        if isinstance(condition, Map):
-            predicate = values.plain(condition)
-        else:
-            words = words or values.text(condition)
+        predicate = forms.predicate(condition)
     return Decision(
         id=id_,
         after=values.selector(entry["after"]) if "after" in entry else None,

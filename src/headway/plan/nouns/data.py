@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Final
 
 from headway.domain.errors import PlanError
 from headway.domain.plan import Dataset, Task
+from headway.domain.statement import Value
+from headway.domain.units import Range
 from headway.plan.nouns import lengths
 from headway.plan.reading import forms, values
 from headway.plan.reading.values import fault
@@ -18,6 +21,8 @@ from headway.plan.reading.yaml import Map, Node, Text
 
 MIX_TOLERANCE: Final = 0.001
 """A mixture may miss 100 % by this much (0.1 points), as `33.3%` three times does."""
+TOKENS_TOLERANCE: Final = 0.05
+"""Tokens may differ by this much from rows x length: people round both."""
 
 
 def title(id_: str) -> str:
@@ -65,19 +70,68 @@ def dataset(id_: str, node: Node, folder: str) -> Dataset:
             field=f"{id_}.mix",
         )
     total = sum(mix.values())
+    rows, length, tokens = _three(
+        entry,
+        values.quantity(entry["rows"], "count") if "rows" in entry else None,
+        length,
+        values.quantity(entry["tokens"], "count") if "tokens" in entry else None,
+    )
     return Dataset(
         id=id_,
         name=values.text(entry["name"]) if "name" in entry else title(id_),
-        rows=values.quantity(entry["rows"], "count") if "rows" in entry else None,
+        rows=rows,
         length=length,
         length_quantiles=quantiles,
-        tokens=values.quantity(entry["tokens"], "count") if "tokens" in entry else None,
+        tokens=tokens,
         mix=tuple((part, portion / total) for part, portion in mix.items()),
         origin=values.text(entry["from"]) if "from" in entry else "",
         split=values.text(entry["split"]) if "split" in entry else "train",
         labels=values.integer(entry["labels"]) if "labels" in entry else None,
         where=node.where,
     )
+
+
+def _three(
+    entry: Map, rows: Value | None, length: Value | None, tokens: Value | None
+) -> tuple[Value | None, Value | None, Value | None]:
+    """Rows, tokens in a row, and tokens in all: where two are known, the third is what they make.
+
+    Raises PlanError where all three are known and differ by more than `TOKENS_TOLERANCE`.
+    """
+    if length is not None and not length.unknown and length.mid <= 0:  # a file of empty rows
+        raise fault(entry["length"], "tokens are more than 0", length.text, "Take the empty rows out.")
+    if tokens is None or tokens.unknown:
+        return rows, length, tokens
+    known_rows, known_length = (value if value and not value.unknown else None for value in (rows, length))
+    if known_rows and known_length:
+        _refuse_other_total(entry["tokens"], known_rows, known_length, tokens)
+    elif known_rows:
+        length = _quotient(tokens, known_rows, "tokens", "tokens / rows")
+    elif known_length:
+        rows = _quotient(tokens, known_length, "rows", "tokens / length")
+        rows = replace(rows, range=Range(*(float(max(1, round(end))) for end in _ends(rows.range))))
+    return rows, length, tokens
+
+
+def _refuse_other_total(node: Node, rows: Value, length: Value, tokens: Value) -> None:
+    """Raises PlanError at `node` where `tokens` are not rows x length, however far each of them may be."""
+    pairs = zip(_ends(rows.range), _ends(length.range), strict=True)
+    low, mid, high = (count * each for count, each in pairs)
+    room = 1 + TOKENS_TOLERANCE
+    if low > tokens.range.high * room or high * room < tokens.range.low:
+        came = f"{tokens.mid:,.0f} for {rows.mid:,.0f} x {length.mid:,.0f} = {mid:,.0f}"
+        raise fault(node, "tokens are rows x length", came, "Drop one of the three.", "tokens")
+
+
+def _quotient(above: Value, below: Value, noun: str, how: str) -> Value:
+    """One count over another, at the place of the first; its widest ends where they are in doubt."""
+    made = Range(above.range.low / below.range.high, above.mid / below.mid, above.range.high / below.range.low)
+    text = f"{above.text or f'{above.mid:,.0f}'} / {below.text or f'{below.mid:,.0f}'}"
+    return Value(range=made, unit="count", noun=noun, text=text, note=f"computed: {how}", where=above.where)
+
+
+def _ends(spread: Range) -> tuple[float, float, float]:
+    return spread.low, spread.mid, spread.high
 
 
 def datasets(node: Node, folder: str) -> dict[str, Dataset]:

@@ -13,7 +13,7 @@ from typing import Final
 from headway.domain.experiment import Adapter, Parallel, Recipe
 from headway.domain.record import fingerprint
 from headway.domain.statement import Value
-from headway.plan.reading import values
+from headway.plan.reading import forms, values
 from headway.plan.reading.values import fault
 from headway.plan.reading.yaml import Map, Node
 
@@ -55,7 +55,7 @@ def recipe_part(found: Mapping[str, Node]) -> RecipePart:
         precision=_word(found, "precision", "auto"),
         quantize=_word(found, "quantize", "none"),
         adapter=_adapter(adapter) if isinstance(adapter, Map) else None,
-        optimizer=_word(found, "optimizer", "adamw"),
+        optimizer=forms.optimizer(found["optimizer"]) if "optimizer" in found else "adamw",
         micro_batch=micro,
         grad_accum=accum,
         max_length=values.integer(found["max_length"], 1) if "max_length" in found else None,
@@ -112,9 +112,16 @@ def _copies(found: Mapping[str, Node], parallel: Parallel, gpus: Value | None) -
     if gpus.mid % (each * (parallel.data or 1)) or (parallel.data and gpus.mid != each * parallel.data):
         raise fault(
             found["gpus"], "GPUs are data x tensor x pipeline", f"{gpus.text} GPUs for {parallel.data or 'any'} x "
-            f"{parallel.tensor} x {parallel.pipeline}",
+            f"{parallel.tensor} x {parallel.pipeline}", _dividing(gpus.mid, each, parallel.data),
         )  # fmt: skip
     return int(gpus.mid) // each
+
+
+def _dividing(gpus: float, each: int, data: int) -> str:
+    """The numbers of GPUs that would divide: the one of so many copies, or those next to what came."""
+    below = int(gpus // each) * each
+    fitting = [data * each] if data else [number for number in (below, below + each) if number]
+    return f"Write gpus: {' or '.join(map(str, fitting))}, or change `parallel`."
 
 
 def _accumulation(node: Node, batch: int, micro: int, stated_accum: int | None, copies: int | None) -> int:

@@ -11,6 +11,7 @@ from headway.domain.plan import MachineSpec, Run
 from headway.domain.statement import Value
 from headway.plan.nouns.data import unknown_name
 from headway.plan.reading import forms, values
+from headway.plan.reading.values import fault
 from headway.plan.reading.yaml import Map, Node, Seq, Text
 
 
@@ -66,6 +67,7 @@ def machine(id_: str, node: Node) -> MachineSpec:
     entry = values.mapping(node)
     spot = values.mapping(entry.get("spot", Text("")))
     billing = values.mapping(entry.get("billing", Text("")))
+    _refuse_bid(spot)
     return MachineSpec(
         id=id_,
         gpu=values.name(entry["gpu"]) if "gpu" in entry else None,
@@ -89,6 +91,16 @@ def machine(id_: str, node: Node) -> MachineSpec:
         electricity=_quantity(entry, "electricity", "usd_per_kwh"),
         where=node.where,
     )
+
+
+def _refuse_bid(spot: Map) -> None:
+    """Raises PlanError for a highest bid that is below the price it is to pay."""
+    price, bid = (_quantity(spot, key, "usd_per_hour") for key in ("price", "max_price"))
+    if price is not None and bid is not None and not (price.unknown or bid.unknown) and price.mid > bid.mid:
+        raise fault(
+            spot["max_price"], "a spot machine is had at its price: max_price is not below it",
+            f"{bid.text} for {price.text}", f"Write max_price: {price.text}, or leave it out.", "spot.max_price",
+        )  # fmt: skip
 
 
 def _power(node: Node | None) -> dict[str, Value]:

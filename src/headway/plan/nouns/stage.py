@@ -274,8 +274,6 @@ def _cadence(node: Node | None) -> Cadence | None:
 def _budget(found: Mapping[str, Node]) -> tuple[Value | None, Value | None, Value | None, str]:
     made = {key: values.quantity(found[key], "count") for key in ("epochs", "steps", "tokens") if key in found}
     for key, value in made.items():
-        if not value.unknown and value.range.high <= 0:
-            raise fault(found[key], f"{key} are more than 0", repr(value.text), field=key)
         if key == "steps" and value.range.is_point and value.mid != int(value.mid):
             raise fault(found[key], "steps are whole", repr(value.text), "Write ceil(...) around it.", field=key)
     if not made:
@@ -297,7 +295,7 @@ def _trainer(found: Mapping[str, Node]) -> TrainerPart:
     if "warmup" in found:
         warmup = forms.warmup(found["warmup"])
         extra["warmup"], kept["warmup"] = warmup.text, identity(warmup)
-    share = values.share(found["validation"]) if "validation" in found else 0.0
+    share = forms.held_out(found["validation"]) if "validation" in found else 0.0
     carry = values.text(found["carry"]) if "carry" in found else "adapter"
     stop = values.text(found["early_stop"]) if "early_stop" in found else ""
     return TrainerPart(

@@ -10,16 +10,31 @@ import re
 from dataclasses import replace
 from typing import Final
 
-from headway.domain.errors import PlanError
+from headway.domain.errors import PlanError, UserError
+from headway.domain.optimizer import optimizer_name
 from headway.domain.statement import Factor, Value
 from headway.domain.units import Range
-from headway.plan.reading.values import fault, is_long, is_statistics, number, quantity, said, text, used, worded, words
+from headway.plan.reading.values import (
+    fault,
+    is_long,
+    is_statistics,
+    number,
+    plain,
+    quantity,
+    said,
+    share,
+    text,
+    used,
+    worded,
+    words,
+)
 from headway.plan.reading.yaml import Map, Node, Text
 
 _DATE: Final = re.compile(
     r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])([T ]\d{2}:\d{2}(:\d{2})?(Z|[+-]\d{2}:?\d{2})?)?"
 )
 _DAY_HOURS: Final = 24.0
+_PREDICATE: Final = ("metric", "of", "beats", "by")
 _SIGNS: Final = {"slower": 1, "more": 1, "faster": -1, "less": -1}
 
 
@@ -47,6 +62,39 @@ def keep(node: Node) -> int | None:
     if not value.range.is_point or value.mid != int(value.mid) or value.mid < 1:
         raise fault(node, "a whole number or `all` is needed", said(node))
     return int(value.mid)
+
+
+def held_out(node: Node) -> float:
+    """Share of the rows that is not trained on, 0..1; some are left to train on."""
+    found = share(node)
+    if found >= 1:
+        raise fault(
+            used(node), "some rows are left to train on: validation is below 100%", said(used(node)),
+            "Write it like 5%.",
+        )  # fmt: skip
+    return found
+
+
+def optimizer(node: Node) -> str:
+    """An optimizer as written. Raises PlanError for one whose memory is not known (`headway.domain.optimizer`)."""
+    found = text(node)
+    try:
+        optimizer_name(found)
+    except UserError as problem:
+        raise fault(used(node), problem.rule, problem.got, problem.hint) from None
+    return found
+
+
+def predicate(node: Node) -> dict[str, object]:
+    """`{metric, of, beats, by}` as plain data; empty where only words (`stated_as`) are given."""
+    found: Node = node.get("use", Map()) if isinstance(node, Map) and is_long(node) else node
+    hint = "Write `{metric: accuracy, of: A, beats: B, by: 2 points}`, or the words alone: `{stated_as: ...}`."
+    if not isinstance(found, Map):
+        raise fault(found, "a condition is a map", said(found), hint)
+    for key in found:
+        if key not in _PREDICATE:
+            raise PlanError("unknown field", got=key, where=found.place(key), hint=hint)
+    return {key: plain(item) for key, item in found.items()}
 
 
 def warmup(node: Node) -> Value:

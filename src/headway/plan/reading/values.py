@@ -100,6 +100,14 @@ def text(node: Node) -> str:
     return str(node)
 
 
+def some_text(node: Node) -> str:
+    """Text that is not empty: a name, by which something is called."""
+    found = text(node)
+    if not found.strip():
+        raise fault(used(node), "a name is not empty", said(used(node)), "Write one, or leave it out.")
+    return found
+
+
 def texts(node: Node) -> tuple[str, ...]:
     """Text, or a list of it, or a map with nothing after its keys."""
     node = used(node, "text")

@@ -138,7 +138,11 @@ def _content(name: str) -> str:
     except OSError as problem:
         reasons = {FileNotFoundError: "there is no such file", IsADirectoryError: "it is a directory"}
         reason = reasons.get(type(problem), f"it cannot be read ({problem.strerror})")
-        hint = "Write a plan with `headway init`." if isinstance(problem, FileNotFoundError) else ""
+        hints = {
+            FileNotFoundError: "Write a plan with `headway init`.",
+            IsADirectoryError: f"Name the plan in it: {os.path.join(name, 'plan.yaml')}.",
+        }
+        hint = hints.get(type(problem), "")
         raise PlanError(f"a plan is a readable file: {reason}", where=Position(name), hint=hint) from None
     if b"\0" in data[:4096]:
         raise PlanError("a plan is text", got="a binary file", where=Position(name))

@@ -9,7 +9,7 @@ import csv
 import io
 from collections.abc import Iterator, Mapping
 
-from headway.report.view import Layout, Page
+from headway.report.view import Layout, Page, visible
 
 
 def render(page: Page, layout: Layout) -> Iterator[str]:
@@ -30,4 +30,7 @@ def _line(row: Mapping[str, object]) -> str:
 
 def _safe(cell: object) -> object:
     """A spreadsheet runs text that begins like a formula (OWASP, CSV injection): a quote before it keeps it text."""
-    return f"'{cell}" if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell
+    if not isinstance(cell, str):
+        return cell
+    text = visible(cell)
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@") or cell[:1] in ("\t", "\r") else text

@@ -5,10 +5,10 @@ Owns the tags. No scripts, no outside resources, and every text escaped.
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterator
-from html import escape
 
-from headway.report.view import Column, Fact, Item, Layout, Note, Page, Row, Table
+from headway.report.view import Column, Fact, Item, Layout, Note, Page, Row, Table, visible
 
 
 def render(page: Page, layout: Layout) -> Iterator[str]:
@@ -68,3 +68,8 @@ def _row(row: Row, columns: tuple[Column, ...], tag: str) -> str:
         indent = f";padding-left:{row.level + 1}em" if index == 0 and row.level else ""
         cells.append(f'<{tag} style="text-align:{column.align}{indent}">{escape(cell)}</{tag}>')
     return f"<tr>{''.join(cells)}</tr>\n"
+
+
+def escape(text: str) -> str:
+    """Text that HTML shows as it is."""
+    return html.escape(visible(text))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from headway.report.view import Fact, Item, Layout, Note, Page, Row, Table
+from headway.report.view import Fact, Item, Layout, Note, Page, Row, Table, visible
 
 _MARKS = re.compile(r"([\\`*_\[\]<>|#~])")
 _SIGNS = {"error": "**Error.** ", "warning": "**Warning.** ", "info": "", None: ""}
@@ -30,12 +30,12 @@ def render(page: Page, layout: Layout) -> Iterator[str]:
             yield from _item(item)
             previous = item
     if view.next_command:
-        yield f"\nNext: `{view.next_command}`\n"
+        yield f"\nNext: `{visible(view.next_command)}`\n"
 
 
 def escape(text: str) -> str:
     """Text that Markdown shows as it is, on one line."""
-    return _MARKS.sub(r"\\\1", " ".join(text.split()))
+    return _MARKS.sub(r"\\\1", " ".join(visible(text).split()))
 
 
 def _item(item: Item) -> Iterator[str]:

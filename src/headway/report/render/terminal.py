@@ -1,16 +1,16 @@
 """The page in a terminal: aligned columns, no boxes, as wide as the window and never wider.
 
-Owns widths (in cells: a CJK character takes two), wrapping, shortening and the few colours. Where a table is too
-wide, its long cells are shortened first and its least important columns then left out, which the table says.
+Owns widths (in cells: a CJK character takes two), wrapping, and the few colours. Where a table is too wide, its long
+cells are shortened first and its least important columns then left out, which the table says.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from rich.cells import cell_len, set_cell_size
 
-from headway.report.view import Column, Fact, Item, Layout, Note, Page, Row, Section, Table, View
+from headway.report.view import Column, Fact, Item, Layout, Note, Page, Row, Section, Table, View, visible
 
 _BOLD, _DIM, _RED, _YELLOW, _PLAIN = "1", "2", "31", "33", ""
 _MARGIN = "  "
@@ -21,10 +21,8 @@ _KIND = 9
 """Cells of the longest kind, `predicted`."""
 _LEAST_WIDTH = 30
 _LONGEST_LABEL = 24
-_UNSEEN = dict.fromkeys(
-    [*range(0x20), *range(0x7F, 0xA0), 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)], " "
-)
-"""Control characters and marks that turn the direction of text: a plan may not steer the terminal."""
+_SHORTEST = 12
+"""Cells that text keeps where its column says nothing else."""
 
 
 def render(page: Page, layout: Layout) -> Iterator[str]:
@@ -57,7 +55,7 @@ def _page(view: View, pen: _Pen) -> Iterator[str]:
         yield from _section(section, pen)
     if view.next_command:
         yield ""
-        yield f"{pen.paint('next:', _DIM)} {view.next_command}"
+        yield f"{pen.paint('next:', _DIM)} {visible(view.next_command)}"
 
 
 def _section(section: Section, pen: _Pen) -> Iterator[str]:
@@ -65,6 +63,8 @@ def _section(section: Section, pen: _Pen) -> Iterator[str]:
         yield from (pen.paint(line, _BOLD) for line in wrap(section.title, pen.width))
     labels = max((cell_len(item.label) for item in section.items if isinstance(item, Fact)), default=0)
     labels = min(labels, _LONGEST_LABEL)
+    facts = [item for item in section.items if isinstance(item, Fact)]
+    names = iter(shortened([visible(fact.label) for fact in facts], labels))
     previous: Item | None = None
     for item in section.items:
         if previous is not None and (
@@ -76,15 +76,15 @@ def _section(section: Section, pen: _Pen) -> Iterator[str]:
         if isinstance(item, Table):
             yield from _table(item, pen)
         elif isinstance(item, Fact):
-            yield from _fact(item, labels, pen)
+            yield from _fact(item, next(names), labels, pen)
         else:
             yield from _note(item, pen)
         previous = item
 
 
-def _fact(fact: Fact, labels: int, pen: _Pen) -> Iterator[str]:
+def _fact(fact: Fact, label: str, labels: int, pen: _Pen) -> Iterator[str]:
     """Label, text, and the kind at the right edge; the note below the text."""
-    head = _MARGIN + _fill(shorten(fact.label.translate(_UNSEEN), labels), labels, "left") + "  "
+    head = _MARGIN + _fill(label, labels, "left") + "  "
     room = pen.prose - cell_len(head)
     text = wrap(fact.text, room - (_KIND + _GAP if fact.kind else 0))
     for index, line in enumerate(text):
@@ -117,13 +117,19 @@ def _table(table: Table, pen: _Pen) -> Iterator[str]:
         yield from (pen.paint(f"{_MARGIN}{line}", _BOLD) for line in wrap(table.title, pen.prose - len(_MARGIN)))
     rows = [*table.rows, *table.footer]
     kept, widths = _fit(table.columns, rows, pen.width - len(_MARGIN))
-    yield pen.paint(_line(tuple(column.name for column in table.columns), kept, widths, table.columns), _DIM)
-    for row in table.rows:
-        yield pen.paint(_line(_indented(row), kept, widths, table.columns), _BOLD if row.strong else _PLAIN)
+    chosen = [table.columns[index] for index in kept]
+    cells = [
+        [shorten(visible(column.name), width), *shortened([_indented(row)[index] for row in rows], width)]
+        for index, column, width in zip(kept, chosen, widths, strict=True)
+    ]
+    head, *lines = (_line(line, chosen, widths) for line in zip(*cells, strict=True))
+    yield pen.paint(head, _DIM)
+    for row, line in zip(table.rows, lines, strict=False):
+        yield pen.paint(line, _BOLD if row.strong else _PLAIN)
     if table.footer:
         yield pen.paint(_MARGIN + "─" * (sum(widths) + _GAP * (len(kept) - 1)), _DIM)
-    for row in table.footer:
-        yield pen.paint(_line(_indented(row), kept, widths, table.columns), _BOLD if row.strong else _PLAIN)
+    for row, line in zip(table.footer, lines[len(table.rows) :], strict=True):
+        yield pen.paint(line, _BOLD if row.strong else _PLAIN)
     hidden = [column.name for index, column in enumerate(table.columns) if index not in kept]
     left_out = f"Left out at this width: {', '.join(hidden)}." if hidden else ""
     for line in wrap(" ".join(part for part in (table.note, left_out) if part), pen.prose - len(_MARGIN)):
@@ -140,16 +146,18 @@ def _fit(columns: tuple[Column, ...], rows: list[Row], room: int) -> tuple[list[
     while True:
         widths = _shrink([natural[index] for index in kept], [columns[index] for index in kept], room)
         droppable = [index for index in kept if columns[index].drop]
-        if sum(widths) + _GAP * (len(kept) - 1) <= room or (not droppable and len(kept) == 1):
-            return kept, widths
-        kept.remove(max(droppable, key=lambda index: (columns[index].drop, index)) if droppable else kept[-1])
+        if sum(widths) + _GAP * (len(kept) - 1) <= room or len(kept) == 1:
+            return kept, [min(width, room) for width in widths]
+        text = [index for index in kept[1:] if columns[index].align == "left"]
+        last = max(droppable, key=lambda index: (columns[index].drop, index)) if droppable else (text or kept)[-1]
+        kept.remove(last)
 
 
 def _shrink(widths: list[int], columns: list[Column], room: int) -> list[int]:
     """Widths after the widest shortenable columns gave what is missing."""
     excess = sum(widths) + _GAP * (len(widths) - 1) - room
     while excess > 0:
-        spare = [index for index, column in enumerate(columns) if column.least and widths[index] > column.least]
+        spare = [index for index, column in enumerate(columns) if widths[index] > _least(column, widths[index])]
         if not spare:
             break
         widest = max(spare, key=lambda index: widths[index])
@@ -158,22 +166,54 @@ def _shrink(widths: list[int], columns: list[Column], room: int) -> list[int]:
     return widths
 
 
+def _least(column: Column, width: int) -> int:
+    """Cells that a column keeps: text that says nothing of it can be shortened before a number is left out."""
+    if column.least:
+        return column.least
+    return _SHORTEST if column.align == "left" and not column.drop else width
+
+
 def _indented(row: Row) -> tuple[str, ...]:
-    head, *rest = (cell.translate(_UNSEEN) for cell in row.cells)
+    head, *rest = map(visible, row.cells)
     return (" " * (2 * row.level) + head, *rest)
 
 
-def _line(cells: tuple[str, ...], kept: list[int], widths: list[int], columns: tuple[Column, ...]) -> str:
-    parts = [
-        _fill(shorten(cells[index], width), width, columns[index].align)
-        for index, width in zip(kept, widths, strict=True)
-    ]
+def _line(cells: Iterable[str], columns: list[Column], widths: list[int]) -> str:
+    parts = [_fill(cell, width, column.align) for cell, column, width in zip(cells, columns, widths, strict=True)]
     return (_MARGIN + (" " * _GAP).join(parts)).rstrip()
 
 
 def shorten(text: str, width: int) -> str:
     """`text` in at most `width` cells, with `…` where something was cut."""
     return text if cell_len(text) <= width else set_cell_size(text, width - 1).rstrip() + "…"
+
+
+def shortened(texts: list[str], width: int) -> list[str]:
+    """Each text in at most `width` cells; those that differ stay different where one of the ways to cut allows it.
+
+    At the end; in the middle (`financial sent…-rate 2e-5`); or what all long ones begin with.
+    """
+    long = sorted(text for text in texts if cell_len(text) > width)
+    if not long:
+        return texts
+    alike = zip(long[0], long[-1], strict=False)  # the first and the last in order differ earliest
+    begin = next((index for index, (one, other) in enumerate(alike) if one != other), 0)
+    ways: list[Callable[[str], str]] = [
+        lambda text: shorten(text, width),
+        lambda text: _without_middle(text, width),
+        lambda text: shorten(f"…{text[begin:]}", width) if cell_len(text) > width else text,
+    ]
+    tried = [[way(text) for text in texts] for way in ways]
+    return max(tried, key=lambda cells: len(set(cells)))  # the first of equals
+
+
+def _without_middle(text: str, width: int) -> str:
+    if cell_len(text) <= width:
+        return text
+    tail = text[-1:]
+    while len(tail) < len(text) and cell_len(tail) < (width - 1) // 2:
+        tail = text[-len(tail) - 1 :]
+    return shorten(text, max(width - cell_len(tail), 2)) + tail
 
 
 def _fill(text: str, width: int, align: str) -> str:
@@ -185,7 +225,7 @@ def wrap(text: str, width: int) -> list[str]:
     """Words in lines of at most `width` cells; a longer word is broken where the line ends."""
     lines: list[str] = []
     current = ""
-    for word in text.translate(_UNSEEN).split():
+    for word in visible(text).split():
         rest = word
         if current and cell_len(current) + 1 + cell_len(rest) <= width:
             current = f"{current} {rest}"

@@ -6,6 +6,7 @@ Owns the calendar's words. The hours themselves are the headline's.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from headway.cost.calendar import LimitCheck
 from headway.domain.units import format_duration, format_share
@@ -22,7 +23,7 @@ from headway.report.figures import (
     span_time,
     usd,
 )
-from headway.report.sections.selection import counted
+from headway.report.sections.selection import counted, is_known
 from headway.report.view import Column, Detail, Fact, Item, Note, Section, Table, by_columns
 
 NAMED = 3
@@ -32,7 +33,7 @@ VERDICTS = {"within": "enough", "uncertain": "may not be enough", "over": "not e
 
 def parts(answer: Answer, detail: Detail) -> Iterator[Section]:
     """Schedules on several GPUs; limits and what does not fit into a day."""
-    if len(answer.schedules) > 1:
+    if len(answer.schedules) > 1 and is_known(answer.estimate):
         yield Section(title="On more GPUs", items=(_rungs(answer),))
     if items := [*_limits(answer, detail), *_day(answer, detail), *_contingency(answer)]:
         yield Section(title="Calendar", items=tuple(items))
@@ -57,30 +58,38 @@ def _rungs(answer: Answer) -> Table:
 
 def _limits(answer: Answer, detail: Detail) -> Iterator[Fact]:
     """Each budget and the deadline against the need; several time budgets with an epoch table are told there."""
-    checks = answer.calendar.limits
-    if answer.epochs is not None and answer.epochs.budgets:
+    checks = answer.calendar.limits if is_known(answer.estimate) else tuple(map(unjudged, answer.calendar.limits))
+    if answer.epochs is not None and len(answer.epochs.budgets) > 1:
         checks = tuple(check for check in checks if check.what != "wall")
     for check in checks:
         label = "deadline" if check.what == "deadline" else "budget"
-        yield Fact(label=label, text=f"{_limit(check)}: {VERDICTS[check.verdict]}, {_need(check, detail)}")
+        need = need_words(check, detail.confidence)
+        yield Fact(label=label, text=f"{limit_words(check)}: {VERDICTS[check.verdict]}, {need}")
 
 
-def _limit(check: LimitCheck) -> str:
+def unjudged(check: LimitCheck) -> LimitCheck:
+    """The same limit for a plan whose need is unknown."""
+    return replace(check, need=None, verdict="unknown")
+
+
+def limit_words(check: LimitCheck) -> str:
+    """`$50.00`, `10.0 h`, `12 days left`, `1 day too late`."""
     if check.unit == "usd":
         return dollars(check.limit)
     if check.unit == "days":
-        return f"{fixed(check.limit, 0)} days left"
+        return f"{count(abs(check.limit), 'day')} {'too late' if check.limit < 0 else 'left'}"
     return f"{fixed(check.limit / HOUR_S, places(check.limit / HOUR_S))} {'GPU-h' if check.unit == 'GPU-s' else 'h'}"
 
 
-def _need(check: LimitCheck, detail: Detail) -> str:
+def need_words(check: LimitCheck, confidence: float) -> str:
+    """`needs $95.01 ($80.12–$120.40)`."""
     if check.need is None:
         return f"the need is {UNKNOWN}"
     if check.unit == "usd":
-        return f"needs {usd(check.need, detail.confidence)}"
+        return f"needs {usd(check.need, confidence)}"
     if check.unit == "days":
-        return f"needs {fixed(check.need.p50, 1)} days"
-    return f"needs {duration(check.need, detail.confidence)}{' of GPU time' if check.unit == 'GPU-s' else ''}"
+        return f"needs {fixed(check.need.p50, max(1, places(check.need.p50)))} days"
+    return f"needs {duration(check.need, confidence)}{' of GPU time' if check.unit == 'GPU-s' else ''}"
 
 
 def _day(answer: Answer, detail: Detail) -> Iterator[Item]:

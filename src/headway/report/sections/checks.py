@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from headway.domain.units import format_share
 from headway.estimate.questions.reference import CrossCheck
 from headway.estimate.questions.sensitivity import Effect
 from headway.report.answer import Answer
@@ -17,6 +18,8 @@ from headway.report.view import Column, Detail, Fact, Item, Section, Table, by_c
 
 SHOWN = 6
 """Assumptions that are shown unless all are asked for."""
+WORTH_SHARE = 0.005
+"""Effects below this share of the total are shown to who asks for all of them."""
 
 
 def parts(answer: Answer, detail: Detail) -> Iterator[Section]:
@@ -26,8 +29,15 @@ def parts(answer: Answer, detail: Detail) -> Iterator[Section]:
     facts: list[Item] = [fact for check in answer.cross_checks for fact in _check(check, detail)]
     if facts:
         yield Section(title="Cross-check", items=tuple(facts))
-    if answer.sensitivity:
-        yield Section(title="What moves the total", items=(_sensitivity(answer, detail),))
+    if effects := answer.sensitivity if detail.sensitivity else large(answer.sensitivity):
+        yield Section(title="What moves the total", items=(_sensitivity(effects, answer, detail),))
+
+
+def large(effects: tuple[Effect, ...]) -> tuple[Effect, ...]:
+    """Effects that are worth a line: half a percent of the total, or of unknown size. Less is noise of the fit."""
+    return tuple(
+        one for one in effects if not max(-one.favourable_share, one.unfavourable_share) < WORTH_SHARE  # NaN stays
+    )  # fmt: skip
 
 
 def _check(check: CrossCheck, detail: Detail) -> Iterator[Fact]:
@@ -46,13 +56,16 @@ def _check(check: CrossCheck, detail: Detail) -> Iterator[Fact]:
     yield Fact(label="verdict", text=f"the estimate says {here}, {verdict}")
 
 
-def _sensitivity(answer: Answer, detail: Detail) -> Table:
+def _sensitivity(effects: tuple[Effect, ...], answer: Answer, detail: Detail) -> Table:
     """Minutes and percent at the favourable and at the unfavourable end of each input, the others in the middle."""
-    effects = answer.sensitivity
     shown = effects if detail.sensitivity or detail.verbose else effects[:SHOWN]
     unit_s, unit = (60.0, "min") if shown[0].total_s < 48 * 3600 else (3600.0, "h")
-    hidden = len(effects) - len(shown)
-    note = "One at a time, the others in the middle."
+    hidden, below = len(effects) - len(shown), len(answer.sensitivity) - len(effects)
+    notes = ["One at a time, the others in the middle."]
+    if hidden:
+        notes.append(f"{hidden} smaller {'one' if hidden == 1 else 'ones'}: -v.")
+    if below:
+        notes.append(f"{below} below {format_share(WORTH_SHARE)} of the total: --sensitivity.")
     return by_columns(
         [
             (Column(name="Assumption", least=22), [effect.name for effect in shown]),
@@ -62,7 +75,7 @@ def _sensitivity(answer: Answer, detail: Detail) -> Table:
             (Column(name="%", align="right", drop=1), [_moved(e.unfavourable_share, 0.01) for e in shown]),
             (Column(name="kind", drop=3), [_kind(effect) for effect in shown]),
         ],
-        note=f"{note} {hidden} smaller ones: --sensitivity." if hidden else note,
+        note=" ".join(notes),
     )
 
 

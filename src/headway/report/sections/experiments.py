@@ -11,8 +11,17 @@ from itertools import groupby
 from headway.domain.spread import Spread, total
 from headway.estimate.nouns import ExperimentEstimate, PhaseEstimate
 from headway.report.answer import Answer
-from headway.report.figures import NONE, duration, hours_column, interval_column, interval_name, shared_kind
-from headway.report.sections.selection import counted, is_single
+from headway.report.figures import (
+    MEDIANS,
+    NONE,
+    apart,
+    duration,
+    hours_column,
+    interval_column,
+    interval_name,
+    shared_kind,
+)
+from headway.report.sections.selection import counted, is_known, is_single
 from headway.report.view import Column, Detail, Section, Table, by_columns
 
 LADDER = (1_000, 5_000, 10_000, 20_000, 50_000)
@@ -71,22 +80,27 @@ def _table(phase: PhaseEstimate, members: list[ExperimentEstimate], detail: Deta
     sums = [total(item.gpu_s for item in group) for group in shown]
     whole = total(item.gpu_s for item in members)
     spreads = [*sums, whole]
+    known = [*(is_known(group[0]) for group in shown), all(is_known(item) for item in members)]
+    hours = [spread.p50 if sure else None for spread, sure in zip(spreads, known, strict=True)]
+    bounds = interval_column(spreads, detail.confidence)
     kind = shared_kind(spread for spread in spreads if spread.p50)
     steps = sum(item.steps for item in members)
     lengths = [*(_steps(group) for group in shown), f"{steps:,}" if steps else NONE]
     hidden = len(groups) - len(shown)
+    uneasy = not hidden and all(known) and apart(sums, whole)
+    notes = [f"{hidden:,} more rows; --format csv has all." if hidden else "", MEDIANS if uneasy else ""]
     return by_columns(
         [
-            (Column(name="Experiment", least=20), [*(_name(group) for group in shown), "Subtotal"]),
-            (Column(name="Steps", align="right"), lengths),
-            (Column(name="GPU-h", align="right"), hours_column([spread.p50 for spread in spreads])),
+            (Column(name="Experiment", least=12), [*(_name(group) for group in shown), "Subtotal"]),
+            (Column(name="Steps", align="right", drop=2), lengths),
+            (Column(name="GPU-h", align="right"), hours_column(hours)),
             (Column(name=interval_name(detail.confidence), align="right", drop=1),
-             interval_column(spreads, detail.confidence)),
+             [cell if sure else "" for cell, sure in zip(bounds, known, strict=True)]),
         ],
         strong={len(shown)},
         footers=1,
         title=f"{phase.id}: {phase.name}{f' ({kind})' if kind else ''}" if phase.name != phase.id else phase.id,
-        note=f"{hidden:,} more rows; --format csv has all." if hidden else "",
+        note=" ".join(part for part in notes if part),
     )  # fmt: skip
 
 
@@ -98,7 +112,7 @@ def _groups(members: list[ExperimentEstimate]) -> Iterator[list[ExperimentEstima
 
 def _cost(item: ExperimentEstimate) -> tuple[object, ...]:
     """What identical runs share: stages, steps and time."""
-    return (len(item.stages), item.steps, item.gpu_s.p10, item.gpu_s.p50, item.gpu_s.p90)
+    return (is_known(item), len(item.stages), item.steps, item.gpu_s.p10, item.gpu_s.p50, item.gpu_s.p90)
 
 
 def _name(group: list[ExperimentEstimate]) -> str:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from headway.domain.units import format_bytes, format_share
-from headway.estimate.nouns import Basis
+from headway.cost.spot import interrupted_within
+from headway.domain.units import format_duration, format_share
+from headway.estimate.nouns import Basis, Estimate
 from headway.report.answer import Answer
-from headway.report.figures import HOUR_S, NONE, UNKNOWN, duration, fixed, gpu_hours, places, size, times, usd
+from headway.report.figures import HOUR_S, NONE, UNKNOWN, duration, fixed, gpu_hours, places, size, times, usable, usd
 from headway.report.sections.remarks import MOST_ERRORS, errors, finding_note
-from headway.report.sections.selection import is_known, is_short, is_single, trained
+from headway.report.sections.selection import MAIN, is_known, is_short, is_single, trained
 from headway.report.view import Detail, Fact, Section
 
 BINDS = {
@@ -50,9 +51,7 @@ def _time(answer: Answer, detail: Detail) -> Iterator[Fact]:
     made = answer.estimate
     kind = made.gpu_s.kind
     if not is_known(made):
-        yield Fact(
-            label="time", text=UNKNOWN, note=f"no rate is known under --rates {made.rates}{_fallback(made.rates)}"
-        )
+        yield Fact(label="time", text=_unknown(made, detail), note=_fallback(made.rates))
         return
     whole = gpu_hours(made.gpu_s, detail.confidence)
     if is_short(answer):
@@ -66,8 +65,19 @@ def _time(answer: Answer, detail: Detail) -> Iterator[Fact]:
     yield from _beside(answer, detail)
 
 
+def _unknown(made: Estimate, detail: Detail) -> str:
+    """`unknown: no rate for training steps under --rates measured; 2.50 GPU-hours of other terms are known`."""
+    missing = [f"{words} ({made.left_out[term]})" for term, words in MAIN.items() if term in made.left_out]
+    if not missing:
+        return f"{UNKNOWN}: no rate is known under --rates {made.rates}"
+    text = f"{UNKNOWN}: no rate for {' and '.join(missing)} under --rates {made.rates}"
+    if not made.wall_s.p90 > 0:
+        return text
+    return f"{text}; {gpu_hours(made.gpu_s, detail.confidence)} of everything else are known"
+
+
 def _fallback(rates: str) -> str:
-    return "" if rates == "best" else "; --rates best falls back to predictions"
+    return "" if rates == "best" else "--rates best falls back to predictions"
 
 
 def _step(answer: Answer, detail: Detail) -> str:
@@ -100,7 +110,7 @@ def _wall(answer: Answer, detail: Detail) -> str:
 def _beside(answer: Answer, detail: Detail) -> Iterator[Fact]:
     """The prediction beside the stated rates, or the other way round."""
     other, ratio = answer.beside, answer.beside_ratio
-    if other is None or ratio is None:
+    if other is None or ratio is None or not is_known(other):
         return
     said = duration(other.wall_s, detail.confidence) if is_short(answer) else gpu_hours(other.gpu_s, detail.confidence)
     slower = f"{times(ratio)} slower" if ratio >= 1 else f"{times(1 / ratio)} faster"
@@ -115,11 +125,12 @@ def _money(answer: Answer, detail: Detail) -> Iterator[Fact]:
     if bill is None or bill.total_usd is None or not is_known(answer.estimate):
         yield Fact(label="money", text=UNKNOWN, note=_why_unknown(answer))
     else:
-        note = f"priced {bill.priced_on}" if bill.priced_on else ""
+        said = [f"priced {bill.priced_on}" if bill.priced_on else "", _uninterrupted(answer)]
+        note = "; ".join(part for part in said if part)
         yield Fact(label="money", text=f"{usd(bill.total_usd, detail.confidence)}{_for_what(answer)}",
                    kind=bill.total_usd.kind, note=note)  # fmt: skip
-        if said := _billed(answer):
-            yield Fact(label="", text=said)
+        if more := _billed(answer):
+            yield Fact(label="", text=more)
     priced = [m for m in answer.machines[1:] if m.bill is not None and m.bill.total_usd is not None]
     if priced and is_known(answer.estimate):
         cheapest = min(priced, key=lambda m: m.bill.total_usd.p50 if m.bill and m.bill.total_usd else 0.0)
@@ -158,22 +169,32 @@ def _billed(answer: Answer) -> str:
     return f"{fixed(billed, places(billed))} GPU-hours billed for {fixed(used, places(used))} used"
 
 
+def _uninterrupted(answer: Answer) -> str:
+    """`no interruption counted; 100 % likely within 230 h` for a spot machine whose hazard is known."""
+    first = answer.machines[0]
+    machine = answer.lookup.machines.get(first.name)
+    if first.bill is None or first.bill.pricing != "spot" or machine is None or machine.hazard_per_hour is None:
+        return ""
+    wall_s = answer.estimate.wall_s.p50
+    chance = interrupted_within(wall_s, machine.hazard_per_hour).mid
+    return f"no interruption counted; one is {format_share(chance)} likely within {format_duration(wall_s)}"
+
+
 def _memory(answer: Answer, detail: Detail) -> Iterator[Fact]:
     found = {id(basis): basis for _, _, basis in trained(answer)}
     if not found:
         yield Fact(label="memory", text=UNKNOWN, note="nothing is trained whose memory could be counted")
         return
     tightest = min(found.values(), key=lambda basis: (basis.fits_probability, -basis.peak_memory_bytes.p50))
-    room = format_bytes(tightest.node.device.memory_bytes)
     verdict = {
-        "yes": f"fits in {room}",
-        "no": f"does not fit in {room}",
-        "uncertain": f"may not fit in {room} (a chance of {format_share(tightest.fits_probability)})",
+        "yes": "fits: ",
+        "no": "does not fit: ",
+        "uncertain": f"may not fit: fits with a probability of {fixed(100 * tightest.fits_probability, 0)} %; ",
     }[tightest.fits]
-    peak = size(tightest.peak_memory_bytes, detail.confidence)
+    peak = f"{size(tightest.peak_memory_bytes, detail.confidence)} of {usable(tightest)}"
     several = "the tightest run; " if len(found) > 1 and not is_single(answer) else ""
     moment = MOMENTS.get(tightest.memory_moment, tightest.memory_moment)
-    yield Fact(label="memory", text=f"{verdict}: peak {peak}", kind=tightest.peak_memory_bytes.kind,
+    yield Fact(label="memory", text=f"{verdict}peak {peak}", kind=tightest.peak_memory_bytes.kind,
                note=f"{several}highest during {moment}")  # fmt: skip
 
 

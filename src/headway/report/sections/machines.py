@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from headway.cost.energy import Energy
 from headway.report.answer import Answer, MachineAnswer
 from headway.report.figures import HOUR_S, NONE, UNKNOWN, dollars, ends, fixed, hours_column, interval_name, places, usd
 from headway.report.sections.selection import is_known
@@ -36,9 +37,9 @@ def _table(answer: Answer, detail: Detail) -> Table:
     ]  # fmt: skip
     return by_columns(
         [
-            (Column(name="Machine", least=20), [_name(machine) for machine in machines]),
+            (Column(name="Machine", least=12), [_name(machine) for machine in machines]),
             (Column(name="GPU", drop=3), [_gpu(machine) for machine in machines]),
-            (Column(name="$/h", align="right"), [_rate(machine) for machine in machines]),
+            (Column(name="$/h", align="right"), [_rate(answer, machine) for machine in machines]),
             (Column(name="priced", drop=2), [_priced(machine) for machine in machines]),
             (Column(name="GPU-h", align="right"), _hours(answer)),
             (Column(name="cost", align="right"), [UNKNOWN if cost is None else dollars(cost.p50) for cost in costs]),
@@ -72,22 +73,39 @@ def _gpu(machine: MachineAnswer) -> str:
     return machine.device if machine.gpus == 1 else f"{machine.gpus} × {machine.device}"
 
 
-def rate_usd_per_hour(machine: MachineAnswer) -> float | None:
-    """Dollars an hour of the whole machine, as the bill charges it; None where no price is known or none is paid."""
+def rate_usd_per_hour(answer: Answer, machine: MachineAnswer) -> float | None:
+    """Dollars an hour of the whole machine, as the bill charges it; None where no price is known or none is paid.
+
+    A bill of no hours charges nothing: the price is then that of the machine or of the offer.
+    """
     bill = machine.bill
-    if bill is None or bill.billed_s is None:
-        return None
-    compute = next((line for line in bill.lines if line.name == "compute"), None)
-    if compute is None or compute.usd is None or compute.gpu_s is None or not compute.gpu_s.p50:
-        return None
-    return round(compute.usd.p50 / compute.gpu_s.p50 * HOUR_S * bill.gpus, 6)
+    lines = bill.lines if bill is not None and bill.billed_s is not None else ()
+    compute = next((line for line in lines if line.name == "compute"), None)
+    if bill is None or compute is None or compute.gpu_s is None or not compute.gpu_s.p50:
+        return _machine_rate(answer, machine)
+    return None if compute.usd is None else round(compute.usd.p50 / compute.gpu_s.p50 * HOUR_S * bill.gpus, 6)
 
 
-def _rate(machine: MachineAnswer) -> str:
+def _machine_rate(answer: Answer, machine: MachineAnswer) -> float | None:
+    """The price that the plan's way to pay has on this machine; that of the offer for one from the catalog."""
+    spot = answer.plan.run.pricing == "spot"
+    if machine.from_catalog:
+        offers = (one for one in answer.lookup.offers if f"{one.provider} {one.instance}".strip() == machine.name)
+        offer = next(offers, None)
+        listed = None if offer is None else offer.spot_usd_per_hour if spot else offer.usd_per_hour
+        return None if listed is None or offer is None else listed * machine.gpus / offer.gpus
+    known = answer.lookup.machines.get(machine.name)
+    price = None if known is None else known.spot_price if spot else known.price
+    if price is None or (answer.plan.run.pricing == "reserved" and price.kind != "stated"):
+        return None
+    return price.usd_per_hour.mid
+
+
+def _rate(answer: Answer, machine: MachineAnswer) -> str:
     bill = machine.bill
     if bill is not None and bill.billed_gpu_s is None:
         return "power" if bill.total_usd is not None else UNKNOWN
-    rate = rate_usd_per_hour(machine)
+    rate = rate_usd_per_hour(answer, machine)
     return UNKNOWN if rate is None else fixed(rate, 2 if rate >= 0.1 else 3)
 
 
@@ -112,13 +130,22 @@ def _energy(answer: Answer, detail: Detail) -> Iterator[Section]:
     decimals = places(kwh.p50)
     around = "" if bounds is None else f" ({fixed(bounds[0], decimals)}–{fixed(bounds[1], decimals)})"
     text = f"{fixed(kwh.p50, decimals)} kWh{around}"
-    items: list[Item] = [Fact(label="energy", text=text, kind=kwh.kind, note=energy.basis)]
+    items: list[Item] = [Fact(label="energy", text=text, kind=kwh.kind, note=energy_basis(energy))]
     tariff = answer.lookup.machines[answer.machines[0].name].spec.electricity if _tariffed(answer) else None
     if energy.usd is not None:
         at = f" at ${tariff.mid:g}/kWh" if tariff else ""
         items.append(Fact(label="electricity", text=f"{usd(energy.usd, detail.confidence)}{at}", kind=energy.usd.kind))
     items += [Note(text=f"{note[:1].upper()}{note[1:]}.") for note in energy.notes]
     yield Section(title="Energy", items=tuple(items))
+
+
+def energy_basis(energy: Energy) -> str:
+    """Which watt this is, with the factor for cooling where the building's cooling is counted."""
+    cooling = energy.terms.get("cooling")
+    inside = sum(joule.mean for name, joule in energy.terms.items() if name != "cooling")
+    if cooling is None or not inside:
+        return energy.basis
+    return f"{energy.basis} × {fixed(1 + cooling.mean / inside, 2)} for cooling"
 
 
 def _tariffed(answer: Answer) -> bool:

@@ -12,7 +12,20 @@ from headway.cost.scenarios import Booking, Scenario
 from headway.domain.spread import Spread, total
 from headway.domain.units import Range, format_duration, format_share
 from headway.report.answer import Answer
-from headway.report.figures import HOUR_S, UNKNOWN, dollars, duration, ends, fixed, span, span_time, usd
+from headway.report.figures import (
+    HOUR_S,
+    MEDIANS,
+    UNKNOWN,
+    apart,
+    dollars,
+    duration,
+    ends,
+    fixed,
+    span,
+    span_time,
+    usd,
+)
+from headway.report.sections.selection import is_known
 from headway.report.view import Column, Detail, Fact, Item, Note, Section, Table, by_columns
 
 WAYS = {
@@ -30,9 +43,9 @@ LINES = {"compute": "GPU work", "idle": "idle", "buffer": "buffer", "rounding": 
 def parts(answer: Answer, detail: Detail) -> Iterator[Section]:
     """The bill, the ways to pay where they differ, and what to book; nothing for a machine that is owned."""
     bill = answer.machines[0].bill if answer.machines else None
-    if bill is None or bill.billed_gpu_s is None:
+    if bill is None or bill.billed_gpu_s is None or not is_known(answer.estimate):
         return
-    if len(bill.lines) > 1 or bill.gpus > 1 or detail.verbose:
+    if len(bill.lines) > 1 or bill.gpus > 1 or bill.pricing != "on-demand" or detail.verbose:
         items: list[Item] = [_lines(bill), *_used(bill, detail)]
         yield Section(title=f"Bill of {bill.machine}", items=tuple(items))
     if _differ(answer.node_scenarios):
@@ -59,7 +72,14 @@ def _lines(bill: Bill) -> Table:
         ],
         strong={len(rows) - 1},
         footers=len(rows) - len(time),
+        note=MEDIANS if _uneasy(bill) else "",
     )
+
+
+def _uneasy(bill: Bill) -> bool:
+    """Whether the middles of the lines visibly differ from the middle of the bill."""
+    known = [line.usd for line in bill.lines if line.usd is not None]
+    return bill.total_usd is not None and apart(known, bill.total_usd)
 
 
 def _row(name: str, gpu_s: Spread | None, cost: Spread | None) -> tuple[str, str, str]:

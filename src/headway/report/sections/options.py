@@ -10,14 +10,14 @@ from collections.abc import Iterator
 from headway.domain.units import format_duration, format_share
 from headway.report.answer import Answer, OptionAnswer
 from headway.report.figures import HOUR_S, UNKNOWN, dollars, fixed, hours_column, interval_column, interval_name, places
-from headway.report.sections.selection import is_short
+from headway.report.sections.selection import is_known, is_short
 from headway.report.view import Column, Detail, Fact, Item, Note, Section, by_columns
 
 
 def parts(answer: Answer, detail: Detail) -> Iterator[Section]:
     """One row per option and varied value, nothing where no time is known; members by name when all is asked for."""
     options = answer.options
-    if not options or not answer.estimate.gpu_s.p50:
+    if not options or not is_known(answer.estimate):
         return
     short = is_short(answer)
     known = any(option.bill is not None and option.bill.total_usd is not None for option in options)
@@ -32,6 +32,7 @@ def parts(answer: Answer, detail: Detail) -> Iterator[Section]:
             (Column(name="done in", align="right"), [_makespan(option) for option in options]),
             (Column(name="cost", align="right", drop=3), [_cost(option) if known else "" for option in options]),
         ],
+        note=_note(answer),
     )  # fmt: skip
     items: list[Item] = [table]
     items += [Fact(label=option.id, text=f"keeps {chosen}") for option in options if (chosen := _kept(option, answer))]
@@ -39,6 +40,17 @@ def parts(answer: Answer, detail: Detail) -> Iterator[Section]:
     if detail.verbose:
         items += [Fact(label=option.id, text=", ".join(option.members)) for option in options if option.members]
     yield Section(title="Options", items=tuple(items))
+
+
+def _note(answer: Answer) -> str:
+    """Said where a difference of middles is not the middle of the difference."""
+    drawn = any(o.saves_gpu_s is not None and o.saves_gpu_s.draws is not None for o in answer.options)
+    whole = answer.estimate.gpu_s.p50
+    uneven = any(
+        o.saves_gpu_s is not None and abs(whole - o.gpu_s.p50 - o.saves_gpu_s.p50) > 0.005 * whole
+        for o in answer.options
+    )  # fmt: skip
+    return "`saves` is the p50 of the difference, not the difference of the p50s." if drawn and uneven else ""
 
 
 def _kept(option: OptionAnswer, answer: Answer) -> str:

@@ -11,8 +11,8 @@ from headway.domain.spread import Spread
 from headway.domain.units import format_share
 from headway.estimate.nouns import Estimate, PhaseEstimate
 from headway.report.answer import Answer
-from headway.report.figures import NONE, UNKNOWN, hours_column, interval_column, interval_name, shared_kind
-from headway.report.sections.selection import counted, is_known, is_single
+from headway.report.figures import MEDIANS, NONE, apart, hours_column, interval_column, interval_name, shared_kind
+from headway.report.sections.selection import counted, is_known, is_single, known_phases
 from headway.report.view import Column, Detail, Section, by_columns
 
 
@@ -34,26 +34,27 @@ def parts(answer: Answer, detail: Detail) -> Iterator[Section]:
     gpus = [*(_gpus(answer, phase) for phase in phases), *([""] * len(sums))]
     runs = [*(f"{phase.experiments:,}" for phase in phases), *tail, f"{len(counted(answer)):,}"]
     steps = [*(_steps(phase.steps) for phase in phases), *tail, _steps(sum(item.steps for item in counted(answer)))]
-    other = "predicted" if made.rates == "stated" else "stated"
+    known = _known(made, phases, sums)
     columns = [
-        (Column(name="Phase"), [*(phase.id for phase in phases), *sums]),
-        (Column(name="Name", least=14 if uneven else 22), [*(_name(phase) for phase in phases), *([""] * len(sums))]),
-        (Column(name="Runs", align="right"), runs if not uneven or len(counted(answer)) > len(phases) else []),
-        (Column(name="Steps", align="right", drop=4), steps),
-        (Column(name="GPUs", align="right"), gpus if uneven else []),
-        (Column(name="Hours", align="right"), _hours(made, walls) if uneven else []),
-        (Column(name="GPU-h", align="right"), _hours(made, [spread.p50 for spread in spreads])),
-        (Column(name=interval_name(detail.confidence), align="right", drop=1),
-         interval_column(spreads, detail.confidence)),
-        (Column(name="kind", drop=2), [] if kind else [spread.kind if spread.p50 else "" for spread in spreads]),
-        (Column(name=other, align="right", drop=3), _beside(answer, phases, sums)),
+        (Column(name="Phase", least=10), [*(phase.id for phase in phases), *sums]),
+        (Column(name="Name", least=14 if uneven else 22, drop=1),
+         [*(_name(phase) for phase in phases), *([""] * len(sums))]),
+        (Column(name="Runs", align="right", drop=2), runs if not uneven or len(counted(answer)) > len(phases) else []),
+        (Column(name="Steps", align="right", drop=7), steps),
+        (Column(name="GPUs", align="right", drop=3), gpus if uneven else []),
+        (Column(name="Hours", align="right", drop=3), _hours(walls, known) if uneven else []),
+        (Column(name="GPU-h", align="right"), _hours([spread.p50 for spread in spreads], known)),
+        (Column(name=interval_name(detail.confidence), align="right", drop=4), _intervals(spreads, known, detail)),
+        (Column(name="kind", drop=5), [] if kind else [spread.kind if spread.p50 else "" for spread in spreads]),
+        (Column(name="predicted" if made.rates == "stated" else "stated", align="right", drop=6),
+         _beside(answer, phases, sums)),
     ]  # fmt: skip
     table = by_columns(
         [column for column in columns if column[1]],
         levels=[_level(phase, phases) for phase in phases],
         strong={index for index, phase in enumerate(phases) if _has_parts(phase, phases)} | {len(spreads) - 1},
         footers=len(sums),
-        note=_note(answer),
+        note=_note(answer, phases),
     )
     yield Section(title=f"Phases ({kind})" if kind else "Phases", items=(table,))
 
@@ -67,9 +68,21 @@ def _sums(made: Estimate, subtotal: Spread) -> dict[str, Spread]:
     return {"Subtotal": subtotal, f"Buffer {share}": subtotal * made.buffer_share, "Total": whole}
 
 
-def _hours(made: Estimate, values_s: list[float]) -> list[str]:
-    """Hours of each row; unknown where no rate is known at all."""
-    return [UNKNOWN] * len(values_s) if not is_known(made) else hours_column(values_s)
+def _known(made: Estimate, phases: list[PhaseEstimate], sums: dict[str, Spread]) -> list[bool]:
+    """Whether the time of each row is known; of the footer, that of the whole plan."""
+    found = known_phases(made)
+    return [*(phase.id in found for phase in phases), *([is_known(made)] * len(sums))]
+
+
+def _hours(values_s: list[float], known: list[bool]) -> list[str]:
+    """Hours of each row; unknown where a rate of it is not known."""
+    return hours_column([value if sure else None for value, sure in zip(values_s, known, strict=True)])
+
+
+def _intervals(spreads: list[Spread], known: list[bool], detail: Detail) -> list[str]:
+    """Both ends of each row; empty where its time is unknown."""
+    bounds = interval_column(spreads, detail.confidence)
+    return [cell if sure else "" for cell, sure in zip(bounds, known, strict=True)]
 
 
 def _gpus(answer: Answer, phase: PhaseEstimate) -> str:
@@ -106,6 +119,12 @@ def _has_parts(phase: PhaseEstimate, phases: list[PhaseEstimate]) -> bool:
     return any(item.parent == phase.id for item in phases)
 
 
-def _note(answer: Answer) -> str:
-    optional = [phase.name or phase.id for phase in answer.estimate.phases if phase.optional and not phase.parent]
-    return f"Optional and not counted: {', '.join(optional)}." if optional else ""
+def _note(answer: Answer, phases: list[PhaseEstimate]) -> str:
+    """What is not counted, and why the rows may not add up."""
+    made = answer.estimate
+    optional = [phase.name or phase.id for phase in made.phases if phase.optional and not phase.parent]
+    top = [phase.gpu_s for phase in phases if not phase.parent and not phase.optional]
+    notes = [f"Optional and not counted: {', '.join(optional)}."] if optional else []
+    if is_known(made) and apart(top, made.subtotal_gpu_s):
+        notes.append(MEDIANS)
+    return " ".join(notes)

@@ -13,6 +13,7 @@ from headway.report.sections.selection import trained
 from headway.report.view import Detail, Fact, Item, Note, Section
 
 WORDS = {
+    "step": "training steps",
     "load": "loading the model",
     "final_save": "saving the final model",
     "data_wait": "waiting for data",

@@ -5,10 +5,12 @@ Owns the picking, so that no two sections count differently.
 
 from __future__ import annotations
 
-from headway.estimate.nouns import Basis, Estimate, ExperimentEstimate, PhaseEstimate, StageEstimate
+from headway.estimate.nouns import Basis, Estimate, ExperimentEstimate, StageEstimate
 from headway.report.answer import Answer
 
 DAY_S = 86400.0
+MAIN = {"step": "training steps", "generation": "generation"}
+"""Terms without which the time of a stage is unknown, whatever else is known of it."""
 
 
 def counted(answer: Answer) -> tuple[ExperimentEstimate, ...]:
@@ -32,9 +34,31 @@ def trained(answer: Answer) -> list[tuple[ExperimentEstimate, StageEstimate, Bas
     return []
 
 
-def is_known(item: Estimate | ExperimentEstimate | PhaseEstimate) -> bool:
-    """False where no rate is known for any part, so that its time is unknown and not 0."""
-    return item.wall_s.p90 > 0
+def is_known(item: Estimate | ExperimentEstimate) -> bool:
+    """False where no rate is known for any part, or for what it is there for: what is left is not its time."""
+    if isinstance(item, Estimate):
+        return item.wall_s.p90 > 0 and MAIN.keys().isdisjoint(item.left_out)
+    return item.wall_s.p90 > 0 and not _lacks_rate(item)
+
+
+def _lacks_rate(item: ExperimentEstimate) -> bool:
+    return any(not MAIN.keys().isdisjoint(stage.left_out) for stage in item.stages)
+
+
+def known_phases(made: Estimate) -> frozenset[str]:
+    """Ids of the phases whose time is known: of everything in them, nested phases included."""
+    parents = {phase.id: phase.parent for phase in made.phases}
+    unknown = {phase.id for phase in made.phases if not phase.wall_s.p90 > 0}
+    optional = {phase.id for phase in made.phases if phase.optional}
+    for item in made.experiments:
+        if not _lacks_rate(item):
+            continue
+        phase = item.phase
+        while phase in parents:
+            if not item.optional or phase in optional:
+                unknown.add(phase)
+            phase = parents[phase]
+    return frozenset(parents) - unknown
 
 
 def is_single(answer: Answer) -> bool:

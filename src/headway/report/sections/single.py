@@ -13,7 +13,7 @@ from headway.domain.statement import Value
 from headway.domain.units import format_bytes, format_count, format_duration, format_share
 from headway.estimate.nouns import StageEstimate
 from headway.report.answer import Answer
-from headway.report.figures import UNKNOWN, count, fixed, same_unit, shared_kind, size
+from headway.report.figures import MEDIANS, UNKNOWN, apart, count, fixed, same_unit, shared_kind, size, sold_as, usable
 from headway.report.sections.selection import counted, is_known, is_single, trained
 from headway.report.view import Column, Detail, Fact, Note, Section, Table, by_columns
 
@@ -25,6 +25,12 @@ WORDS = {
     "checkpoint": "checkpoints",
     "unexplained": "not explained by parts",
 }
+
+
+SHARED = (
+    "The columns share out the total's p10, p50 and p90 over the terms, so that they add up; "
+    "they are not each term's own p10, p50 and p90."
+)
 
 
 def parts(answer: Answer, detail: Detail) -> Iterator[Section]:
@@ -141,10 +147,13 @@ def _terms(answer: Answer) -> Table | None:
     cells = [same_unit(ends) for ends in (*(row[2] for row in rows), whole)]
     for index, name in enumerate(names):
         columns.append((Column(name=name, align="right"), [row[index] for row in cells]))
-    columns.append((Column(name="of which each", drop=2), [*(_each(answer, row[0], row[1]) for row in rows), ""]))
+    shared = bool(made.scenarios) and made.wall_s.draws is not None
+    each = "of which each" if not shared else "each (own p50)"
+    columns.append((Column(name=each, drop=2), [*(_each(answer, row[0], row[1]) for row in rows), ""]))
     if not kind:
         columns.append((Column(name="kind", drop=1), [*(row[3] for row in rows), made.wall_s.kind]))
-    note = f"All {kind}." if kind else ""
+    notes = [f"All {kind}." if kind else "", SHARED if shared else ""]
+    note = " ".join(part for part in notes if part)
     return by_columns(columns, levels=[row[1] for row in rows], strong={len(rows)}, footers=1, note=note)
 
 
@@ -186,5 +195,6 @@ def _memory(answer: Answer, detail: Detail) -> Iterator[Section]:
         footers=1,
     )
     device = basis.node.device
-    room = f"{device.name} has {format_bytes(device.memory_bytes)}; peak {size(peak, detail.confidence)}."
-    yield Section(title=f"Memory ({peak.kind})", items=(table, Note(text=room)))
+    room = f"Peak {size(peak, detail.confidence)} of {usable(basis)} on {sold_as(device)}."
+    sums = f" {MEDIANS}" if apart([spread for _, spread in terms], peak) else ""
+    yield Section(title=f"Memory ({peak.kind})", items=(table, Note(text=f"{room}{sums}")))

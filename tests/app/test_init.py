@@ -1,0 +1,40 @@
+"""What `init` takes from its flags, and what it refuses at once."""
+
+from __future__ import annotations
+
+import pytest
+
+from headway.app.init import Start, commented
+from headway.domain.errors import UsageError
+from headway.plan import read_plan
+
+
+def test_counts_stay_as_they_were_typed() -> None:
+    text = commented(Start(samples="52k", tokens_per_sample="1.5k", steps="10k"))
+    assert "data: {rows: 52k, length: 1.5k}" in text
+    assert "steps: 10k\n" in text
+    dataset = read_plan("p.yaml", text=text).plan.datasets["data"]
+    assert dataset.rows is not None
+    assert dataset.rows.mid == 52_000
+
+
+def test_a_gpu_of_several_is_refused_with_them() -> None:
+    with pytest.raises(UsageError) as caught:
+        commented(Start(gpu="A100"))
+    assert {"A100 SXM 80GB", "A100 PCIe 40GB"} <= set(caught.value.candidates)
+    assert caught.value.field == "--gpu"
+    assert f'--gpu "{caught.value.candidates[0]}"' in caught.value.hint
+    assert f"machine: {caught.value.candidates[0]}" in commented(Start(gpu=caught.value.candidates[0]))
+
+
+@pytest.mark.parametrize(
+    ("start", "message"),
+    [
+        (Start(gpu="Quantum 3000"), "a GPU must be in the catalog, got 'Quantum 3000'"),
+        (Start(samples="many"), "--samples takes a count, got 'many'"),
+        (Start(lora=4, full=True), "a run trains in one way, got --lora and --full"),
+    ],
+)
+def test_what_it_refuses(start: Start, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        commented(start)

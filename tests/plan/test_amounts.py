@@ -1,0 +1,88 @@
+"""Rows, tokens in a row and tokens in all: two of them make the third."""
+
+from __future__ import annotations
+
+import pytest
+
+from headway.domain.errors import PlanError
+from headway.domain.plan import Dataset
+from headway.domain.statement import Value
+from headway.plan import read_plan
+
+
+def dataset(text: str) -> Dataset:
+    return read_plan("p.yaml", text=f"headway: 1\nmodel: m\ndatasets: {{d: {{{text}}}}}\ndata: d\n").plan.datasets["d"]
+
+
+def ends(value: Value | None) -> tuple[float, float, float]:
+    assert value is not None
+    return value.range.low, value.range.mid, value.range.high
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("rows: 1k, tokens: 200k", (200, 200, 200)),
+        ("rows: 1000-2000, tokens: 300k", (150, 200, 300)),  # 300k/2000, 300k/1500, 300k/1000
+        ("rows: 1k, tokens: 100k-300k", (100, 200, 300)),
+        ("rows: {a: 1k, b: 1k}, tokens: 1M", (500, 500, 500)),
+        ("rows: 1k, length: unknown, tokens: 200k", (200, 200, 200)),
+    ],
+)
+def test_length_from_tokens_and_rows(text: str, expected: tuple[float, float, float]) -> None:
+    length = dataset(text).length
+    assert ends(length) == expected
+    assert length is not None
+    assert (length.note, length.noun, length.where.line) == ("computed: tokens / rows", "tokens", 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("length: 200, tokens: 200k", (1000, 1000, 1000)),
+        ("length: 100-300, tokens: 200k", (667, 1000, 2000)),  # whole rows
+        ("length: {mean: 300, min: 2, max: 900}, tokens: 1000", (3, 3, 3)),
+        ("length: 2000, tokens: 500", (1, 1, 1)),
+    ],
+)
+def test_rows_from_tokens_and_length(text: str, expected: tuple[float, float, float]) -> None:
+    rows = dataset(text).rows
+    assert ends(rows) == expected
+    assert rows is not None
+    assert rows.note == "computed: tokens / length"
+
+
+@pytest.mark.parametrize(
+    "text", ["tokens: 5M", "tokens: unknown, rows: 5", "rows: 5, length: 7", "tokens: 5M, rows: unknown"]
+)
+def test_one_alone_makes_nothing(text: str) -> None:
+    made = dataset(text)
+    assert [value.note for value in (made.rows, made.length, made.tokens) if value] == [""] * (1 + text.count(","))
+
+
+@pytest.mark.parametrize("tokens", ["190.5k", "200k", "210k", "220k-300k", "unknown"])
+def test_three_that_agree_are_kept(tokens: str) -> None:
+    made = dataset(f"rows: 1k, length: 150-210, tokens: {tokens}" if "-" in tokens else
+                   f"rows: 1k, length: 200, tokens: {tokens}")  # fmt: skip
+    assert made.rows is not None
+    assert made.length is not None
+    assert made.rows.mid == 1000
+    assert made.length.note == ""
+
+
+@pytest.mark.parametrize("tokens", ["190k", "211k", "1M"])
+def test_three_that_contradict(tokens: str) -> None:
+    with pytest.raises(PlanError, match=r"p.yaml:3:.*: tokens: tokens are rows x length, .* Drop one of the three"):
+        dataset(f"rows: 1k, length: 200, tokens: {tokens}")
+
+
+def test_values_can_be_keys() -> None:
+    """Equal values have equal hashes, maps inside them or not, so that what follows from a stage may be kept by it."""
+    head = "headway: 1\nmodel: m\ntasks: [t]\n"
+    text = head + "stated: {step: {mean: 5 s, n: 3}}\nevaluate: {tasks: t, rows: {a: 5, b: 6}}\n"
+    stages = [read_plan("p.yaml", text=text).plan.experiments[0].stages[0] for _ in range(2)]
+    assert hash(stages[0].evaluate) == hash(stages[1].evaluate)
+    assert hash(stages[0].stated) == hash(stages[1].stated)
+    assert stages[0].evaluate == stages[1].evaluate
+    other = read_plan("p.yaml", text=text.replace("n: 3", "n: 4")).plan.experiments[0].stages[0]
+    assert other.stated != stages[0].stated
