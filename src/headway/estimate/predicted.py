@@ -27,7 +27,7 @@ from headway.predict.fits import largest_micro_batch, usable_bytes, verdict
 from headway.predict.memory import MemoryNeed, memory
 from headway.predict.passes import forward_time, generation_time
 from headway.predict.step_time import StepTime, step_time
-from headway.predict.values import Value
+from headway.predict.values import Value, middle
 from headway.work.batches import collate
 from headway.work.memory import state_bytes, trained_bytes
 from headway.work.parameters import count_parameters, trainable_parameters
@@ -63,8 +63,8 @@ class Predictor:
         constants = self.setting.constants
         step = self._assumed_step(job) or self._step_terms(job)
         step_s = _spread(sum(step.values()), "predicted", MODEL)
-        middle = step_work(job.architecture, job.recipe, job.batches)
-        shown = step_time(middle, job.node, job.recipe, constants)
+        usual = step_work(job.architecture, job.recipe, job.batches)
+        shown = step_time(usual, job.node, job.recipe, constants)
         need = self._memory(job)
         usable = usable_bytes(job.node.device, constants)
         fits, probability = verdict(need, usable)
@@ -77,7 +77,7 @@ class Predictor:
             batches=job.batches,
             step_terms_s={name: _spread(value, "predicted", MODEL) for name, value in step.items()},
             step_s=step_s,
-            flop_per_step=middle.flop * job.node.total_gpus,
+            flop_per_step=usual.flop * job.node.total_gpus,
             useful_flop=_useful_flop(job),
             binds=shown.binds,
             utilisation=_spread(shown.model_flop_utilisation, "predicted", MODEL),
@@ -137,15 +137,15 @@ class Predictor:
 
     def _over_lengths(self, job: Job, values: list[Value]) -> Draws:
         """A quantity known at low, middle and high mean length, at the drawn lengths (linear between and beyond)."""
-        low, middle, high = (np.broadcast_to(np.asarray(v, dtype=float), self.setting.draws) for v in values)
+        low, mid, high = (np.broadcast_to(np.asarray(v, dtype=float), self.setting.draws) for v in values)
         lengths = job.lengths
         if lengths.mean_low == lengths.mean_high:
-            return np.array(middle)
+            return np.array(mid)
         factor = self.setting.length_factor(lengths)
         down = (1 - factor) / max(1 - lengths.mean_low / lengths.mean, 1e-9)
         up = (factor - 1) / max(lengths.mean_high / lengths.mean - 1, 1e-9)
-        moved: Draws = np.where(factor < 1, (low - middle) * down, (high - middle) * up)
-        return np.asarray(np.maximum(middle + moved, 0.05 * middle), dtype=float)
+        moved: Draws = np.where(factor < 1, (low - mid) * down, (high - mid) * up)
+        return np.asarray(np.maximum(mid + moved, 0.05 * mid), dtype=float)
 
     def _by_length(self, job: Job) -> tuple[Batches, Batches, Batches]:
         """Batches at the low, middle and high mean row length."""
@@ -172,8 +172,8 @@ class Predictor:
         kind = "assumed" if job.lengths.kind == "assumed" else kind
         rows = job.rows_seen
         if self.setting.rates == "stated":
-            low, middle, high = sorted(per_row)
-            return Spread.from_range(Range(low * rows, middle * rows, high * rows), kind, job.lengths.source)
+            low, mid, high = sorted(per_row)
+            return Spread.from_range(Range(low * rows, mid * rows, high * rows), kind, job.lengths.source)
         return _spread(self._over_lengths(job, list(per_row)) * rows, kind, job.lengths.source)
 
     def saves(self, job: Job) -> Saves:
@@ -327,8 +327,8 @@ class Predictor:
         recipe = replace(stage.recipe, precision=best_precision(node.device))
         asked = stage.generate
         new = self.setting.constants["generation_tokens"] if asked.tokens is None else asked.tokens.mid
-        prompt = asked.prompt_tokens.mid if asked.prompt_tokens else float(np.median(np.asarray(new)))
-        typical = float(np.median(np.asarray(new)))
+        typical = middle(new)
+        prompt = asked.prompt_tokens.mid if asked.prompt_tokens else typical
         work = generation_work(arch, recipe, prompt, typical, 1)
         per_sample = generation_time(work, node, recipe, constants, new_tokens=typical).total
         draws = np.asarray(per_sample * (np.asarray(new) / typical)) * np.ones(self.setting.draws)
@@ -396,4 +396,4 @@ def _draws(spread: Spread, count: int) -> Draws:
 def _spread(value: Value, kind: Kind, source: str) -> Spread:
     if isinstance(value, np.ndarray) and value.ndim and value.std() > 0:
         return Spread.from_draws(value, kind, source)
-    return Spread.exact(float(np.median(np.asarray(value))), kind, source)
+    return Spread.exact(middle(value), kind, source)

@@ -21,7 +21,7 @@ from headway.domain.spread import Draws, Spread
 from headway.domain.units import Range
 from headway.estimate.nouns import Basis, Rates, StageEstimate
 
-DRAWS = 500
+DRAWS = 400
 DRAWS_OF_LARGE_PLANS = 200
 LARGE = 2000
 """Experiments above which fewer draws are taken, to keep 100,000 of them within memory."""
@@ -31,6 +31,8 @@ LARGE = 2000
 class Memory:
     """What was computed already under one seed: shared by all estimates that differ only in the plan's options."""
 
+    constants: dict[int, Mapping[str, Draws]] = field(default_factory=dict)
+    """By number of draws."""
     bases: dict[tuple[object, ...], Basis] = field(default_factory=dict)
     tasks: dict[tuple[object, ...], Spread] = field(default_factory=dict)
     lengths: dict[Lengths, Draws] = field(default_factory=dict)
@@ -116,17 +118,20 @@ def make_setting(
     by_stage: dict[tuple[str, str], dict[str, Measurement]] = {}
     for item in measurements:
         by_stage.setdefault((item.stage, item.device), {})[item.term] = item
+    shared = memory or Memory()
+    if count not in shared.constants:
+        shared.constants[count] = calibration.draws(np.random.default_rng(seed), count)
     return Setting(
         plan=plan,
         lookup=lookup,
         rates=rates,
         machine=machine,
-        constants=calibration.draws(np.random.default_rng(seed), count),
+        constants=shared.constants[count],
         sources={name: constant.source for name, constant in calibration.constants.items()},
         titles={name: constant.title for name, constant in calibration.constants.items()},
         seed=seed,
         draws=count,
         measurements=by_stage,
-        memory=memory or Memory(),
+        memory=shared,
         stages={} if stages is None else stages,
     )

@@ -45,12 +45,23 @@ class PlanFile:
     def plan(self) -> Plan:
         """The plan, expanded. Raises PlanError for what only expansion shows: names, budgets, batches, cycles."""
         try:
-            plan = _expanded(self.variant)
+            elsewhere = self._elsewhere()
+            plan = elsewhere or _expanded(self.variant)
         except PlanError as problem:
             raise self._blamed(problem) from None
-        for option in self.chosen:
+        for option in self.chosen[-1:] if elsewhere else self.chosen:
             plan = options.chosen(plan, option)
         return plan
+
+    def _elsewhere(self) -> Plan | None:
+        """The same experiments under another `run:` block, where the last option changes nothing else; else None."""
+        if self.without is None:
+            return None
+        changed = (*self.chosen[-1].set, *self.chosen[-1].vary)
+        if not changed or not all(key.startswith("run.") for key in changed):
+            return None
+        before, circumstance = self.without.plan, run(self.variant.document.tree.get("run"))
+        return replace(before, run=circumstance) if circumstance.machines.keys() == before.run.machines.keys() else None
 
     def _blamed(self, problem: PlanError) -> PlanError:
         """The error at the option that causes it: what it sets clashes with lines that are right without it.

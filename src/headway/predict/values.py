@@ -58,7 +58,11 @@ def root_of_squares(left: Value, right: Value) -> Value:
 
 def middle(value: Value) -> float:
     """The median of draws; a number as it is."""
-    return float(np.median(value)) if isinstance(value, np.ndarray) else float(value)
+    if not isinstance(value, np.ndarray):
+        return float(value)
+    ordered = np.sort(value)  # numpy.median would import numpy.ma
+    half = len(ordered) // 2
+    return float(ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2)
 
 
 def added(values: Iterable[Value]) -> Value:
