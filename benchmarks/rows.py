@@ -118,11 +118,6 @@ class Case:
         return " ".join(word for word in _KERNELS if word in self.framework.lower())
 
     @property
-    def adapters(self) -> bool:
-        """LoRA or QLoRA."""
-        return self.task in ADAPTERS
-
-    @property
     def label(self) -> Label:
         """What the row is counted under."""
         return Label(

@@ -119,7 +119,7 @@ def test_real_steps_of_a_tiny_model(task: str, tmp_path: Path, monkeypatch: pyte
     pytest.importorskip("torch")
     from truth.models import possible
 
-    if not possible(task):
+    if not possible(task):  # torch, transformers and peft are the benchmark's own, and optional: gigabytes with CUDA
         pytest.skip(f"{task} needs libraries that are not installed")
     out = tmp_path / "truth.csv"
     words = ["--budget", "10", "--shapes", "tiny", "--tasks", task, "--no-compile", "--out", str(out)]

@@ -48,8 +48,8 @@ def test_draws_have_the_quantiles_that_the_file_says() -> None:
     for name, one in shipped_calibration().constants.items():
         low, high = np.quantile(DRAWS[name], (0.1, 0.9))
         span = one.range.high - one.range.low
-        assert low == pytest.approx(one.range.low, abs=0.2 * span + 1e-12), name
-        assert high == pytest.approx(one.range.high, abs=0.2 * span + 1e-12), name
+        assert low == pytest.approx(one.range.low, abs=0.01 * span + 1e-12), name
+        assert high == pytest.approx(one.range.high, abs=0.01 * span + 1e-12), name
 
 
 def test_unexplained_error_is_centred() -> None:
