@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from headway.app.init import Start, commented
+from headway.app.init import commented
+from headway.app.quick import Flags
 from headway.domain.errors import UsageError
 from headway.plan import read_plan
 
 
 def test_counts_stay_as_they_were_typed() -> None:
-    text = commented(Start(samples="52k", tokens_per_sample="1.5k", steps="10k"))
+    text = commented(Flags(samples="52k", tokens_per_sample="1.5k", steps="10k"))
     assert "data: {rows: 52k, length: 1.5k}" in text
     assert "steps: 10k\n" in text
     dataset = read_plan("p.yaml", text=text).plan.datasets["data"]
@@ -20,21 +21,22 @@ def test_counts_stay_as_they_were_typed() -> None:
 
 def test_a_gpu_of_several_is_refused_with_them() -> None:
     with pytest.raises(UsageError) as caught:
-        commented(Start(gpu="A100"))
+        commented(Flags(gpu="A100"))
     assert {"A100 SXM 80GB", "A100 PCIe 40GB"} <= set(caught.value.candidates)
     assert caught.value.field == "--gpu"
     assert f'--gpu "{caught.value.candidates[0]}"' in caught.value.hint
-    assert f"machine: {caught.value.candidates[0]}" in commented(Start(gpu=caught.value.candidates[0]))
+    assert f"machine: {caught.value.candidates[0]}" in commented(Flags(gpu=caught.value.candidates[0]))
 
 
 @pytest.mark.parametrize(
-    ("start", "message"),
+    ("flags", "message"),
     [
-        (Start(gpu="Quantum 3000"), "a GPU must be in the catalog, got 'Quantum 3000'"),
-        (Start(samples="many"), "--samples takes a count, got 'many'"),
-        (Start(lora=4, full=True), "a run trains in one way, got --lora and --full"),
+        (Flags(gpu="Quantum 3000"), "a GPU must be in the catalog, got 'Quantum 3000'"),
+        (Flags(samples="many"), "--samples takes a count, got 'many'"),
+        (Flags(steps="10k", epochs="3"), "a run is as long as its steps or its epochs say"),
+        (Flags(lora=4, full=True), "a run trains in one way, got --lora and --full"),
     ],
 )
-def test_what_it_refuses(start: Start, message: str) -> None:
+def test_what_it_refuses(flags: Flags, message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        commented(start)
+        commented(flags)

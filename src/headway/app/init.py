@@ -5,52 +5,32 @@ Owns the flags' meaning; the text is `plan/`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
-from headway.app.quick import count
+from headway.app.quick import Flags, count, refuse_contradictions
 from headway.catalog import Ambiguous, find_device
 from headway.domain.errors import UsageError, UserError
 from headway.plan import commented_plan
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Start:
-    """What is known of a run before its plan is written; None where nothing was said."""
-
-    model: str | None = None
-    lora: int | None = None
-    qlora: int | None = None
-    full: bool = False
-    gpu: str | None = None
-    samples: str | None = None
-    tokens_per_sample: str | None = None
-    batch: int | None = None
-    epochs: str | None = None
-    steps: str | None = None
-
-
-def commented(start: Start) -> str:
+def commented(flags: Flags) -> str:
     """The plan's text; what was not said has an example in its place.
 
     Raises UsageError for flags that contradict, and for a GPU that is unknown or may be several.
     """
-    methods = [name for name in ("lora", "qlora", "full") if getattr(start, name) not in (None, False)]
-    if len(methods) > 1:
-        raise UsageError("a run trains in one way", got=" and ".join(f"--{name}" for name in methods),
-                         hint="Keep one of them.")  # fmt: skip
-    if start.gpu is not None:
-        _refuse_unclear(start.gpu)
+    refuse_contradictions(flags)
+    if flags.gpu is not None:
+        _refuse_unclear(flags.gpu)
     said: dict[str, Any] = {
-        "model": start.model,
-        "method": methods[0] if methods else None,
-        "rank": start.lora or start.qlora,
-        "gpu": start.gpu,
-        "rows": None if start.samples is None else count(start.samples, "--samples"),
-        "length": None if start.tokens_per_sample is None else count(start.tokens_per_sample, "--tokens-per-sample"),
-        "batch": start.batch,
-        "epochs": None if start.epochs is None else count(start.epochs, "--epochs"),
-        "steps": None if start.steps is None else count(start.steps, "--steps"),
+        "model": flags.model,
+        "method": next(iter(flags.methods), None),
+        "rank": flags.lora or flags.qlora,
+        "gpu": flags.gpu,
+        "rows": None if flags.samples is None else count(flags.samples, "--samples"),
+        "length": None if flags.tokens_per_sample is None else count(flags.tokens_per_sample, "--tokens-per-sample"),
+        "batch": flags.batch,
+        "epochs": None if flags.epochs is None else count(flags.epochs, "--epochs"),
+        "steps": None if flags.steps is None else count(flags.steps, "--steps"),
     }
     return commented_plan(**{key: value for key, value in said.items() if value is not None})
 

@@ -101,11 +101,6 @@ class Project:
         return Result(answer(self.source, request))
 
 
-def from_plan_file(source: PlanFile) -> Project:
-    """A project from a plan that is read already, or made from flags."""
-    return Project(source)
-
-
 def load(path: str | Path | Mapping[str, Any], *, assume: Mapping[str, Any] | None = None) -> Project:
     """The plan at `path`, or given as a mapping. Raises PlanError where it cannot be read.
 

@@ -41,6 +41,11 @@ class Flags:
         named = {item.name: getattr(self, item.name) for item in fields(self)}
         return tuple(f"--{name.replace('_', '-')}" for name, value in named.items() if value not in (None, False))
 
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Which of `lora`, `qlora` and `full` were asked for; only one makes a run."""
+        return tuple(name for name in ("lora", "qlora", "full") if f"--{name}" in self.given)
+
 
 def plan_from_flags(flags: Flags) -> PlanFile:
     """The plan of one run. Raises UsageError that names everything missing or contradictory at once."""
@@ -54,13 +59,22 @@ def plan_from_flags(flags: Flags) -> PlanFile:
                          candidates=error.candidates) from error  # fmt: skip
 
 
+def refuse_contradictions(flags: Flags) -> None:
+    """Raises UsageError for flags that cannot be said together."""
+    if len(flags.methods) > 1:
+        raise UsageError("a run trains in one way", got=" and ".join(f"--{name}" for name in flags.methods),
+                         hint="Keep one of them.")  # fmt: skip
+    if flags.steps is not None and flags.epochs is not None:
+        raise UsageError("a run is as long as its steps or its epochs say", got="--steps and --epochs",
+                         hint="Keep one of them.")  # fmt: skip
+
+
 def _require(flags: Flags) -> None:
     """What is missing, in one message; and what cannot be said together."""
     missing = []
     if not flags.model:
         missing.append("--model ID")
-    methods = [name for name in ("--lora", "--full", "--qlora") if name in flags.given]
-    if not methods:
+    if not flags.methods:
         missing.append("--lora R (or --qlora R, --full)")
     if not flags.gpu:
         missing.append("--gpu NAME")
@@ -76,11 +90,7 @@ def _require(flags: Flags) -> None:
             got=f"no {', no '.join(missing)}",
             hint=f"Example: {EXAMPLE}",
         )
-    if len(methods) > 1:
-        raise UsageError("a run trains in one way", got=" and ".join(methods), hint="Keep one of them.")
-    if flags.steps is not None and flags.epochs is not None:
-        raise UsageError("a run is as long as its steps or its epochs say", got="--steps and --epochs",
-                         hint="Keep one of them.")  # fmt: skip
+    refuse_contradictions(flags)
 
 
 def _mapping(flags: Flags) -> dict[str, Any]:

@@ -13,8 +13,6 @@ from types import MappingProxyType
 from headway.domain.calibration import Calibration, Constant
 from headway.domain.units import Range
 
-SCHEMA = "headway.calibration/1"
-
 
 @cache
 def shipped_calibration() -> Calibration:

@@ -361,11 +361,6 @@ def format_count(count: float) -> str:
     return f"{count:g}"
 
 
-def format_usd(amount: float) -> str:
-    """Dollars: cents below $10,000, none above."""
-    return f"${amount:,.2f}" if abs(amount) < 1e4 else f"${amount:,.0f}"
-
-
 def format_share(share: float) -> str:
     """A share in percent, three digits at most: `33.7 %`."""
     return f"{_digits(share * 100)} %"

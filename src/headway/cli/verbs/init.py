@@ -23,13 +23,14 @@ EXAMPLE = 'headway init --model Qwen/Qwen2-0.5B --lora 4 --gpu "RTX 4090" --samp
 @click.option("-q", "--quiet", is_flag=True, help="Nothing on stderr but errors.")
 def command(file: str, force: bool, quiet: bool, **given: Any) -> None:
     """Write a commented plan to start from."""
-    from headway.app.init import Start, commented
+    from headway.app.init import commented
+    from headway.app.quick import Flags
 
     if file != "-" and Path(file).exists() and not force:
         raise UsageError("init replaces no file", got=f"{file}, which is there",
                          hint="Add --force, or choose another name with -o.")  # fmt: skip
     with as_usage_error():
-        text = commented(Start(**given))
+        text = commented(Flags(**given))
     if file == "-":
         click.echo(text, nl=False)
         return
