@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from headway.app.load import from_plan_file
+from headway.app.load import Project
 from headway.plan import plan_from_mapping
 from headway.report.answer import Answer
 
@@ -23,7 +23,7 @@ PLAN: dict[str, Any] = {
 
 def answer(rates: str = "stated", **changes: Any) -> Answer:
     merged = {key: value for key, value in {**PLAN, **changes}.items() if value is not None}
-    return from_plan_file(plan_from_mapping(merged)).estimate(rates=rates, today="2026-11-21").answer  # type: ignore[arg-type]
+    return Project(plan_from_mapping(merged)).estimate(rates=rates, today="2026-11-21").answer  # type: ignore[arg-type]
 
 
 def node(**run: Any) -> dict[str, Any]:
@@ -75,3 +75,31 @@ def test_validation_takes_rows_from_training_and_time_of_its_own() -> None:
     assert "evaluation" not in whole.terms_s
     assert held.terms_s["evaluation"].p50 > 0
     assert held.terms_s["evaluation"].p50 < held.terms_s["step"].p50 / 3
+
+
+def test_every_machine_is_billed_for_as_many_jobs_at_a_time() -> None:
+    machine = {"gpus": 4, "price": "$4/h"}
+    machines = {"a": {"gpu": "RTX 4090", **machine}, "b": {"gpu": "RTX 3090", **machine}}
+    run = {"machines": machines, "machine": "a", "jobs": 3}
+    seen = answer("predicted", stated=None, run=run)
+    other = answer("predicted", stated=None, run={**run, "machine": "b"})
+    there = next(one for one in seen.machines if one.name == "b").bill
+    alone = other.machines[0].bill
+    assert there is not None
+    assert alone is not None
+    assert other.estimate.at_a_time == 3
+    assert there.total_usd.p50 == pytest.approx(alone.total_usd.p50)
+
+
+def test_what_moves_the_total_does_not_depend_on_the_jobs() -> None:
+    """1 to 3 s around 2 s: half the total up or down, however many run at a time."""
+    for jobs in (1, 3):
+        effect = next(one for one in answer(stated={"step": "1-3 s"}, run=node(jobs=jobs)).sensitivity)
+        assert effect.unfavourable_s / effect.total_s == pytest.approx(0.5)
+
+
+def test_a_discount_on_an_unknown_price_is_no_price() -> None:
+    machine = {"gpu": "RTX 4090", "price": "unknown", "spot": {"discount": "50%"}}
+    made = answer(run={"machine": machine, "pricing": "spot"}).machines[0].bill
+    assert made is not None
+    assert made.total_usd is None

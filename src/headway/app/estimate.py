@@ -35,10 +35,11 @@ def answer(source: PlanFile, request: Request) -> Answer:
     """Everything about one plan. Raises PlanError where the plan does not decide what is run."""
     inputs, rates = gather(source, request), request.rates
     setting = inputs.setting(rates)
-    estimate = side_by_side(inputs, assemble(setting, Predictor(setting)))
+    serial = assemble(setting, Predictor(setting))
+    estimate = side_by_side(inputs, serial)
     beside = _beside(inputs, rates, estimate)
     small = len(inputs.plan.experiments) <= LARGE
-    moved = effects(setting, estimate) if request.sensitivity and small else ()
+    moved = effects(setting, serial) if request.sensitivity and small else ()
     machines = machine_answers(inputs, estimate, rates, others=small)
     return Answer(
         plan=inputs.plan,
@@ -69,7 +70,7 @@ def _beside(inputs: Inputs, rates: Rates, estimate: Estimate) -> Estimate | None
     """The other reading: stated rates beside a prediction, a prediction beside stated rates; None without both."""
     if all(stage.stated_step_s is None for item in estimate.experiments for stage in item.stages):
         return None
-    other = inputs.estimate("predicted" if rates == "stated" else "stated")
+    other = side_by_side(inputs, inputs.estimate("predicted" if rates == "stated" else "stated"))
     return None if not other.gpu_s.p50 else other
 
 

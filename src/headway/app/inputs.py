@@ -16,7 +16,7 @@ from headway.app.resolve import resolve
 from headway.catalog.calibration import shipped_calibration
 from headway.domain.calibration import Calibration
 from headway.domain.errors import PlanError, UsageError
-from headway.domain.lookup import Lookup
+from headway.domain.lookup import Lookup, Machine
 from headway.domain.measurement import Measurement
 from headway.domain.plan import Plan
 from headway.domain.statement import Value
@@ -79,6 +79,12 @@ class Inputs:
         """The plan under these rates."""
         setting = self.setting(rates, machine)
         return assemble(setting, Predictor(setting))
+
+
+def own_machine(inputs: Inputs, estimate: Estimate) -> Machine | None:
+    """The machine that the plan runs on; None where it names none of several."""
+    machines = inputs.lookup.machines
+    return machines.get(estimate.machine) or (next(iter(machines.values())) if len(machines) == 1 else None)
 
 
 def gather(source: PlanFile, request: Request) -> Inputs:

@@ -136,9 +136,10 @@ def _spot_price(spec: MachineSpec, offer: Offer | None, nodes: int) -> Price | N
     stated = _stated(spec.spot_price)
     if stated is not None:
         return stated
-    if spec.spot_discount is not None and spec.price is not None:
-        off = spec.spot_discount.range
-        left = Range(1 - off.high, 1 - off.mid, 1 - off.low) * spec.price.mid
+    price, discount = _stated(spec.price), spec.spot_discount
+    if price is not None and discount is not None and not discount.unknown:
+        off = discount.range
+        left = Range(1 - off.high, 1 - off.mid, 1 - off.low) * price.usd_per_hour.mid
         return Price(usd_per_hour=left, kind="stated", source="the stated discount")
     if offer is None or offer.spot_usd_per_hour is None:
         return None

@@ -9,8 +9,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 
-from headway.app.inputs import Inputs
+from headway.app.inputs import Inputs, own_machine
 from headway.app.machines import offered
+from headway.app.timing import side_by_side
 from headway.cost.billing import Bill, Pricing, bill
 from headway.cost.energy import Energy, energy, is_owned
 from headway.cost.scenarios import Booking, Scenario, booking, scenarios
@@ -95,7 +96,7 @@ def machine_answers(inputs: Inputs, estimate: Estimate, rates: Rates, *, others:
     for name, machine in inputs.lookup.machines.items():
         if machine is not own:
             same = machine.node.device.name == own.node.device.name
-            there = estimate if rates == "stated" else inputs.estimate(rates, name)
+            there = estimate if rates == "stated" else side_by_side(inputs, inputs.estimate(rates, name))
             made = _bill(inputs, there, machine)
             found.append(_answer(machine, there, made, transferred=rates != "stated" or same))
     return (*found, *_catalog_answers(inputs, estimate, own))
@@ -122,12 +123,6 @@ def _answer(machine: Machine, estimate: Estimate, made: Bill | None, *, transfer
         from_catalog=False,
         hours_transferred=transferred,
     )
-
-
-def own_machine(inputs: Inputs, estimate: Estimate) -> Machine | None:
-    """The machine that the plan runs on; None where it names none of several."""
-    machines = inputs.lookup.machines
-    return machines.get(estimate.machine) or (next(iter(machines.values())) if len(machines) == 1 else None)
 
 
 def energy_of(inputs: Inputs, estimate: Estimate) -> Energy | None:

@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from headway.app.inputs import Inputs
-from headway.app.money import own_machine
+from headway.app.inputs import Inputs, own_machine
 from headway.cost.calendar import before_deadline, calendar_days, needs_resume, outlasting, over_budget
 from headway.domain.plan import Plan
 from headway.domain.selection import select

@@ -319,6 +319,8 @@ class Plan:
     """Run before the rest, where an option says so."""
     stated: Stated = field(default_factory=Stated)
     """What was stated of the plan as a whole (`wall`)."""
+    trained_on: frozenset[str] = frozenset()
+    """Datasets that the whole plan trains on, parts of mixtures too, whatever an option keeps of it."""
     positions: Mapping[str, Position] = field(default_factory=dict)
     """Dotted path of every field of the file to its place."""
     fingerprint: str = ""

@@ -26,6 +26,7 @@ from headway.estimate.setting import Setting
 from headway.predict.fits import largest_micro_batch, usable_bytes, verdict
 from headway.predict.memory import MemoryNeed, memory
 from headway.predict.passes import forward_time, generation_time
+from headway.predict.rates import dense_peak_flop_per_s
 from headway.predict.step_time import StepTime, step_time
 from headway.predict.values import Value, middle
 from headway.work.batches import collate
@@ -100,7 +101,7 @@ class Predictor:
             return {}
         mfu = draw_range(asked.range, np.random.default_rng(self.setting.seed), self.setting.draws)
         work = step_work(job.architecture, replace(job.recipe, gradient_checkpointing="none"), job.batches)
-        peak = job.node.device.peak_flop_per_s.get(job.recipe.precision, job.node.device.peak_flop_per_s["fp32"])
+        peak = dense_peak_flop_per_s(job.node.device, job.recipe.precision)
         return {"at the assumed utilisation": np.asarray(work.flop / (peak * mfu))}
 
     def _memory(self, job: Job) -> MemoryNeed:
@@ -258,15 +259,9 @@ class Predictor:
     def _evaluation(self, stage: Stage, machine: Machine) -> Spread:
         """Mean seconds of one task evaluation: a forward pass over its rows."""
         assert stage.evaluate is not None  # the caller asked
-        rows = stage.evaluate.rows.mid if stage.evaluate.rows else None
-        tasks = self.setting.memory.tasks
-        model = stage.model.use if stage.model else ""
-        key = (self.setting.draws, model, stage.recipe, stage.evaluate.tasks, rows, machine.node.device.name)
-        if key not in tasks:
-            spreads = [self._task(stage, task, machine) for task in stage.evaluate.tasks]
-            draws = sum(_draws(spread, self.setting.draws) for spread in spreads) / max(1, len(spreads))
-            tasks[key] = Spread.from_draws(np.asarray(draws), "assumed", self.setting.sources["evaluation_rows"])
-        return tasks[key]
+        spreads = [self._task(stage, task, machine) for task in stage.evaluate.tasks]
+        draws = sum(_draws(spread, self.setting.draws) for spread in spreads) / max(1, len(spreads))
+        return Spread.from_draws(np.asarray(draws), "assumed", self.setting.sources["evaluation_rows"])
 
     def _validation(self, job: Job, machine: Machine) -> Spread:
         """A forward pass over the held-out rows after every epoch."""
@@ -294,8 +289,8 @@ class Predictor:
         plan = self.setting.plan
         if data not in plan.datasets:
             return None
-        trained_on = any(stage.data == data for experiment in plan.experiments for stage in experiment.stages)
-        return None if trained_on and plan.datasets[data].split == "train" else dataset_rows(plan.datasets[data], plan)
+        trained = data in plan.trained_on and plan.datasets[data].split == "train"
+        return None if trained else dataset_rows(plan.datasets[data], plan)
 
     def _forward(
         self, arch: Architecture, recipe: Recipe, lengths: Lengths, rows: float | None, machine: Machine

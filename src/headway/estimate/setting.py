@@ -35,7 +35,7 @@ class Memory:
     """By number of draws."""
     bases: dict[tuple[object, ...], Basis] = field(default_factory=dict)
     tasks: dict[tuple[object, ...], Spread] = field(default_factory=dict)
-    lengths: dict[Lengths, Draws] = field(default_factory=dict)
+    lengths: dict[tuple[int, Lengths], Draws] = field(default_factory=dict)
     batches: dict[tuple[object, ...], tuple[Batches, Batches]] = field(default_factory=dict)
 
 
@@ -74,11 +74,12 @@ class Setting:
 
     def length_factor(self, lengths: Lengths) -> Draws:
         """Draws of a mean row length over its middle, shape (draws,); one prior is one draw, however often used."""
-        if lengths not in self.memory.lengths:
+        key = (self.draws, lengths)
+        if key not in self.memory.lengths:
             spread = Range(lengths.mean_low, lengths.mean, lengths.mean_high)
             drawn = draw_range(spread, self._stream(lengths.source), self.draws)
-            self.memory.lengths[lengths] = drawn / lengths.mean
-        return self.memory.lengths[lengths]
+            self.memory.lengths[key] = drawn / lengths.mean
+        return self.memory.lengths[key]
 
     def _stream(self, name: str) -> np.random.Generator:
         """Random numbers of one named value, whatever else is drawn before it."""

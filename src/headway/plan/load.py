@@ -6,7 +6,7 @@ Owns the order of things: read, validate, expand, check that every name and sele
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
@@ -14,7 +14,7 @@ from pathlib import PurePath
 from typing import Any
 
 from headway.domain.errors import PlanError, Position
-from headway.domain.plan import Option, Phase, Plan
+from headway.domain.plan import Dataset, Experiment, Option, Phase, Plan
 from headway.domain.record import fingerprint
 from headway.domain.selection import ancestry, select, select_phases
 from headway.domain.statement import Claim, Selector
@@ -162,11 +162,22 @@ def _expanded(variant: options.Variant) -> Plan:
         assume={key: assumed(node) for key, node in values.mapping(tree.get("assume", Text(""))).items()},
         run=circumstance,
         stated=made.stated,
+        trained_on=_trained_on(made.experiments, datasets),
         positions=positions(tree),
         fingerprint=fingerprint([experiment.fingerprint for experiment in made.experiments]),
     )
     _check(plan, tree, variant)
     return plan
+
+
+def _trained_on(experiments: Iterable[Experiment], datasets: Mapping[str, Dataset]) -> frozenset[str]:
+    """The data of all training stages, with the parts of mixtures."""
+    found: set[str] = set()
+    ahead = {stage.data for experiment in experiments for stage in experiment.stages if stage.data}
+    while ahead:
+        found |= ahead
+        ahead = {part for name in ahead if name in datasets for part, _ in datasets[name].mix} - found
+    return frozenset(found)
 
 
 def _file_name(file: str) -> str:

@@ -31,6 +31,12 @@ class Rate:
     warnings: tuple[Finding, ...] = field(default=())
 
 
+def dense_peak_flop_per_s(device: Device, dtype: str) -> float:
+    """Dense peak of one device in `dtype`; where it has no such hardware, that of fp32, or else its largest (TPUs)."""
+    peaks = device.peak_flop_per_s
+    return peaks.get(dtype) or peaks.get("fp32") or max(peaks.values())
+
+
 def _class(device: Device) -> str:
     """Which published ceilings speak for the device: `half_rate`, `graphics`, or its architecture generation."""
     dense = device.peak_flop_per_s.get("bf16", device.peak_flop_per_s.get("fp16", 0.0))
@@ -45,7 +51,7 @@ def _emulated(device: Device, dtype: str, constants: Constants) -> Rate:
 
     Source: chsasank/device-benchmarks README (achievable.csv), T4 and V100 rows.
     """
-    peak = device.peak_flop_per_s.get("fp32") or max(device.peak_flop_per_s.values())
+    peak = dense_peak_flop_per_s(device, dtype)
     published = device.achievable_flop_per_s.get(dtype)
     rate: Value = published if published else peak * constant(constants, "emulated_share")
     if dtype == "fp32":  # accelerators whose vendors print no fp32 figure split it into passes of narrower products

@@ -11,16 +11,16 @@ from headway.report.figures import count
 from headway.report.sections.calendar import limit_words, need_words
 from headway.report.sections.selection import is_known
 
-CONFIDENCE = 0.8
 NAMES = {"wall": "time limit", "cost": "cost limit", "GPU-hours": "limit of GPU-hours"}
 
 
-def refused(answer: Answer, *, fit: bool, budget: bool) -> tuple[str, ...]:
+def refused(answer: Answer, *, fit: bool, budget: bool, confidence: float = 0.8) -> tuple[str, ...]:
     """Reasons why the plan cannot go ahead; empty when it can.
 
     `fit`: an experiment does not fit, or may not (the chance of an hour lost to memory is what is asked about).
     `budget`: a limit is exceeded at the middle estimate. Of several limits of one kind (time budgets to choose from)
     the largest counts. An unknown need is no reason: nothing was shown to exceed the limit.
+    `confidence`: share of the intervals in the sentences.
     """
     reasons = []
     if fit:
@@ -34,7 +34,7 @@ def refused(answer: Answer, *, fit: bool, budget: bool) -> tuple[str, ...]:
             if check.what not in largest or check.limit > largest[check.what].limit:
                 largest[check.what] = check
         reasons += [
-            f"over the {NAMES.get(what, what)}: {limit_words(check)}, {need_words(check, CONFIDENCE)}{least}"
+            f"over the {NAMES.get(what, what)}: {limit_words(check)}, {need_words(check, confidence)}{least}"
             for what, check in largest.items()
             if check.excess
         ]

@@ -89,7 +89,8 @@ def _verdict(answer: Any, given: dict[str, Any]) -> int:
     """4 when something that --fail-on names does not suffice, with the reason on stderr."""
     from headway.report.verdicts import refused
 
-    reasons = refused(answer, fit="fit" in given["fail_on"], budget="budget" in given["fail_on"])
+    asked = given["fail_on"]
+    reasons = refused(answer, fit="fit" in asked, budget="budget" in asked, confidence=given["confidence"])
     for reason in reasons:
         click.echo(f"failed: {reason}", err=True)
     return FAILED_ON if reasons else OK

@@ -11,6 +11,7 @@ from headway.domain.errors import Finding, Position
 from headway.domain.plan import Plan
 from headway.domain.units import Range, format_bytes, format_flop, format_number, format_share
 from headway.estimate.nouns import Basis, ExperimentEstimate, StageEstimate
+from headway.predict.rates import dense_peak_flop_per_s
 
 IMPOSSIBLE = 1.0
 SUSPICIOUS = 0.03
@@ -33,8 +34,7 @@ def stated_utilisation(stage: StageEstimate) -> Range | None:
 
 def peak_flop_per_s(basis: Basis) -> float:
     """Dense peak of all GPUs of the job in the dtype it computes in."""
-    peaks = basis.node.device.peak_flop_per_s
-    return peaks.get(basis.recipe.precision, peaks.get("fp32", 0.0)) * basis.node.total_gpus
+    return dense_peak_flop_per_s(basis.node.device, basis.recipe.precision) * basis.node.total_gpus
 
 
 def findings(experiments: Iterable[ExperimentEstimate], plan: Plan) -> tuple[Finding, ...]:

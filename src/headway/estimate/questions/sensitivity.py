@@ -122,7 +122,9 @@ def _of_draws(setting: Setting, estimate: Estimate) -> Iterable[Effect]:
     inputs: dict[str, tuple[Draws, str, str]] = {
         _title(setting, name): (draws, "assumed", setting.sources[name]) for name, draws in setting.constants.items()
     }
-    for lengths, draws in setting.memory.lengths.items():
+    for (count, lengths), draws in setting.memory.lengths.items():
+        if count != setting.draws:
+            continue
         used = [name for name, known in setting.lookup.lengths.items() if known == lengths]
         which = f"of {used[0]}" if len(used) == 1 else f"of {len(used)} datasets"
         inputs[f"tokens in a row {which}"] = (draws, lengths.kind, lengths.source)
