@@ -83,6 +83,10 @@ NAMES = [
         "datasets: {a: {mix: {b: 50%, c: 40%}}, b: , c: }\n",
         "4:21: a.mix: the shares of a mixture add up to 100 %, got 90 %",
     ),
+    (
+        "phases: [{steps: 1}]\n",
+        "4:10: entries with settings stand in a map, by name, got a map in a list. Write each as `name: {…}`.",
+    ),
     ("datasets: {a: {mix: {q: 100%}}}\n", "4:22: a dataset of a mixture is defined in the plan, got 'q'."),
     (
         "datasets: {a: {mix: {b: 100%}}, b: {mix: {a: 100%}}}\n",

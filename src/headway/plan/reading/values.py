@@ -123,6 +123,10 @@ def mapping(node: Node) -> Map:
     if isinstance(node, Map):
         return node
     names = [item for item in (node if isinstance(node, Seq) else [node]) if item]
+    for item in names:
+        if not isinstance(used(item, "text"), Text):
+            raise fault(item, "entries with settings stand in a map, by name", f"{said(item)} in a list",
+                        "Write each as `name: {…}`.")  # fmt: skip
     items = {text(item): Text("", item.where) for item in names}
     if len(items) < len(names):
         raise fault(node, "a name stands once", said(node))
