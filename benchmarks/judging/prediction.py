@@ -72,7 +72,7 @@ def predictor(training: Sequence[Case] | None, own: Sequence[Case] = ()) -> Pred
 
     def answer(case: Case) -> Prediction:
         found = predict_step(situation(case), speed, constants())
-        return Prediction(p10=found.p10, p50=found.p50, p90=found.p90, tier=found.tier)
+        return Prediction(p10=found.p10_s, p50=found.p50_s, p90=found.p90_s, tier=found.tier)
 
     return answer
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from headway.app.resolve import resolve
 from headway.catalog.calibration import shipped_calibration
+from headway.catalog.speed import shipped_speed
 from headway.domain.measurement import Measurement
 from headway.domain.plan import Plan
 from headway.estimate.assemble import assemble
@@ -14,7 +15,9 @@ from headway.estimate.nouns import Estimate, Rates, StageEstimate
 from headway.estimate.predicted import Predictor
 from headway.estimate.setting import Setting, make_setting
 from headway.plan import plan_from_mapping
+from headway.predict.learning.record import from_record
 
+SPEED = from_record(shipped_speed())
 SMALL: dict[str, Any] = {
     "headway": 1,
     "model": "Qwen/Qwen2-0.5B",
@@ -36,7 +39,7 @@ def setting(made: Plan, rates: Rates = "predicted", measurements: Iterable[Measu
     """A setting with the shipped calibration."""
     calibration = shipped_calibration()
     return make_setting(
-        made, resolve(made, calibration), calibration,
+        made, resolve(made, calibration), calibration, SPEED,
         rates=rates, machine="", measurements=tuple(measurements), seed=seed,
     )  # fmt: skip
 

@@ -110,6 +110,55 @@ def test_a_measured_step_replaces_the_prediction_and_says_so() -> None:
     assert set(alone.terms_s) == {"step"}
 
 
+def test_one_measured_step_moves_and_narrows_the_predictions_of_others() -> None:
+    made = plan(matrix={"max_length": [64, 128]}, data={"rows": 1000, "length": 60})
+    first, other = (item.stages[0] for item in made.experiments)
+    before = estimated(made).experiments[1].stages[0]
+    assert before.basis is not None
+    slow = 2 * estimated(made).experiments[0].stages[0].basis.step_s.p50
+    measured = Measurement(
+        stage=first.fingerprint, device="RTX 4090", gpus=1, term="step",
+        seconds=Range.point(slow), repeats=50, source="a probe",
+    )  # fmt: skip
+    after = estimated(made, measurements=[measured]).experiments[1].stages[0]
+    assert other.fingerprint != first.fingerprint
+    assert after.basis is not None
+    assert 1.5 < after.basis.step_s.p50 / before.basis.step_s.p50 < 2.2
+    assert after.basis.step_s.p90 / after.basis.step_s.p10 < before.basis.step_s.p90 / before.basis.step_s.p10
+    assert (before.basis.tier, after.basis.tier) == ("same device", "measured")
+    assert "your own runs" in after.basis.evidence
+
+
+def test_the_framework_decides_which_measurements_speak() -> None:
+    machine = {"machine": "H100 SXM 80GB"}
+    tiers = {name: stage(run={**machine, "framework": name}).basis for name in ("torchtitan", "unsloth", "my loop")}
+    assert stage(run=machine).basis.tier == "same device"
+    assert tiers["torchtitan"].tier == "measured"
+    assert "pytorch/torchtitan" in tiers["torchtitan"].evidence
+    assert "huggingface family" in tiers["unsloth"].evidence
+    assert "plain family" in tiers["my loop"].evidence
+
+
+def test_eight_bit_products_are_in_more_doubt_than_the_rest() -> None:
+    """No published step of LLM.int8 is clean: its rate is a prior, 0.035 to 0.3 of the matrix rate."""
+    big = {"model": "huggyllama/llama-7b", "micro_batch": 16, "max_length": None, "data": {"rows": 1000, "length": 512}}
+
+    def reach(quantize: str) -> float:
+        step = stage(**big, quantize=quantize).basis.step_s
+        return step.p90 / step.p10
+
+    assert reach("int8") > 1.3 * reach("nf4")
+
+
+def test_an_adapter_that_saves_no_time_is_said_to() -> None:
+    small = stage(micro_batch=1).basis
+    assert any("saves memory, not time" in warning for warning in small.warnings)
+    assert not stage(adapter=None).basis.warnings
+    wide = {"model": "huggyllama/llama-7b", "max_length": 2048, "data": {"rows": 1000, "length": 2048}}
+    quick = stage(**wide, adapter={"method": "lora", "rank": 8, "targets": ["q", "v"]}).basis
+    assert not quick.warnings
+
+
 def test_evaluation_checkpoints_and_load_are_terms_of_their_own() -> None:
     found = estimated(
         plan(

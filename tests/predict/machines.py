@@ -10,12 +10,15 @@ import numpy as np
 
 from headway.catalog.calibration import shipped_calibration
 from headway.catalog.devices import devices
+from headway.catalog.speed import shipped_speed
 from headway.domain.experiment import Adapter, Architecture, Batches, Parallel, Recipe
 from headway.domain.machine import Device, Node
-from headway.predict.step_time import StepTime, step_time
-from headway.work.step import step_work
+from headway.predict.learning.record import from_record
+from headway.predict.speed.predict import StepTime, predict_step
+from headway.predict.speed.situation import Situation
 
 MIDDLE = shipped_calibration().middle()
+SPEED = from_record(shipped_speed())
 DRAWS = shipped_calibration().draws(np.random.default_rng(7), 1000)
 
 
@@ -72,17 +75,9 @@ def batches(rows: int, tokens: float, *, micro_steps: int = 1, data: int = 1) ->
     )
 
 
-def timed(
-    arch: Architecture,
-    recipe: Recipe,
-    batch: Batches,
-    node: Node,
-    *,
-    constants: Any = MIDDLE,
-    stack: str = "huggingface",
-) -> StepTime:
-    """Step time with the shipped constants, or others."""
-    return step_time(step_work(arch, recipe, batch), node, recipe, constants, stack=stack)
+def timed(arch: Architecture, recipe: Recipe, batch: Batches, node: Node, **more: Any) -> StepTime:
+    """A step of an ordinary trainer, or of another stack, with the shipped fit."""
+    return predict_step(Situation(architecture=arch, recipe=recipe, batches=batch, node=node, **more), SPEED, MIDDLE)
 
 
 def anchors(table: str) -> list[dict[str, str]]:

@@ -53,7 +53,7 @@ def test_draws_have_the_quantiles_that_the_file_says() -> None:
 
 
 def test_unexplained_error_is_centred() -> None:
-    for name in ("model_error", "model_error.huggingface", "model_error.tuned"):
+    for name in ("model_error", "model_error.huggingface"):
         assert MIDDLE[name] == 1.0
 
 

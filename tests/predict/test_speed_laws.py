@@ -17,7 +17,7 @@ from headway.domain.machine import Link, Node
 from headway.predict.learning.record import from_record
 from headway.predict.speed.basis import basis
 from headway.predict.speed.model import NAMES, log_seconds, log_seconds_and_slopes, seconds_by_term
-from headway.predict.speed.predict import Prediction, log_quantiles, predict_step
+from headway.predict.speed.predict import StepTime, log_quantiles, predict_step
 from headway.predict.speed.situation import Situation, family_of, features
 
 SPEED = from_record(shipped_speed())
@@ -33,16 +33,16 @@ def situation(rows: int = 4, tokens: float = 1024, **changes: object) -> Situati
     return Situation(architecture=arch, recipe=recipe, batches=made, node=node, **changes)
 
 
-def predicted(**changes: object) -> Prediction:
+def predicted(**changes: object) -> StepTime:
     return predict_step(situation(**changes), SPEED, MIDDLE)
 
 
 @pytest.mark.parametrize("stack", ["", *SPEED.stacks])
 def test_terms_add_up_to_the_median_and_the_interval_holds_it(stack: str) -> None:
     found = predicted(stack=stack)
-    assert sum(found.terms.values()) == pytest.approx(found.p50)
-    assert 0 < found.p10 <= found.p50 <= found.p90
-    assert all(seconds >= 0 for seconds in found.terms.values())
+    assert sum(found.terms_s.values()) == pytest.approx(found.p50_s)
+    assert 0 < found.p10_s <= found.p50_s <= found.p90_s
+    assert all(seconds >= 0 for seconds in found.terms_s.values())
 
 
 def test_slopes_are_the_derivatives_and_terms_the_seconds() -> None:
@@ -72,11 +72,11 @@ def test_slopes_are_the_derivatives_and_terms_the_seconds() -> None:
 )
 @settings(max_examples=40, deadline=None)
 def test_more_work_is_never_faster(rows: int, tokens: int, layers: int, more: float) -> None:
-    base = predicted(rows=rows, tokens=tokens, layers=layers).p50
-    assert predicted(rows=rows + 1, tokens=tokens, layers=layers).p50 >= base
-    assert predicted(rows=rows, tokens=tokens * more, layers=layers).p50 >= base
-    assert predicted(rows=rows, tokens=tokens, layers=layers + 1).p50 >= base
-    assert predicted(rows=rows, tokens=tokens, layers=layers, hidden=896 * 2, ffn=4864).p50 >= base
+    base = predicted(rows=rows, tokens=tokens, layers=layers).p50_s
+    assert predicted(rows=rows + 1, tokens=tokens, layers=layers).p50_s >= base
+    assert predicted(rows=rows, tokens=tokens * more, layers=layers).p50_s >= base
+    assert predicted(rows=rows, tokens=tokens, layers=layers + 1).p50_s >= base
+    assert predicted(rows=rows, tokens=tokens, layers=layers, hidden=896 * 2, ffn=4864).p50_s >= base
 
 
 @given(rows=st.integers(1, 32), tokens=st.integers(64, 4096), faster=st.floats(1.05, 4.0))
@@ -85,7 +85,7 @@ def test_a_better_machine_is_never_slower(rows: int, tokens: int, faster: float)
     recipe = {"parallel": Parallel(data=8, sharding="zero3")}
     link = Link(name="fabric", bytes_per_s=1e11, latency_s=0.0)
     node = Node(device=device(), gpus=8, link=link)
-    base = predicted(rows=rows, tokens=tokens, recipe=recipe, node=node).p50
+    base = predicted(rows=rows, tokens=tokens, recipe=recipe, node=node).p50_s
     peaks = {dtype: rate * faster for dtype, rate in device().peak_flop_per_s.items()}
     wide = device().bandwidth_bytes_per_s * faster
     for better in (
@@ -93,7 +93,7 @@ def test_a_better_machine_is_never_slower(rows: int, tokens: int, faster: float)
         replace(node, device=device(bandwidth_bytes_per_s=wide)),
         replace(node, link=replace(link, bytes_per_s=1e11 * faster)),
     ):
-        assert predicted(rows=rows, tokens=tokens, recipe=recipe, node=better).p50 <= base * (1 + 1e-9)
+        assert predicted(rows=rows, tokens=tokens, recipe=recipe, node=better).p50_s <= base * (1 + 1e-9)
 
 
 @given(rows=st.integers(1, 512), tokens=st.integers(64, 8192), stack=st.sampled_from(["", *SPEED.stacks]))
@@ -102,26 +102,26 @@ def test_no_prediction_beats_the_dense_peak(rows: int, tokens: int, stack: str) 
     one = situation(rows=rows, tokens=tokens, stack=stack)
     found = predict_step(one, SPEED, MIDDLE)
     least = 6.0 * 24 * (896 * 896 * 2 + 896 * 128 * 2 + 3 * 896 * 4864) * rows * tokens / 312e12
-    assert found.p10 >= least
+    assert found.p10_s >= least
 
 
 @given(rows=st.integers(8, 64), tokens=st.integers(200, 4000))
 @settings(max_examples=30, deadline=None)
 def test_neighbouring_sizes_do_not_jump(rows: int, tokens: int) -> None:
-    base = predicted(rows=rows, tokens=tokens).p50
-    assert predicted(rows=rows + 1, tokens=tokens).p50 / base <= 1.10 * (rows + 1) / rows
-    assert predicted(rows=rows, tokens=tokens + 1).p50 / base <= 1.10
+    base = predicted(rows=rows, tokens=tokens).p50_s
+    assert predicted(rows=rows + 1, tokens=tokens).p50_s / base <= 1.10 * (rows + 1) / rows
+    assert predicted(rows=rows, tokens=tokens + 1).p50_s / base <= 1.10
 
 
 def test_lora_is_no_more_work_than_full_training_with_the_same_checkpointing() -> None:
     full = predicted(recipe={"gradient_checkpointing": "full"})
     lora = predicted(recipe={"gradient_checkpointing": "full", "adapter": Adapter(rank=16)})
-    assert lora.terms["linear"] + lora.terms["optimizer"] < full.terms["linear"] + full.terms["optimizer"]
+    assert lora.terms_s["linear"] + lora.terms_s["optimizer"] < full.terms_s["linear"] + full.terms_s["optimizer"]
 
 
 def test_bf16_on_a_t4_is_several_times_slower_than_fp16() -> None:
     node = Node(device=find_device("T4"))
-    slow, fast = (predicted(node=node, recipe={"precision": dtype}).p50 for dtype in ("bf16", "fp16"))
+    slow, fast = (predicted(node=node, recipe={"precision": dtype}).p50_s for dtype in ("bf16", "fp16"))
     assert slow > 2 * fast
 
 
@@ -161,4 +161,4 @@ def test_many_rows_at_once_are_the_rows_one_by_one() -> None:
     )
     for index, one in enumerate(many):
         alone = predict_step(replace(one, node=Node(device=replace(one.node.device))), SPEED, MIDDLE)
-        assert np.exp(together[1][index]) == pytest.approx(alone.p50)
+        assert np.exp(together[1][index]) == pytest.approx(alone.p50_s)

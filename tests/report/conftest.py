@@ -67,6 +67,8 @@ BASIS = Basis(
     step_terms_s={"compute": predicted(0.06, 0.08, 0.1), "overhead": predicted(0.01, 0.02, 0.03)},
     step_s=predicted(0.07, 0.1, 0.13), flop_per_step=1e12, useful_flop=Range(0.8e12, 0.8e12, 0.8e12),
     binds="compute", utilisation=predicted(0.03, 0.05, 0.06),
+    tier="same device", evidence="measured steps of RTX 4090, bf16, in other stacks; 8 stacks",
+    narrows="a 60 s measurement would cut ±30% to ±20%", fitted_on="2,277 published steps",
     memory_terms_bytes={"weights": predicted(1e9, 1e9, 1e9), "activations": predicted(2e9, 3e9, 4e9)},
     peak_memory_bytes=predicted(3e9, 4e9, 5e9), usable_memory_bytes=predicted(24e9, 25.2e9, 25.6e9),
     memory_moment="backward_end", fits="yes", fits_probability=0.99,

@@ -22,6 +22,7 @@ from headway.estimate.questions.epochs import epoch_table, grid
 from headway.estimate.questions.reference import cross_checks
 from headway.estimate.questions.sensitivity import Effect, effects
 from headway.estimate.stages import BY_AUTHOR
+from headway.estimate.step import MODEL
 from headway.plan import PlanFile
 from headway.report.answer import Answer
 from headway.schedule.ladder import Rung, makespans
@@ -138,7 +139,11 @@ def _narrower(estimate: Estimate, moved: tuple[Effect, ...]) -> str:
     reach = max(-first.favourable_share, first.unfavourable_share)
     if estimate.rates == "stated":
         return f"{first.name} moves the total most: {format_share(reach)} of it"
-    return f"measure one step on this machine: {first.name} alone moves the total by {format_share(reach)}"
+    bases = {stage.basis.narrows: stage.gpu_s.p50 for stage in _stages(estimate) if stage.basis is not None}
+    if first.source == MODEL and bases:
+        narrows = max(bases, key=lambda narrows: bases[narrows])
+        return f"{narrows}; {first.name} alone moves the total by {format_share(reach)}"
+    return f"{first.name} alone moves the total by {format_share(reach)}: measure that first"
 
 
 def _next(inputs: Inputs, rates: Rates) -> str:

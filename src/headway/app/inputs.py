@@ -14,6 +14,7 @@ from typing import Any
 
 from headway.app.resolve import resolve
 from headway.catalog.calibration import shipped_calibration
+from headway.catalog.speed import shipped_speed
 from headway.domain.calibration import Calibration
 from headway.domain.errors import PlanError, UsageError
 from headway.domain.lookup import Lookup, Machine
@@ -22,9 +23,12 @@ from headway.domain.plan import Plan
 from headway.domain.statement import Value
 from headway.estimate.assemble import assemble
 from headway.estimate.nouns import Estimate, Rates, StageEstimate
-from headway.estimate.predicted import MFU, Predictor
+from headway.estimate.predicted import Predictor
 from headway.estimate.setting import Memory, Setting, make_setting
+from headway.estimate.step import MFU
 from headway.plan import PlanFile
+from headway.predict.learning.record import from_record
+from headway.predict.speed.state import Speed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +52,7 @@ class Inputs:
     plan: Plan
     lookup: Lookup
     calibration: Calibration
+    speed: Speed
     measurements: tuple[Measurement, ...]
     seed: int
     today: date
@@ -60,6 +65,7 @@ class Inputs:
             self.plan,
             self.lookup,
             self.calibration,
+            self.speed,
             rates=rates,
             machine=machine,
             measurements=self.measurements,
@@ -101,6 +107,7 @@ def gather(source: PlanFile, request: Request) -> Inputs:
         plan=plan,
         lookup=resolve(plan, calibration),
         calibration=calibration,
+        speed=from_record(shipped_speed()),
         measurements=request.measurements,
         seed=request.seed,
         today=_today(request),

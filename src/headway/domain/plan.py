@@ -291,6 +291,8 @@ class Run:
     measure: Mapping[str, object] = field(default_factory=dict)
     alert: tuple[Mapping[str, object], ...] = ()
     engine: str = "local"
+    framework: str = ""
+    """What trains (`torchtitan`, `unsloth`); empty: an ordinary Hugging Face trainer."""
     jobs: int = 1
     command: str = ""
 

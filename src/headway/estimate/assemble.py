@@ -7,38 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from headway.domain.calibration import Calibration
-from headway.domain.lookup import Lookup
-from headway.domain.measurement import Measurement
 from headway.domain.plan import Phase, Plan
 from headway.domain.spread import Spread, total
-from headway.estimate.nouns import TERMS, Estimate, ExperimentEstimate, PhaseEstimate, Rates, Scenario
+from headway.estimate.nouns import TERMS, Estimate, ExperimentEstimate, PhaseEstimate, Scenario
 from headway.estimate.predicted import Predictor
 from headway.estimate.questions.physics import findings
-from headway.estimate.setting import Setting, make_setting
+from headway.estimate.setting import Setting
 from headway.estimate.stages import estimate_experiment
 from headway.estimate.stated import wall
-
-
-def estimate(
-    plan: Plan,
-    lookup: Lookup,
-    calibration: Calibration,
-    *,
-    rates: Rates,
-    seed: int,
-    machine: str = "",
-    measurements: Iterable[Measurement] = (),
-) -> Estimate:
-    """Hours of every experiment, phase and the plan, under the rates asked for.
-
-    `machine` overrides where every stage runs; `seed` decides all draws.
-    Raises PlanError where the plan does not decide what is run.
-    """
-    setting = make_setting(
-        plan, lookup, calibration, rates=rates, machine=machine, measurements=tuple(measurements), seed=seed
-    )
-    return assemble(setting, Predictor(setting))
 
 
 def assemble(setting: Setting, predictor: Predictor) -> Estimate:

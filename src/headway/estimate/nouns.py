@@ -75,6 +75,14 @@ class Basis:
     """`compute`, `bandwidth`, `overhead` or `communication`."""
     utilisation: Spread
     """Model FLOP per second over the dense peak (MFU)."""
+    tier: str
+    """Which kind of evidence the step's interval has earned (`predict.speed.tiers.TIERS`)."""
+    evidence: str
+    """What that tier stands on here, in words."""
+    narrows: str
+    """The measurement that would narrow the interval of a step most."""
+    fitted_on: str
+    """What the prediction of steps was fitted on."""
     memory_terms_bytes: Mapping[str, Spread]
     peak_memory_bytes: Spread
     usable_memory_bytes: Spread

@@ -6,8 +6,8 @@ dataset) is drawn once and moves all of them together.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from zlib import crc32
 
 import numpy as np
@@ -20,9 +20,16 @@ from headway.domain.plan import Plan, Stage
 from headway.domain.spread import Draws, Spread
 from headway.domain.units import Range
 from headway.estimate.nouns import Basis, Rates, StageEstimate
+from headway.estimate.resolve import Job, resolve
+from headway.predict.learning.calibrate import calibrate
+from headway.predict.learning.sample import sample_of
+from headway.predict.speed.situation import Situation
+from headway.predict.speed.state import Framework, Speed, framework_of
 
 DRAWS = 400
 DRAWS_OF_LARGE_PLANS = 200
+OWN = "your own runs"
+"""Name of the stack that measured steps of the plan itself make."""
 LARGE = 2000
 """Experiments above which fewer draws are taken, to keep 100,000 of them within memory."""
 
@@ -37,6 +44,8 @@ class Memory:
     tasks: dict[tuple[object, ...], Spread] = field(default_factory=dict)
     lengths: dict[tuple[int, Lengths], Draws] = field(default_factory=dict)
     batches: dict[tuple[object, ...], tuple[Batches, Batches]] = field(default_factory=dict)
+    errors: dict[tuple[int, str], Draws] = field(default_factory=dict)
+    """Of predicted steps, by number of draws and device, as factors: the first that was asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +58,10 @@ class Setting:
     machine: str
     """Overrides the machine of every stage; empty: as the plan says."""
     constants: Mapping[str, Draws]
+    middles: Mapping[str, float]
+    """The p50 of each constant: what the fit of steps was made with."""
+    speed: Speed
+    framework: Framework
     sources: Mapping[str, str]
     """Source of each constant."""
     titles: Mapping[str, str]
@@ -81,6 +94,12 @@ class Setting:
             self.memory.lengths[key] = drawn / lengths.mean
         return self.memory.lengths[key]
 
+    def step_error(self, device: str, ends: Range) -> Draws:
+        """Draws of a measured step over its prediction, p10 to p90 at `ends`; one score for all steps on a device."""
+        drawn = draw_range(ends, self._stream(f"a step on {device}"), self.draws)
+        self.memory.errors.setdefault((self.draws, device), drawn)
+        return drawn
+
     def _stream(self, name: str) -> np.random.Generator:
         """Random numbers of one named value, whatever else is drawn before it."""
         return np.random.default_rng((self.seed, crc32(name.encode())))
@@ -102,6 +121,7 @@ def make_setting(
     plan: Plan,
     lookup: Lookup,
     calibration: Calibration,
+    speed: Speed,
     *,
     rates: Rates,
     machine: str,
@@ -119,6 +139,7 @@ def make_setting(
     by_stage: dict[tuple[str, str], dict[str, Measurement]] = {}
     for item in measurements:
         by_stage.setdefault((item.stage, item.device), {})[item.term] = item
+    speed, framework = _with_own_steps(plan, lookup, calibration, speed, by_stage)
     shared = memory or Memory()
     if count not in shared.constants:
         shared.constants[count] = calibration.draws(np.random.default_rng(seed), count)
@@ -128,6 +149,9 @@ def make_setting(
         rates=rates,
         machine=machine,
         constants=shared.constants[count],
+        middles=calibration.middle(),
+        speed=speed,
+        framework=framework,
         sources={name: constant.source for name, constant in calibration.constants.items()},
         titles={name: constant.title for name, constant in calibration.constants.items()},
         seed=seed,
@@ -136,3 +160,46 @@ def make_setting(
         memory=shared,
         stages={} if stages is None else stages,
     )
+
+
+def situation_of(job: Job, framework: Framework) -> Situation:
+    """What is known of a job's step before it runs."""
+    return Situation(
+        architecture=job.architecture,
+        recipe=job.recipe,
+        batches=job.batches,
+        node=job.node,
+        stack=framework.stack,
+        family=framework.family,
+        kernels=framework.words,
+    )
+
+
+def _with_own_steps(
+    plan: Plan,
+    lookup: Lookup,
+    calibration: Calibration,
+    speed: Speed,
+    by_stage: Mapping[tuple[str, str], Mapping[str, Measurement]],
+) -> tuple[Speed, Framework]:
+    """The predictor and the plan's framework; where steps of the plan were measured, both as these teach."""
+    framework = framework_of(plan.run.framework, speed)
+    measured = {key: terms["step"] for key, terms in by_stage.items() if "step" in terms}
+    jobs = _measured_jobs(plan, lookup, measured)
+    if not jobs:
+        return speed, framework
+    framework = replace(framework, stack=OWN)
+    situations = [situation_of(job, framework) for job in jobs.values()]
+    own = sample_of(situations, [measured[key].seconds.mid for key in jobs], calibration.middle())
+    return calibrate(speed, own), framework
+
+
+def _measured_jobs(plan: Plan, lookup: Lookup, measured: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Job]:
+    """The jobs behind measured steps, by stage fingerprint and device."""
+    stages = {stage.fingerprint: stage for experiment in plan.experiments for stage in experiment.stages}
+    machines = {machine.node.device.name: machine for machine in lookup.machines.values()}
+    return {
+        (fingerprint, device): resolve(stages[fingerprint], plan, lookup, machines[device])
+        for fingerprint, device in measured
+        if fingerprint in stages and device in machines and stages[fingerprint].kind == "train"
+    }

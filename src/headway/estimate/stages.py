@@ -16,10 +16,11 @@ from headway.domain.statement import Stated
 from headway.domain.units import Range
 from headway.estimate import stated
 from headway.estimate.nouns import TERMS, Basis, ExperimentEstimate, StageEstimate
-from headway.estimate.predicted import Predictor, node_key
+from headway.estimate.predicted import Predictor
 from headway.estimate.resolve import Job, evaluations, gpu_range, machine_of, node_for, resolve, saved_by_the_clock
 from headway.estimate.setting import Setting
 from headway.estimate.stated import Terms
+from headway.estimate.step import node_key
 
 BY_AUTHOR = ("verify", "do")
 """Kinds of stages that nothing but their author can time: people, CPU chores, checks of one's own."""

@@ -298,6 +298,8 @@ def _rests(item: ExperimentEstimate, answer: Answer) -> list[Section]:
                 note=f"{format_flop(basis.useful_flop.mid)} for real tokens without recompute",
             ),
             Fact(label="binds", text=basis.binds, note=f"{format_share(basis.utilisation.p50)} of the dense peak"),
+            Fact(label="evidence", text=f"{basis.tier}: {basis.evidence}", note=basis.fitted_on),
+            Fact(label="narrower", text=basis.narrows),
         ]
         items += [Fact(label="assumed", text=f"{key}: {words}", kind="assumed") for key, words in basis.assumed.items()]
         items += [Note(text=warning, severity="warning") for warning in basis.warnings]

@@ -17,6 +17,7 @@ from headway.domain.spread import Draws, Spread
 from headway.domain.statement import Factor
 from headway.estimate.nouns import Estimate, ExperimentEstimate
 from headway.estimate.setting import Setting
+from headway.estimate.step import MODEL
 
 SURE = 4.0
 """Standard errors that a slope must be away from 0: what a plan does not touch has one too, by chance."""
@@ -128,6 +129,9 @@ def _of_draws(setting: Setting, estimate: Estimate) -> Iterable[Effect]:
         used = [name for name, known in setting.lookup.lengths.items() if known == lengths]
         which = f"of {used[0]}" if len(used) == 1 else f"of {len(used)} datasets"
         inputs[f"tokens in a row {which}"] = (draws, lengths.kind, lengths.source)
+    for (count, device), draws in setting.memory.errors.items():
+        if count == setting.draws:
+            inputs[f"the time of a step on {device}"] = (draws, "predicted", MODEL)
     for spread in setting.drawn.values():
         if spread.draws is not None:
             inputs[spread.source] = (spread.draws, spread.kind, spread.source)

@@ -350,6 +350,7 @@ RUN = Record(
         "measure": Field(MEASURE, "How throughput is measured."),
         "alert": Field(Many(ALERT), "When to look closer."),
         "engine": Field(_choice("local", "slurm", "ray", "simulated"), "What starts the runs.", "local"),
+        "framework": Field(TEXT, "What trains: torchtitan, unsloth, NeMo, ...", "a Hugging Face trainer"),
         "jobs": Field(POSITIVE, "Runs at once.", "1"),
         "command": Field(TEXT, "Shell line with `{key}` holes."),
     },

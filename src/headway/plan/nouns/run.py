@@ -42,6 +42,7 @@ def run(node: Node | None) -> Run:
             _alert(item) for item in (alerts if isinstance(alerts, Seq) else [alerts]) if isinstance(item, Map)
         ),
         engine=_text(entry, "engine", "local"),
+        framework=_text(entry, "framework", ""),
         jobs=values.integer(entry["jobs"], 1) if "jobs" in entry else 1,
         command=_text(entry, "command", ""),
     )

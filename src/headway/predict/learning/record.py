@@ -66,6 +66,11 @@ def _stack(name: str, record: Mapping[str, Any]) -> Stack:
     )
 
 
+def _source(provenance: Mapping[str, Any], stacks: int) -> str:
+    rows, data = provenance.get("rows", 0), provenance.get("data", "")
+    return f"{rows:,} published steps of {stacks} stacks, {data}" if rows else ""
+
+
 def from_record(record: Mapping[str, Any]) -> Speed:
     """The predictor that `to_record` wrote. Raises ValueError where its coefficients or features are others."""
     if record["schema"] != SCHEMA or record["names"] != list(NAMES) or record["features"] != list(FEATURES):
@@ -78,4 +83,5 @@ def from_record(record: Mapping[str, Any]) -> Speed:
         generations=frozenset(record["generations"]),
         known={name: Quantiles(**one) for name, one in record["known"].items()},
         unseen={name: Quantiles(**one) for name, one in record["unseen"].items()},
+        source=_source(record.get("provenance", {}), len(record["stacks"])),
     )

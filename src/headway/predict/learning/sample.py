@@ -11,6 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from headway.domain.spread import Draws
+from headway.predict.speed.basis import basis
+from headway.predict.speed.situation import Situation, features
+from headway.predict.values import Constants
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -69,3 +72,21 @@ class Sample:
             count = min(len(own), most)
             kept += [own[at] for at in np.unique(np.linspace(0, len(own) - 1, count).round().astype(int))]
         return self.take(kept)
+
+
+def sample_of(situations: Sequence[Situation], seconds: Sequence[float], constants: Constants) -> Sample:
+    """Steps of a user's own, all trusted fully; each situation is a configuration of its own.
+
+    `seconds` of one step each; `constants` as in `predict_step`.
+    """
+    return Sample(
+        basis=np.array([basis(one, constants) for one in situations]),
+        features=np.array([features(one) for one in situations]),
+        log_seconds=np.log(np.asarray(seconds, dtype=float)),
+        weight=np.ones(len(situations)),
+        stack=[one.stack for one in situations],
+        family=[one.family for one in situations],
+        device=[one.device for one in situations],
+        generation=[one.generation for one in situations],
+        configuration=[str(index) for index in range(len(situations))],
+    )

@@ -14,7 +14,7 @@ from headway.domain.spread import Draws
 from headway.predict.links import default_link
 from headway.predict.rates import matmul_rate, memory_rate
 from headway.predict.speed.situation import SEQUENCE_PARALLEL, Situation
-from headway.predict.values import Constants, middle
+from headway.predict.values import Constants, constant, middle
 from headway.work.step import Work, WorkTerm, step_work
 
 GPU = (
@@ -106,7 +106,8 @@ def _paths(node: Node) -> tuple[float, float]:
 
 def _compute(found: dict[str, float], situation: Situation, work: Work, constants: Constants) -> None:
     device = situation.node.device
-    dies, power = _dies(situation), _derating(device)
+    dies = _dies(situation)
+    kept = _derating(device) * middle(constant(constants, "sustained_share", device.generation))
     bandwidth = middle(memory_rate(device, constants)) / dies
     for term in work.terms:
         casts = _CASTS if term.name == "adapter_casts" and situation.family in SEQUENCE_PARALLEL else 1.0
@@ -116,7 +117,10 @@ def _compute(found: dict[str, float], situation: Situation, work: Work, constant
         if term.flop:
             dtype = "fp32" if term.dtype == "fp16" and device.generation in _NO_HALF else term.dtype
             rate = matmul_rate(device, dtype, constants)
-            found[_product_column(situation, term)] += term.executed_flop * dies / (middle(rate.flop_per_s) * power)
+            reached = middle(rate.flop_per_s) * kept
+            if term.dtype == "int8":  # splitting outliers off and scaling takes most of the time (LLM.int8)
+                reached *= middle(constants["int8_efficiency"])
+            found[_product_column(situation, term)] += term.executed_flop * dies / reached
             found["floor"] += term.executed_flop * dies / rate.peak_flop_per_s
         traffic = _traffic(situation, term)
         if traffic:

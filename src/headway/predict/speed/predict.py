@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
+from headway.domain.errors import Finding
 from headway.domain.spread import Draws
+from headway.predict.rates import matmul_rate
 from headway.predict.speed.basis import basis
 from headway.predict.speed.model import floor_seconds, seconds_by_term
 from headway.predict.speed.residual import FEW
@@ -18,26 +21,49 @@ from headway.predict.speed.situation import Situation, features
 from headway.predict.speed.state import Speed, Stack, middle_and_difficulty
 from headway.predict.speed.tiers import Quantiles, advice, tier_of
 from headway.predict.values import Constants
+from headway.work.step import step_work
 
 _MOST = 0.7
 """Neighbours move the physics by at most this (log): beyond it they tell of another situation."""
 _AFTER = {"measured": 0.08, "after 3": 0.21}
-"""Half-width that rows of the same machine, or three of a new stack, leave: half the judge's `width80`."""
+"""Half-width of the interval that rows of the same machine, or three of a new stack, leave: half of `width80` as
+`./scripts/bench accuracy` prints it for `known_stack/without_vtrain` and `after_3`."""
+
+
+Binds = Literal["compute", "bandwidth", "overhead", "communication"]
+_BINDS: Mapping[Binds, tuple[str, ...]] = {
+    "compute": ("linear", "recompute", "attention", "head"),
+    "bandwidth": ("elementwise", "dequantise", "optimizer"),
+    "overhead": ("overhead",),
+    "communication": ("communication", "bubble"),
+}
+"""What a step waits for while it spends its terms, by what most of each is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Prediction:
+class StepTime:
     """Seconds of one optimizer step."""
 
-    p10: float
-    p50: float
-    p90: float
-    terms: Mapping[str, float]
-    """Seconds by term at the median; they add up to `p50`."""
+    p10_s: float
+    p50_s: float
+    p90_s: float
+    terms_s: Mapping[str, float]
+    """By term at the median, in the order of `model.TERMS`; they add up to `p50_s`."""
+    model_flop_utilisation: float
+    """FLOP of forward and backward that are executed, without recomputation, per second of dense peak."""
     tier: str
     """One of `tiers.TIERS`."""
+    evidence: str
+    """What that tier stands on here, in words."""
     narrows: str
     """The measurement that would narrow the interval most."""
+    warnings: tuple[Finding, ...] = ()
+
+    @property
+    def binds(self) -> Binds:
+        """What most of the step waits for."""
+        shares = {name: sum(self.terms_s[term] for term in terms) for name, terms in _BINDS.items()}
+        return max(shares, key=lambda name: shares[name])
 
 
 def _quantiles(speed: Speed, stack: Stack | None, tier: str) -> Quantiles:
@@ -72,25 +98,55 @@ def log_quantiles(
     return np.maximum(mid + found.low * difficulty, floor), mid, mid + found.high * difficulty
 
 
-def predict_step(situation: Situation, speed: Speed, constants: Constants) -> Prediction:
+def predict_step(situation: Situation, speed: Speed, constants: Constants) -> StepTime:
     """Seconds of one optimizer step with its interval, terms and tier.
 
     `constants` are the middles of the shipped calibration (rates that were never measured). A stack whose name is not
-    known gets its family's effect. No prediction goes under the dense peak. Raises KeyError for a missing constant.
+    known gets its family's effect. No prediction goes under the dense peak. Carries a warning for a dtype that the
+    device emulates. Raises KeyError for a missing constant.
     """
     stack = speed.stacks.get(situation.stack)
     rows, coordinates = basis(situation, constants)[None, :], features(situation)[None, :]
     tier = _tier(speed, stack, situation)
     logs = log_quantiles(speed, stack, situation.family, rows, coordinates, [situation.device], tier)
-    p10, p50, p90 = (float(np.exp(one[0])) for one in logs)
+    p10_s, p50_s, p90_s = (float(np.exp(one[0])) for one in logs)
     effect = stack.effect if stack else speed.centre(situation.family)
     terms = {name: float(one[0]) for name, one in seconds_by_term(rows, speed.coefficients + effect).items()}
     total = sum(terms.values())
-    return Prediction(
-        p10=p10,
-        p50=p50,
-        p90=p90,
-        terms={name: seconds * p50 / total for name, seconds in terms.items()},
+    return StepTime(
+        p10_s=p10_s,
+        p50_s=p50_s,
+        p90_s=p90_s,
+        terms_s={name: seconds * p50_s / total for name, seconds in terms.items()},
+        model_flop_utilisation=_model_seconds(situation, constants) / p50_s,
         tier=tier,
-        narrows=advice(tier, p10 / p50, p90 / p50, _AFTER),
+        evidence=_evidence(speed, stack, tier, situation),
+        narrows=advice(tier, p10_s / p50_s, p90_s / p50_s, _AFTER),
+        warnings=matmul_rate(situation.node.device, situation.recipe.precision, constants).warnings,
     )
+
+
+def _model_seconds(situation: Situation, constants: Constants) -> float:
+    """Seconds at dense peak for the FLOP of forward and backward."""
+    work = step_work(situation.architecture, situation.recipe, situation.batches)
+    device = situation.node.device
+    return sum(
+        term.executed_flop / matmul_rate(device, term.dtype, constants).peak_flop_per_s
+        for term in work.terms
+        if term.flop and term.phase != "recompute"
+    )
+
+
+def _evidence(speed: Speed, stack: Stack | None, tier: str, situation: Situation) -> str:
+    """What a tier stands on: how many measured steps, of which stack, device or generation."""
+    device, precision = situation.node.device.name, situation.recipe.precision
+    if stack is not None:
+        where = f"on {device}, {precision}" if tier == "measured" else "on other devices"
+        return f"{stack.rows} measured steps of {stack.name}, {where}"
+    of = {
+        "same device": f"{device}, {precision}, in other stacks",
+        "same generation": f"other {situation.node.device.generation} devices, {precision}, in other stacks",
+        "never seen": f"no {situation.node.device.generation} device in {precision}",
+    }
+    stacks = sum(one.family == situation.family for one in speed.stacks.values())
+    return f"measured steps of {of[tier]}; {stacks} stacks of the {situation.family} family"

@@ -13,6 +13,7 @@ import numpy as np
 from headway.domain.spread import Draws
 from headway.predict.speed.model import BETWEEN, NAMES, log_seconds_and_slopes
 from headway.predict.speed.residual import NOISE, Neighbours, total_variance
+from headway.predict.speed.situation import HUGGINGFACE, family_of
 from headway.predict.speed.tiers import Quantiles
 
 _TYPICAL = 0.15
@@ -48,10 +49,34 @@ class Speed:
     """Of held-out configurations: by stack, and `known` for all."""
     unseen: Mapping[str, Quantiles]
     """Of held-out stacks: `unseen`, by tier, and after some rows of theirs: `after 1`, `after 3`."""
+    source: str = ""
+    """What it was fitted on, in words."""
 
     def centre(self, family: str) -> Draws:
         """The effect expected of a stack of which only the family is known, (names,)."""
         return self.families.get(family, np.zeros(len(NAMES)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Framework:
+    """The software that trains, as far as measurements tell it apart."""
+
+    words: str = ""
+    """As written, in lower case: names of fused kernels among them count."""
+    family: str = HUGGINGFACE
+    stack: str = ""
+    """The stack whose published measurements are taken; empty: none, only the family's."""
+
+
+def framework_of(name: str, speed: Speed) -> Framework:
+    """What a framework's name stands for: a measured stack (`pytorch/torchtitan`, or `torchtitan`), else a family.
+
+    Without a name it is an ordinary Hugging Face trainer.
+    """
+    words = name.lower()
+    stack = next((one for one in speed.stacks if words and words in (one.lower(), one.lower().rpartition("/")[2])), "")
+    family = speed.stacks[stack].family if stack else family_of(words) if words else HUGGINGFACE
+    return Framework(words=words, family=family, stack=stack)
 
 
 def middle_and_difficulty(

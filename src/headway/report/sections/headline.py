@@ -207,6 +207,8 @@ def _binds(answer: Answer, detail: Detail) -> Iterator[Fact]:
     used = f"{format_share(basis.utilisation.p50)} of the dense peak (MFU)"
     note = f"of a step: {shares}" if shares != NONE and (is_single(answer) or detail.verbose) else ""
     yield Fact(label="binds", text=f"{BINDS.get(basis.binds, basis.binds)}; {used}", kind=basis.step_s.kind, note=note)
+    if answer.estimate.rates != "stated":
+        yield Fact(label="evidence", text=f"{basis.tier}: {basis.evidence}")
 
 
 def _largest(basis: Basis) -> str:

@@ -1,0 +1,243 @@
+"""What one optimizer step of a job takes: seconds and memory, draw by draw, and what that rests on.
+
+Owns how doubt enters a step: about row lengths, about the machine and its software, about what was never fitted.
+Seconds and bytes themselves are `predict/`; what surrounds a step is `predicted`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from headway.domain.calibration import draw_range
+from headway.domain.experiment import Batches, Lengths
+from headway.domain.machine import Node
+from headway.domain.spread import Draws, Kind, Spread
+from headway.domain.statement import Value as StatedValue
+from headway.domain.units import Range, format_duration
+from headway.estimate.nouns import Basis
+from headway.estimate.resolve import Job
+from headway.estimate.setting import Setting, situation_of
+from headway.predict.fits import usable_bytes, verdict
+from headway.predict.memory import MemoryNeed, memory
+from headway.predict.rates import dense_peak_flop_per_s
+from headway.predict.speed.predict import StepTime, predict_step
+from headway.predict.values import Value, constant, middle
+from headway.work.batches import collate
+from headway.work.parameters import count_parameters, trainable_parameters
+from headway.work.step import step_work
+
+MODEL = "headway's fit of published steps"
+MEMORY = "headway's count of tensors"
+MFU = "mfu"
+"""Key of a plan's `assume` that replaces the model of a step by one share of the dense peak."""
+SHORT_TAIL = 2.0
+"""The longest row over the mean one, at least, where nothing but the mean is known."""
+HARDLY_FASTER = 0.97
+"""Share of a full step from which an adapter is said not to save time: half the error of the best known stacks."""
+_PRODUCTS = ("linear", "recompute")
+
+
+def basis_of(setting: Setting, job: Job) -> Basis:
+    """Step time, memory and utilisation of a job; computed once for all jobs that cost the same."""
+    bases = setting.memory.bases
+    shape = replace(job.batches, steps_per_epoch=1, last_batch_rows=1, packed_rows=1.0)
+    plan = setting.plan
+    said = (str(plan.assume.get(MFU, "")), plan.run.framework)
+    key = (setting.draws, job.architecture, job.recipe, shape, job.lengths, *said, *node_key(job.node))
+    if key not in bases:
+        bases[key] = _basis(setting, job)
+    return replace(bases[key], batches=job.batches, assumed=job.assumed)
+
+
+def _basis(setting: Setting, job: Job) -> Basis:
+    shown = _predicted(setting, job, job.batches)
+    step = _assumed(setting, job) or _terms(setting, job, shown)
+    step_s = spread_of(sum(step.values()), "predicted", MODEL)
+    work = step_work(job.architecture, job.recipe, job.batches)
+    need = _memory(setting, job)
+    usable = usable_bytes(job.node.device, setting.constants)
+    fits, probability = verdict(need, usable)
+    model = job.stage.model
+    return Basis(
+        model=model.use if model else "",
+        architecture=job.architecture,
+        recipe=job.recipe,
+        node=job.node,
+        batches=job.batches,
+        step_terms_s={name: spread_of(value, "predicted", MODEL) for name, value in step.items()},
+        step_s=step_s,
+        flop_per_step=work.flop * job.node.total_gpus,
+        useful_flop=_useful_flop(job),
+        binds=shown.binds,
+        utilisation=spread_of(shown.model_flop_utilisation * shown.p50_s / sum(step.values()), "predicted", MODEL),
+        tier=shown.tier,
+        evidence=shown.evidence,
+        narrows=shown.narrows,
+        fitted_on=setting.speed.source,
+        memory_terms_bytes={name: spread_of(value, "predicted", MEMORY) for name, value in need.terms.items()},
+        peak_memory_bytes=spread_of(need.peak_bytes, "predicted", MEMORY),
+        usable_memory_bytes=spread_of(usable, "assumed", setting.sources["usable_memory_share"]),
+        memory_moment=need.moment,
+        fits=fits,
+        fits_probability=probability,
+        trainable_parameters=trainable_parameters(job.architecture, job.recipe).total,
+        parameters=count_parameters(job.architecture).total,
+        assumed=job.assumed,
+        warnings=(*(warning.message for warning in shown.warnings), *_no_faster(setting, job, shown)),
+    )
+
+
+def _predicted(setting: Setting, job: Job, batches: Batches) -> StepTime:
+    """One step on these batches, by the fitted predictor."""
+    situation = situation_of(job, setting.framework)
+    return predict_step(replace(situation, batches=batches), setting.speed, setting.middles)
+
+
+def _terms(setting: Setting, job: Job, shown: StepTime) -> dict[str, Draws]:
+    """Seconds of one step by term: at the drawn row lengths, times one draw of the prediction's error.
+
+    The error is drawn once for a device, so that all steps on it are wrong together: doubt about a machine and its
+    software does not average out over experiments.
+    """
+    batches = by_length(setting, job)
+    times = [shown if one is job.batches else _predicted(setting, job, one) for one in batches]
+    error = setting.step_error(job.node.device.name, Range(shown.p10_s / shown.p50_s, 1.0, shown.p90_s / shown.p50_s))
+    found = {
+        name: over_lengths(setting, job, [time.terms_s[name] for time in times]) * error * unfitted
+        for name, unfitted in _unfitted(setting, job, shown.terms_s).items()
+    }
+    return {name: draws for name, draws in found.items() if np.any(draws)}
+
+
+def _unfitted(setting: Setting, job: Job, terms: Mapping[str, float]) -> dict[str, Value]:
+    """By term, what moves it besides the fit: the fit has no rows of LLM.int8, and two of cards that throttle."""
+    shares: dict[str, tuple[str, ...]] = {"sustained_share": (*_PRODUCTS, "attention", "head")}
+    if job.recipe.quantize == "int8":
+        shares["int8_efficiency"] = _PRODUCTS
+    found: dict[str, Value] = dict.fromkeys(terms, 1.0)
+    for name, moved in shares.items():
+        variant = job.node.device.generation
+        factor = constant(setting.middles, name, variant) / constant(setting.constants, name, variant)
+        for term in moved:
+            found[term] = found[term] * factor
+    return found
+
+
+def _assumed(setting: Setting, job: Job) -> dict[str, Draws]:
+    """The step at the utilisation that the plan assumes (`assume: {mfu: 30-40%}`); empty where it assumes none."""
+    asked = setting.plan.assume.get(MFU)
+    if not isinstance(asked, StatedValue):
+        return {}
+    mfu = draw_range(asked.range, np.random.default_rng(setting.seed), setting.draws)
+    work = step_work(job.architecture, replace(job.recipe, gradient_checkpointing="none"), job.batches)
+    peak = dense_peak_flop_per_s(job.node.device, job.recipe.precision)
+    return {"at the assumed utilisation": np.asarray(work.flop / (peak * mfu))}
+
+
+def _no_faster(setting: Setting, job: Job, shown: StepTime) -> tuple[str, ...]:
+    """A warning where an adapter saves memory and no time: small models wait for launches, and adapters add some."""
+    if job.recipe.adapter is None:
+        return ()
+    full = replace(job, recipe=replace(job.recipe, adapter=None, quantize="none"))
+    other_s = _predicted(setting, full, job.batches).p50_s
+    if shown.p50_s < HARDLY_FASTER * other_s:
+        return ()
+    times = f"{format_duration(shown.p50_s)} against {format_duration(other_s)} a step"
+    base = "" if job.recipe.quantize == "none" else f" on weights in {job.recipe.quantize}"
+    return (f"the adapter{base} saves memory, not time: {times} for training all weights in 16 bits",)
+
+
+def _memory(setting: Setting, job: Job) -> MemoryNeed:
+    """Memory for the longest rows; where only a mean length is known, between those of a short and a long tail."""
+    constants, batches = setting.constants, job.batches
+    need = memory(job.architecture, job.recipe, batches, constants)
+    short = min(SHORT_TAIL * batches.real_row_tokens, batches.longest_row_tokens)
+    if job.recipe.pack or job.lengths.fixed or job.lengths.quantiles or short == batches.longest_row_tokens:
+        return need
+    least = memory(job.architecture, job.recipe, replace(batches, longest_row_tokens=short), constants)
+    share = np.linspace(0.0, 1.0, setting.draws)[np.random.default_rng(setting.seed).permutation(setting.draws)]
+    moments = {
+        name: {
+            term: least.moments[name][term] + (size - least.moments[name][term]) * share for term, size in terms.items()
+        }
+        for name, terms in need.moments.items()
+    }
+    return MemoryNeed(moments=moments)
+
+
+def over_lengths(setting: Setting, job: Job, values: list[Value]) -> Draws:
+    """A quantity known at low, middle and high mean length, at the drawn lengths (linear between and beyond)."""
+    low, mid, high = (np.broadcast_to(np.asarray(v, dtype=float), setting.draws) for v in values)
+    lengths = job.lengths
+    if lengths.mean_low == lengths.mean_high:
+        return np.array(mid)
+    factor = setting.length_factor(lengths)
+    down = (1 - factor) / max(1 - lengths.mean_low / lengths.mean, 1e-9)
+    up = (factor - 1) / max(lengths.mean_high / lengths.mean - 1, 1e-9)
+    moved: Draws = np.where(factor < 1, (low - mid) * down, (high - mid) * up)
+    return np.asarray(np.maximum(mid + moved, 0.05 * mid), dtype=float)
+
+
+def by_length(setting: Setting, job: Job) -> tuple[Batches, Batches, Batches]:
+    """Batches at the low, middle and high mean row length."""
+    lengths = job.lengths
+    if lengths.mean_low == lengths.mean_high:
+        return (job.batches, job.batches, job.batches)
+    found = setting.memory.batches
+    key = (lengths, job.recipe, job.batches.rows_per_step)
+    if key not in found:
+        found[key] = (_at_mean(job, lengths.mean_low), _at_mean(job, lengths.mean_high))
+    low, high = found[key]
+    return (low, job.batches, high)
+
+
+def node_key(node: Node) -> tuple[object, ...]:
+    """What of a node decides how long work takes on it."""
+    link = (node.link.name, node.link.bytes_per_s) if node.link else ()
+    return (node.device.name, node.gpus, node.nodes, link)
+
+
+def _at_mean(job: Job, mean: float) -> Batches:
+    lengths = longer(job.lengths, mean / job.lengths.mean)
+    lengths = replace(lengths, mean_low=mean, mean_high=mean)
+    recipe = job.recipe
+    return collate(
+        lengths, rows=job.batches.rows_per_step, micro_batch=recipe.micro_batch, grad_accum=recipe.grad_accum,
+        replicas=recipe.parallel.data, max_length=recipe.max_length, pack=recipe.pack,
+    )  # fmt: skip
+
+
+def longer(lengths: Lengths, factor: float) -> Lengths:
+    """The same distribution, every row longer by a factor."""
+    if factor == 1:
+        return lengths
+    return replace(
+        lengths,
+        mean=lengths.mean * factor,
+        mean_low=lengths.mean_low * factor,
+        mean_high=lengths.mean_high * factor,
+        quantiles=tuple((share, tokens * factor) for share, tokens in lengths.quantiles),
+    )
+
+
+def _useful_flop(job: Job) -> Range:
+    """FLOP of one step for real tokens only: no padding, no recompute, at low, middle and high mean length."""
+    recipe = replace(job.recipe, gradient_checkpointing="none")
+    counts = []
+    for mean in (job.lengths.mean_low, job.lengths.mean, job.lengths.mean_high):
+        tokens = min(mean, recipe.max_length) if recipe.max_length and not recipe.pack else mean
+        if recipe.pack:
+            tokens = job.batches.real_row_tokens
+        batches = replace(job.batches, row_tokens=tokens, row_tokens_squared=tokens**2, real_row_tokens=tokens)
+        counts.append(step_work(job.architecture, recipe, batches).flop * job.node.total_gpus)
+    return Range(*sorted(counts))
+
+
+def spread_of(value: Value, kind: Kind, source: str) -> Spread:
+    """Draws as a spread; a number, or draws that are all the same, as an exact one."""
+    if isinstance(value, np.ndarray) and value.ndim and value.std() > 0:
+        return Spread.from_draws(value, kind, source)
+    return Spread.exact(middle(value), kind, source)
