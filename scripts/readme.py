@@ -1,8 +1,8 @@
 """Fills the `console` blocks of Markdown files with what their commands print.
 
 Owns the outputs in README.md and examples/*/README.md: a block that begins with `$ headway ...` is run in the root of
-the repository, at 80 columns, as of the date below, and holds exactly its output. `--check` changes nothing and fails
-where a block has gone stale.
+the repository, at 80 columns, as of the date below, and holds exactly its output; and the table of published accuracy.
+`--check` changes nothing and fails where something has gone stale.
 """
 
 from __future__ import annotations
@@ -15,14 +15,24 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = (ROOT / "README.md", *sorted((ROOT / "examples").glob("*/README.md")))
+ACCURACY = re.compile(r"(?<=<!-- accuracy -->\n).*?(?=<!-- /accuracy -->)", re.DOTALL)
 BLOCK = re.compile(r"```console\n\$ (?P<command>headway [^\n]*)\n.*?```\n", re.DOTALL)
 AS_OF = "1795219200"
 """2026-11-21, the date of the shipped facts."""
 
 
 def filled(text: str) -> str:
-    """`text` with every block's output made anew."""
+    """`text` with every block's output, and the table of accuracy, made anew."""
+    text = ACCURACY.sub(lambda _: accuracy(), text)
     return BLOCK.sub(lambda block: f"```console\n$ {block['command']}\n{output(block['command'])}```\n", text)
+
+
+def accuracy() -> str:
+    """The table of `benchmarks/data/accuracy.json`."""
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    from published import table
+
+    return table()
 
 
 def output(command: str) -> str:
