@@ -154,14 +154,9 @@ def _model(name: str, beside: Path) -> _Model:
     """A folder or file beside `beside`, else a model of the catalog with a configuration of its shape."""
     path = beside / name
     if name.endswith(".json") or name.startswith((".", "/")) or path.is_dir():
-        found = _Model(name=name, architecture=read_config(path), place=str(path))
-    else:
-        arch = find_model(name)
-        found = _Model(name=arch.name, architecture=arch, place="-", config=None if arch.experts else config_of(arch))
-    if found.architecture.experts:
-        raise UserError("a traced block must do the same whatever the data", got=f"{name}, a mixture of experts",
-                        hint="Which rows an expert gets is known only with weights and data.")  # fmt: skip
-    return found
+        return _Model(name=name, architecture=read_config(path), place=str(path))
+    arch = find_model(name)
+    return _Model(name=arch.name, architecture=arch, place="-", config=config_of(arch))
 
 
 def _built(model: _Model) -> tuple[str, ...]:

@@ -43,6 +43,15 @@ def _llama(arch: Architecture) -> Config:
     return _common(arch) | {"attention_bias": arch.qkv_bias, "mlp_bias": arch.mlp_bias}
 
 
+def _mixtral(arch: Architecture) -> Config:
+    return _common(arch) | {"num_local_experts": arch.experts, "num_experts_per_tok": arch.experts_per_token}
+
+
+def _qwen3_moe(arch: Architecture) -> Config:
+    experts = {"num_experts": arch.experts, "num_experts_per_tok": arch.experts_per_token}
+    return _common(arch) | experts | {"moe_intermediate_size": arch.ffn}
+
+
 def _gpt2(arch: Architecture) -> Config:
     return {
         "n_layer": arch.layers,
@@ -71,6 +80,8 @@ _WRITERS: Mapping[str, Callable[[Architecture], Config]] = {
     "qwen2": _common,
     "qwen3": _common,
     "phi3": _common,
+    "mixtral": _mixtral,
+    "qwen3_moe": _qwen3_moe,
     "gemma2": _gemma,
     "gemma3_text": _gemma,
     "gpt2": _gpt2,
@@ -91,7 +102,7 @@ def config_of(arch: Architecture) -> Config:
         if _shape(from_config(config, arch.name)) == _shape(arch):
             return config
     raise UserError("the model's own config.json is needed", got=arch.name,
-                    hint="The catalog's row does not say enough to build it; give the folder that holds config.json")  # fmt: skip
+                    hint="The catalog's row does not say enough; give the folder that holds config.json")  # fmt: skip
 
 
 def _shape(arch: Architecture) -> tuple[object, ...]:

@@ -28,6 +28,8 @@ HEADS = {
 }
 """What stands on the blocks -> the class of transformers that makes the model."""
 ALL_LINEAR = "all-linear"
+EXPERTS = "grouped_mm"
+"""One product over all experts' rows, whoever gets them: the only form whose shapes do not depend on the data."""
 META = torch.device("meta")
 
 
@@ -68,10 +70,7 @@ def configuration(values: Mapping[str, Any]) -> Any:
     try:
         found = transformers.CONFIG_MAPPING[kind](**given)
     except Exception as error:  # each class checks its own keys, with errors of its own
-        raise UserError("the config must be one that transformers accepts", got=_first_line(error)) from None
-    if any(getattr(found, name, None) for name in ("num_local_experts", "num_experts", "n_routed_experts")):
-        raise UserError("the work of a block must not depend on the data", got=f"{kind}, which sends tokens to experts",
-                        hint="Mixtures of experts cannot be traced without weights.")  # fmt: skip
+        raise UserError("the config must be one that transformers accepts", got=first_line(error)) from None
     return found
 
 
@@ -92,12 +91,18 @@ def make(setup: Setup) -> nn.Module:
             model = getattr(transformers, HEADS[setup.head]).from_config(
                 config, attn_implementation=setup.attention, dtype=DTYPES[setup.dtype]
             )
+        if getattr(model, "set_experts_implementation", None) and _has_experts(config):
+            model.set_experts_implementation(EXPERTS)
     except (ValueError, TypeError, ImportError, AttributeError) as error:
-        raise UserError("transformers must be able to make the model", got=_first_line(error)) from None
+        raise UserError("transformers must be able to make the model", got=first_line(error)) from None
     model.train()
     if setup.checkpointing == "full":
         _checkpoint(model)
     return _adapted(model, setup) if setup.rank else model
+
+
+def _has_experts(config: Any) -> bool:
+    return any(getattr(config, name, None) for name in ("num_local_experts", "num_experts", "n_routed_experts"))
 
 
 def _checkpoint(model: Any) -> None:
@@ -105,7 +110,7 @@ def _checkpoint(model: Any) -> None:
     try:
         enable()
     except ValueError as error:
-        raise UserError("the model must know how to checkpoint", got=_first_line(error)) from None
+        raise UserError("the model must know how to checkpoint", got=first_line(error)) from None
 
 
 def _adapted(model: Any, setup: Setup) -> nn.Module:
@@ -133,7 +138,7 @@ def chosen(targets: Sequence[str], names: Sequence[str]) -> list[str]:
         known = [name for name in target.split("|") if name in names]
         if not known:
             raise UserError("an adapter's target must be a linear layer of the model", got=target,
-                            hint=f"It has {', '.join(names)}; or say {ALL_LINEAR}.", candidates=tuple(names))  # fmt: skip
+                            hint=f"It has {', '.join(names)}; or say {ALL_LINEAR}.")  # fmt: skip
         found.update(dict.fromkeys(known))
     return list(found)
 
@@ -179,5 +184,6 @@ def unpacked_rows() -> Iterator[None]:
         setattr(masking_utils, name, before)
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What an error of a library says first, for a message of one line."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]

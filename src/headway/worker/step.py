@@ -6,7 +6,8 @@ Owns the order of a step and what of it is reported. Making the model is `models
 from __future__ import annotations
 
 import platform
-import re
+import warnings
+from contextlib import AbstractContextManager
 from importlib.metadata import version
 from typing import Any
 
@@ -16,10 +17,11 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from headway.domain.errors import UserError
 from headway.worker.attention import cuda_kernels
-from headway.worker.models import Setup, blocks, inputs, loss, make, unpacked_rows
+from headway.worker.models import Setup, blocks, first_line, inputs, loss, make, unpacked_rows
 from headway.worker.tensors import Counter
 
 SCHEMA = "headway.trace/1"
+LIBRARIES = ("torch", "transformers", "peft")
 REPEATED = ("head", "batch", "seq", "dtype", "attention", "checkpointing", "rank", "targets")
 """What of a setup the document says again."""
 
@@ -33,16 +35,18 @@ def trace(setup: Setup) -> dict[str, Any]:
     optimizer is AdamW, whose states are there from the start. FLOP follow torch.utils.flop_counter.
     Raises UserError where the model cannot be made, or reads values, which tensors without data lack.
     """
-    model: Any = make(setup)
+    with _silence():
+        model: Any = make(setup)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    plain = model.get_base_model() if setup.rank else model
     base = [parameter for parameter in model.parameters() if not (setup.rank and parameter.requires_grad)]
-    with unpacked_rows(), cuda_kernels(), Counter() as counter:
+    with unpacked_rows(), cuda_kernels(), _silence(), Counter() as counter:
         optimizer = _states(counter, model, trained, "adapters" if setup.rank else "weights")
         kept = _step(counter, model, setup)
     del optimizer
     return {
         "schema": SCHEMA,
-        "model": {"class": type(model.get_base_model() if setup.rank else model).__name__, "type": setup.config.get("model_type")},
+        "model": {"class": type(plain).__name__, "type": plain.config.model_type},
         "step": {name: getattr(setup, name) for name in REPEATED},
         "environment": {"python": platform.python_version()} | {name: version(name) for name in LIBRARIES},
         "parameters": {
@@ -56,7 +60,9 @@ def trace(setup: Setup) -> dict[str, Any]:
     }  # fmt: skip
 
 
-LIBRARIES = ("torch", "transformers", "peft")
+def _silence() -> AbstractContextManager[Any]:
+    """Inside, the libraries do not announce what they will rename."""
+    return warnings.catch_warnings(action="ignore")
 
 
 def _states(counter: Counter, model: nn.Module, trained: list[Any], own: str) -> torch.optim.Optimizer:
@@ -91,8 +97,8 @@ def _step(counter: Counter, model: nn.Module, setup: Setup) -> dict[str, int]:
         counter.phase = "backward"
         torch.autograd.backward(result, start)
     except (RuntimeError, NotImplementedError, ValueError) as error:
-        raise UserError("the model must run without data", got=_first_line(error),
-                        hint="What depends on values (experts, ragged rows) cannot be traced.") from None  # fmt: skip
+        hint = "What depends on values, or needs a kernel of a GPU, cannot be traced."
+        raise UserError("the model must run without data", got=first_line(error), hint=hint) from None
     held = {name: counter.live_bytes.get(name, 0) for name in ("weights", "adapters", "gradients", "optimizer")}
     return held | {"activations": kept["blocks"], "outside_blocks": kept["elsewhere"]}
 
@@ -110,7 +116,3 @@ class _Place:
 
     def _set(self, name: str) -> None:
         self.name = name
-
-
-def _first_line(error: Exception) -> str:
-    return re.sub(r"\s+", " ", str(error).strip().partition("\n")[0])[:200] or type(error).__name__

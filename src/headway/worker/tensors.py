@@ -42,7 +42,7 @@ class _Storage:
     kept_in: str = ""
 
 
-class Counter(TorchDispatchMode):
+class Counter(TorchDispatchMode):  # type: ignore[misc]  # torch is absent where types are checked
     """Counts FLOP by phase and by kind, and follows every storage from its first tensor to its end.
 
     Not `FlopCounterMode`: its module hooks keep the tensors of a recomputed block alive until the backward pass ends,

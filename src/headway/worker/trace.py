@@ -11,7 +11,6 @@ import importlib.util
 import json
 import os
 import sys
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -81,7 +80,6 @@ def answer(words: Sequence[str]) -> dict[str, Any]:
 
 def main() -> int:
     """Print one line: the document on standard output, or on standard error what is wrong."""
-    warnings.simplefilter("ignore")  # the libraries announce what they will rename
     try:
         document = answer(sys.argv[1:])
     except UserError as error:
