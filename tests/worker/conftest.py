@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
-collect_ignore = [] if find_spec("torch") else ["test_attention.py", "test_tensors.py", "test_step.py", "test_formulas.py"]
+collect_ignore = (
+    [] if find_spec("torch") else ["test_attention.py", "test_tensors.py", "test_step.py", "test_formulas.py"]
+)
 
 TINY = {
     "model_type": "llama",
