@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -77,3 +78,18 @@ def test_formulas_are_those_of_the_work_room() -> None:
     held = memory(LLAMA, recipe, BATCHES)
     assert found["adapters"] == held["adapters"]
     assert found["peak of tensors"] == held.peak_bytes
+
+
+def test_fp32_heads_that_share_keys_have_no_fused_kernel() -> None:
+    wide, grouped = (
+        {
+            attention: {
+                row.name: row.formula
+                for row in compare(TRACE, arch, Recipe(precision="fp32", micro_batch=2, attention=attention), BATCHES)
+            }["backward"]
+            for attention in ("sdpa", "eager")
+        }
+        for arch in (replace(LLAMA, kv_heads=8), LLAMA)
+    )
+    assert wide["sdpa"] > wide["eager"]
+    assert grouped["sdpa"] == grouped["eager"]

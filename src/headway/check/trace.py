@@ -89,7 +89,9 @@ def _flop(arch: Architecture, recipe: Recipe, batches: Batches) -> dict[str, flo
     found = dict.fromkeys(PHASES, 0.0)
     for product in products(arch, recipe, batches):
         found[product.phase] += product.flop
-    fused = 1.0 if recipe.attention == "eager" else FUSED_BACKWARD
+    # keys shared among query heads have no fused kernel in fp32 (torch.nn.functional.scaled_dot_product_attention)
+    shared = arch.kv_heads < arch.heads and recipe.precision == "fp32"
+    fused = 1.0 if recipe.attention == "eager" or shared else FUSED_BACKWARD
     for attention in attentions(arch, recipe, batches):
         found[attention.phase] += attention.flop * (fused if attention.phase == "backward" else 1.0)
     return found
