@@ -182,7 +182,7 @@ def test_a_plan_is_traced_at_its_longest_row(asked_worker: Worker, tmp_path: Pat
     file.write_text(PLAN, encoding="utf-8")
     trace_plan(str(file), "small/2k")
     assert asked_worker.words[:11] == QWEN_HEAD
-    assert trace_plan(str(file)).view().next_command == f"headway check {file}"
+    assert trace_plan(str(file)).view().next_command == f"headway estimate {file}"
 
 
 def test_an_unknown_experiment_lists_those_of_the_plan(asked_worker: Worker, tmp_path: Path) -> None:

@@ -96,8 +96,8 @@ def trace_plan(file: str, experiment: str = "") -> Page:
     stage = _stage(inputs.plan, experiment)
     job = resolve(stage, inputs.plan, inputs.lookup, machine_of(stage, inputs.plan, inputs.lookup))
     assert stage.model is not None  # resolved above
-    beside = Path(inputs.plan.file).parent
-    return _page(stage.model.use, beside, job.recipe, round(job.batches.longest_row_tokens), f"headway check {file}")
+    beside, seq = Path(inputs.plan.file).parent, round(job.batches.longest_row_tokens)
+    return _page(stage.model.use, beside, job.recipe, seq, f"headway estimate {quote(file)}")
 
 
 def _stage(plan: Plan, experiment: str) -> Stage:
