@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 collect_ignore = (
-    [] if find_spec("torch") else ["test_attention.py", "test_tensors.py", "test_step.py", "test_formulas.py"]
+    [] if find_spec("torch") else ["test_kernels.py", "test_tensors.py", "test_step.py", "test_formulas.py"]
 )
 
 TINY = {

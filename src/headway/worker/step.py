@@ -16,7 +16,7 @@ from torch import nn
 from torch.autograd.graph import saved_tensors_hooks
 
 from headway.domain.errors import UserError
-from headway.worker.attention import cuda_kernels
+from headway.worker.kernels import cuda_kernels
 from headway.worker.models import Setup, blocks, first_line, inputs, loss, make, unpacked_rows
 from headway.worker.tensors import Counter
 

@@ -1,7 +1,7 @@
-"""Which attention kernel CUDA would run, for tensors that are on no GPU.
+"""Which kernels CUDA would run for attention and dropout, for tensors that are on no GPU.
 
-Owns the choice only. PyTorch's own dispatcher takes the unfused kernel for meta tensors, whose score squares no GPU
-would hold.
+Owns the choice only. PyTorch's own dispatcher takes unfused kernels for meta tensors, whose score squares and 16-bit
+dropout masks no GPU would hold.
 """
 
 from __future__ import annotations
@@ -40,11 +40,17 @@ def _flash(query: Any, key: Any, value: Any, dropout: float, causal: bool, scale
 
 @contextmanager
 def cuda_kernels() -> Iterator[None]:
-    """Inside, `scaled_dot_product_attention` of meta tensors runs the operators that CUDA would.
+    """Inside, attention and dropout of meta tensors run the operators that CUDA would.
 
-    The function is replaced by name: a `TorchFunctionMode` is not active while autograd recomputes a checkpoint.
+    The functions are replaced by name: a `TorchFunctionMode` is not active while autograd recomputes a checkpoint.
     """
     plain: Callable[..., Any] = functional.scaled_dot_product_attention
+    plain_dropout: Callable[..., Any] = functional.dropout
+
+    def dropout_on_cuda(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
+        if training and 0 < p < 1 and not inplace:  # ATen/native/Dropout.cpp, is_fused_kernel_acceptable
+            return torch.native_dropout(input, p, True)[0]
+        return plain_dropout(input, p, training, inplace)
 
     def as_on_cuda(query: Any, key: Any, value: Any, attn_mask: Any = None, dropout_p: float = 0.0,
                    is_causal: bool = False, scale: float | None = None, enable_gqa: bool = False) -> Any:  # fmt: skip
@@ -61,8 +67,8 @@ def cuda_kernels() -> Iterator[None]:
             return run(query, key, value, bias, True, dropout_p, is_causal, scale=factor)[0]
         return plain(query, key, value, attn_mask, dropout_p, is_causal, scale=scale, enable_gqa=enable_gqa)
 
-    functional.scaled_dot_product_attention = as_on_cuda
+    functional.scaled_dot_product_attention, functional.dropout = as_on_cuda, dropout_on_cuda
     try:
         yield
     finally:
-        functional.scaled_dot_product_attention = plain
+        functional.scaled_dot_product_attention, functional.dropout = plain, plain_dropout

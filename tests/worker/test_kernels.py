@@ -1,13 +1,15 @@
-"""Which attention kernel a GPU would take, and that meta tensors take it."""
+"""Which kernels a GPU would take for attention and dropout, and that meta tensors take them."""
 
 from __future__ import annotations
 
 import pytest
 import torch
+from torch.autograd.graph import saved_tensors_hooks
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
-from headway.worker.attention import chosen_kernel, cuda_kernels
+from headway.worker.kernels import chosen_kernel, cuda_kernels
+from headway.worker.tensors import Counter
 
 HALF = torch.bfloat16
 
@@ -68,8 +70,21 @@ def test_a_boolean_mask_is_made_additive() -> None:
     assert found.shape == (2, 4, 16, 32)
 
 
+@pytest.mark.parametrize(("training", "p", "kept_bytes"), [(True, 0.1, 1000), (True, 0.0, 0), (False, 0.1, 0)])
+def test_dropout_keeps_one_byte_an_element(training: bool, p: float, kept_bytes: int) -> None:
+    rows = torch.empty(1000, dtype=HALF, device="meta", requires_grad=True)
+    with (
+        Counter() as counter,
+        cuda_kernels(),
+        saved_tensors_hooks(lambda one: counter.keep(one, "here"), lambda one: one),
+    ):
+        result = functional.dropout(rows, p, training) + 1
+    assert counter.kept_bytes("forward", "here") == kept_bytes
+    assert result.requires_grad
+
+
 def test_the_function_is_torchs_own_again_afterwards() -> None:
-    before = functional.scaled_dot_product_attention
+    before = functional.scaled_dot_product_attention, functional.dropout
     with pytest.raises(KeyError), cuda_kernels():
         raise KeyError
-    assert functional.scaled_dot_product_attention is before
+    assert (functional.scaled_dot_product_attention, functional.dropout) == before
