@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -34,6 +36,19 @@ def test_a_broken_config_is_refused(tmp_path: Path, text: str, says: str) -> Non
         trace.read_config(str(tmp_path))
 
 
+def test_libraries_that_are_too_old_are_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "config.json").write_text("{}", encoding="utf-8")
+    monkeypatch.setattr(trace, "require", lambda: None)
+    monkeypatch.setitem(sys.modules, "headway.worker.models", None)  # importing it fails from here on
+    monkeypatch.setattr(sys, "argv", ["trace", str(tmp_path)])
+    assert trace.main() == 1
+    said = capsys.readouterr().err
+    assert "newer training libraries" in said
+    assert len(said.splitlines()) == 1
+
+
 def program(*words: str, given: str = "") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "headway.worker.trace", *words], input=given, capture_output=True, text=True, check=False
@@ -59,3 +74,21 @@ def test_the_words_are_read_without_the_libraries() -> None:
     code = "import json, sys, headway.worker.trace; print(json.dumps(sorted(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"torch", "transformers", "numpy", "click"} & set(json.loads(done.stdout))
+
+
+def test_the_room_runs_on_a_bare_node(tmp_path: Path) -> None:
+    """Copied with `domain` alone, the program reads its words and says what is missing there."""
+    package = Path(trace.__file__).parents[1]
+    for room in ("domain", "worker"):
+        shutil.copytree(package / room, tmp_path / "headway" / room)
+    shutil.copy(package / "__init__.py", tmp_path / "headway")
+    code = "import sys, headway.worker.trace as one; print(one.__file__); one.require(('no_such_one',))"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.startswith(str(tmp_path))
+    assert "no no_such_one" in done.stderr

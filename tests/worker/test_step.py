@@ -17,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from headway.domain.errors import UserError
 from headway.worker.models import Setup, head_of, inputs, loss, make, unpacked_rows
 from headway.worker.step import trace
-from headway.worker.trace import answer
+from headway.worker.trace import answer, main
 
 DATA = Path(__file__).parents[1] / "work" / "data"
 SEVEN = "q_proj k_proj v_proj o_proj gate_proj up_proj down_proj"
@@ -189,6 +189,27 @@ def test_the_program_prints_one_line(tiny: dict[str, Any]) -> None:
         "weights", "adapters", "gradients", "optimizer", "activations", "outside_blocks", "peak"
     }  # fmt: skip
     assert document["parameters"]["trainable"] == 4 * 4 * (256 + 256 + 256 + 128)
+
+
+def test_a_fault_of_a_library_is_one_line(
+    tiny: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(tiny | {"num_attention_heads": 0}), encoding="utf-8")
+    monkeypatch.setattr(sys, "argv", ["trace", str(tmp_path)])
+    assert main() == 1
+    said = capsys.readouterr()
+    assert (said.out, len(said.err.splitlines())) == ("", 1)
+
+
+def test_code_beside_a_config_is_never_run(tiny: dict[str, Any]) -> None:
+    found = trace(setup(tiny | {"auto_map": {"AutoModelForCausalLM": "somebody/code--modeling.Model"}}, seq=16))
+    assert found["model"]["class"] == "LlamaForCausalLM"
+
+
+def test_a_model_without_head_keeps_no_cache(tiny: dict[str, Any]) -> None:
+    """Keys and values of an unused cache would stay: the blocks keep the same with and without a head."""
+    bare, whole = (trace(setup(tiny, head=head))["memory_bytes"]["activations"] for head in ("none", "lm"))
+    assert bare == whole
 
 
 def test_a_folder_is_a_model(tiny: dict[str, Any], tmp_path: Path) -> None:

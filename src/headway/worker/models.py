@@ -14,6 +14,7 @@ import torch
 import transformers
 from torch import nn
 from transformers import masking_utils
+from transformers.masking_utils import find_packed_sequence_indices
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.pytorch_utils import Conv1D
 
@@ -66,9 +67,10 @@ def configuration(values: Mapping[str, Any]) -> Any:
     if kind not in transformers.CONFIG_MAPPING:
         raise UserError("the model's type must be one that transformers knows", got=repr(kind),
                         hint=f"transformers {transformers.__version__} is installed.")  # fmt: skip
-    given.pop("quantization_config", None)
+    for key in ("quantization_config", "auto_map"):  # weights as asked for; no code but the library's
+        given.pop(key, None)
     try:
-        found = transformers.CONFIG_MAPPING[kind](**given)
+        found = transformers.CONFIG_MAPPING[kind](**given | {"use_cache": False})
     except Exception as error:  # each class checks its own keys, with errors of its own
         raise UserError("the config must be one that transformers accepts", got=first_line(error)) from None
     return found
@@ -159,11 +161,7 @@ def loss(model: nn.Module, given: Mapping[str, torch.Tensor]) -> torch.Tensor:
 
     The logits are let go, as a training loop does.
     """
-    cache = {} if "labels" not in given else {"use_cache": False}
-    try:
-        output = model(**given, **cache)
-    except TypeError:  # encoders have no cache to switch off
-        output = model(**given)
+    output = model(**given)
     if "labels" in given:
         found: torch.Tensor = output.loss
         return found
@@ -175,13 +173,11 @@ def loss(model: nn.Module, given: Mapping[str, torch.Tensor]) -> torch.Tensor:
 @contextmanager
 def unpacked_rows() -> Iterator[None]:
     """Inside, every row is one text: transformers reads the positions to find out, and there is nothing to read."""
-    name = "find_packed_sequence_indices"
-    before = getattr(masking_utils, name)
-    setattr(masking_utils, name, lambda position_ids: None)
+    masking_utils.find_packed_sequence_indices = lambda position_ids: None
     try:
         yield
     finally:
-        setattr(masking_utils, name, before)
+        masking_utils.find_packed_sequence_indices = find_packed_sequence_indices
 
 
 def first_line(error: Exception) -> str:

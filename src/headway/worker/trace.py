@@ -71,8 +71,11 @@ def answer(words: Sequence[str]) -> dict[str, Any]:
     config = read_config(given.pop("config"))
     require()
     os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when transformers is imported
-    from headway.worker.models import Setup, head_of
-    from headway.worker.step import trace
+    try:
+        from headway.worker.models import Setup, head_of
+        from headway.worker.step import trace
+    except ImportError as error:
+        raise UserError("tracing needs newer training libraries", got=str(error), hint=f"{INSTALL} -U") from None
 
     head = given.pop("head") or head_of(config)
     return trace(Setup(config=config, head=head, targets=tuple(given.pop("targets")), **given))
@@ -85,6 +88,10 @@ def main() -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201 - a program's own stream
         return USAGE if isinstance(error, UsageError) else ERROR
+    except Exception as error:  # a library's own, on a config that nobody thought of
+        words = " ".join(str(error).split())[:300]
+        print(f"error: the model could not be traced: {type(error).__name__}: {words}", file=sys.stderr)  # noqa: T201
+        return ERROR
     print(json.dumps(document))  # noqa: T201
     return OK
 
