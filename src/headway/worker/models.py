@@ -96,7 +96,8 @@ def make(setup: Setup) -> nn.Module:
         if getattr(model, "set_experts_implementation", None) and _has_experts(config):
             model.set_experts_implementation(EXPERTS)
     except (ValueError, TypeError, ImportError, AttributeError) as error:
-        raise UserError("transformers must be able to make the model", got=first_line(error)) from None
+        hint = "Some models have eager attention only." if setup.attention != "eager" else ""
+        raise UserError("transformers must be able to make the model", got=first_line(error), hint=hint) from None
     model.train()
     if setup.checkpointing == "full":
         _checkpoint(model)
@@ -182,4 +183,5 @@ def unpacked_rows() -> Iterator[None]:
 
 def first_line(error: Exception) -> str:
     """What an error of a library says first, for a message of one line."""
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
+    line = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    return line.partition(". ")[0][:200]
