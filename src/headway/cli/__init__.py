@@ -18,6 +18,7 @@ COMMANDS = {
     "init": "Write a commented plan to start from.",
     "estimate": "Time, money and memory of a plan, or of one run given by flags.",
     "explain": "The chain behind one figure of an estimate.",
+    "trace": "The formulas against the real model, counted without weights.",
     "catalog": "Known devices, offers and models.",
     "schema": "The JSON Schema of plan files, for editors.",
     "completion": "The completion script of a shell.",
