@@ -124,7 +124,7 @@ class Case:
             id=self.id,
             source=self.source,
             task=self.task,
-            gpu=_card(self.node.device.name),
+            gpu=card(self.node.device.name),
             parameters_b=self.parameters_b,
             trust=self.trust,
             split=self.split,
@@ -208,16 +208,16 @@ def _stack(row: Row) -> str:
     return "tuned" if _TUNED.search(row["framework"]) or row["source"].startswith("mlcommons") else "huggingface"
 
 
-def _card(name: str) -> str:
+def card(name: str) -> str:
     return _BOARD.sub("", name).strip()
 
 
-def _unusable(row: Row, reason: str) -> Unusable:
+def unusable(row: Row, reason: str) -> Unusable:
     label = Label(
         id=row["id"],
         source=row["source"],
         task=row["task"],
-        gpu=_card(row["gpu"]),
+        gpu=card(row["gpu"]),
         parameters_b=number(row, "params_b") or 0.0,
         trust=row["trust"],
         split=row.get("split") or "",
@@ -231,9 +231,9 @@ def read(row: Row) -> Case | Unusable:
     try:
         return _case(row)
     except Unreadable as reason:
-        return _unusable(row, str(reason))
+        return unusable(row, str(reason))
     except UserError as error:
-        return _unusable(row, f"cannot be described: {error.rule}")
+        return unusable(row, f"cannot be described: {error.rule}")
 
 
 def _case(row: Row) -> Case:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from headway.domain.experiment import Architecture, Batches, Recipe
+from headway.domain.software import ORDINARY, Software
 from headway.predict.values import Constants, Value, added, constant, middle
-from headway.work.memory import MOMENTS, MemoryTerm
+from headway.work.memory import MOMENTS, MemoryTerm, optimizer_copy_bytes
 from headway.work.memory import memory as tensors
 
 LOADING = "load"
@@ -46,23 +47,23 @@ class MemoryNeed:
         return added(self.terms.values())
 
 
-def memory(arch: Architecture, recipe: Recipe, batches: Batches, constants: Constants) -> MemoryNeed:
+def memory(
+    arch: Architecture, recipe: Recipe, batches: Batches, constants: Constants, software: Software = ORDINARY
+) -> MemoryNeed:
     """What one GPU needs to train, in bytes, for the longest rows of `batches`; draws where the constants are draws.
 
     Per moment: the tensors of `work.memory`, those that depend on kernels times `activation_factor`; in the optimizer
-    the copy that a multi-tensor Adam makes (`optimizer_copy_share` of the gradients; Mistral-7B trained in bf16 peaks
-    at 67.5 GiB, five times its weights, whatever the batch: fms-acceleration); the CUDA context with library
-    workspaces; and what the caching allocator holds without using it, a share of the tensors.
+    the copy that a multi-tensor Adam makes (`optimizer_copy_share` of it; Mistral-7B trained in bf16 peaks at 67.5 GiB,
+    five times its weights, whatever the batch: fms-acceleration); the CUDA context with library workspaces; and what
+    the caching allocator holds without using it, a share of the tensors.
     Raises `UserError` for an unknown optimizer, quantisation or adapter target.
     """
-    counted = tensors(arch, recipe, batches).terms
+    counted = list(tensors(arch, recipe, batches, software).terms)
+    copied = optimizer_copy_bytes(arch, recipe, software)
+    if copied:
+        counted.append(MemoryTerm(name="optimizer_copy", bytes=copied, moments=frozenset((_STEPPING,))))
     moments = {LOADING: _at(LOADING, [term for term in counted if term.name in ("weights", "adapters")], constants)}
-    copied = [
-        MemoryTerm(name="optimizer_copy", bytes=term.bytes, moments=frozenset((_STEPPING,)))
-        for term in counted
-        if term.name == "gradients" and "8bit" not in recipe.optimizer.replace("_", "")
-    ]
-    moments |= {name: _at(name, [t for t in [*counted, *copied] if name in t.moments], constants) for name in MOMENTS}
+    moments |= {name: _at(name, [t for t in counted if name in t.moments], constants) for name in MOMENTS}
     return MemoryNeed(moments=MappingProxyType(moments))
 
 
