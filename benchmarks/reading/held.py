@@ -22,9 +22,9 @@ _GB_ROWS = ("Lightning-AI/litgpt",)
 _RESERVED = ("huggingface/peft", "unslothai/notebooks", "pytorch/torchtitan", "modelscope/ms-swift")
 _ALLOCATED = ("Lightning-AI/litgpt",)
 _FMS = "foundation-model-stack/fms-acceleration"
-_FMS_WIDE_SINCE = "2024-12"
-"""From then on its sharded full fine-tuning holds 20 bytes a parameter: accelerate casts trained shards to fp32 under
-mixed precision (fms-0154: 37.41 GiB of Llama-3-8B on 4 GPUs), where earlier tables show 10 (fms-0014)."""
+_WIDE_TABLES = ("a100_80gb_liger.csv", "a100_80gb_moe.csv")
+"""Its tables whose sharded full fine-tuning holds 20 bytes a parameter: accelerate casts trained shards to fp32 under
+mixed precision (fms-0154: 37.41 GiB of Llama-3-8B on 4 GPUs); the others show 10 (fms-0014)."""
 _SHORT_ROWS = 600.0
 """Longest of some 500 rows of Alpaca in a notebook's 60 steps; the whole set's longest has 1,300 (LitGPT's table)."""
 
@@ -102,6 +102,8 @@ def _batches(row: Row, spread: Spreading) -> Batches:
     Without padding a pass is as long as its rows together: the longest beside average ones. Raises `Unreadable` where
     neither a length nor a cap is published.
     """
+    if noted(row, r"smoke run"):
+        raise Unreadable("a trial run on samples of unknown length")
     step = rows_of(row, spread)
     mean, cap = _mean(row, step.micro), _cap(row)
     longest = _stated_longest(row)
@@ -134,8 +136,7 @@ def _settings(row: Row, spread: Spreading, batches: Batches) -> Recipe:
     unknown = (row.get("act_ckpt") or "unknown") == "unknown"
     if unknown and found.quantize in ("nf4", "int8"):  # `prepare_model_for_kbit_training` turns it on
         found = replace(found, gradient_checkpointing="full")
-    late = row["source"] == _FMS and row.get("date_or_version", "") >= _FMS_WIDE_SINCE
-    if late and found.adapter is None and found.parallel.sharding == "zero3":
+    if (row.get("source_path") or "").endswith(_WIDE_TABLES) and found.adapter is None and found.parallel.sharding == "zero3":
         found = replace(found, master_weights=True)
     return found
 
