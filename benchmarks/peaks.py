@@ -7,7 +7,7 @@ Rows without a speed and rows whose mean length is unknown can be used where the
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from headway.domain.errors import UserError
 from headway.domain.experiment import Architecture, Batches, Recipe
@@ -54,6 +54,8 @@ def _peak(row: Row) -> Peak:
     if row["task"] not in TRAINING:
         raise Unreadable(f"not training ({row['task']})")
     arch, _ = architecture(row)
+    if "litgpt" in row["framework"].lower():
+        arch = replace(arch, fused_qkv=True)  # one matrix for queries, keys and values, whatever the model's own code
     machine, _ = node(row)
     found = held(row, arch, spreading(row), machine.total_gpus)
     label = Label(

@@ -25,6 +25,8 @@ _FMS = "foundation-model-stack/fms-acceleration"
 _WIDE_TABLES = ("a100_80gb_liger.csv", "a100_80gb_moe.csv")
 """Its tables whose sharded full fine-tuning holds 20 bytes a parameter: accelerate casts trained shards to fp32 under
 mixed precision (fms-0154: 37.41 GiB of Llama-3-8B on 4 GPUs); the others show 10 (fms-0014)."""
+_LITGPT_DROPOUT = 0.05
+"""`lora_dropout` of all its configurations."""
 _SHORT_ROWS = 600.0
 """Longest of some 500 rows of Alpaca in a notebook's 60 steps; the whole set's longest has 1,300 (LitGPT's table)."""
 
@@ -138,6 +140,8 @@ def _settings(row: Row, spread: Spreading, batches: Batches) -> Recipe:
         found = replace(found, gradient_checkpointing="full")
     if (row.get("source_path") or "").endswith(_WIDE_TABLES) and found.adapter is None and found.parallel.sharding == "zero3":
         found = replace(found, master_weights=True)
+    if found.adapter is not None and "litgpt" in row["framework"].lower():
+        found = replace(found, adapter=replace(found.adapter, dropout=_LITGPT_DROPOUT))
     return found
 
 

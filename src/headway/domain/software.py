@@ -32,6 +32,10 @@ class Software:
     gathers_gradients: bool = False
     """Sharded training accumulates whole gradients, and divides them in the last micro-step only (FSDP's `no_sync`,
     which transformers and Lightning use); with pipeline stages it keeps whole weights as well (torchtitan)."""
+    repeats_keys: bool = False
+    """Keys and values are copied for all heads before attention (LitGPT)."""
+    loads_whole: bool = False
+    """Every GPU reads all weights before it keeps its share (LitGPT's scripts of 2023)."""
     fused_optimizer: bool = False
     """One kernel updates each weight: no copies of the optimizer's states."""
     offloads_checkpoints: bool = False

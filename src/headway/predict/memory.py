@@ -12,7 +12,7 @@ from types import MappingProxyType
 from headway.domain.experiment import Architecture, Batches, Recipe
 from headway.domain.software import ORDINARY, Software
 from headway.predict.values import Constants, Value, added, constant, middle
-from headway.work.memory import MOMENTS, MemoryTerm, optimizer_copy_bytes
+from headway.work.memory import MOMENTS, MemoryTerm, loaded_bytes, optimizer_copy_bytes
 from headway.work.memory import memory as tensors
 
 LOADING = "load"
@@ -62,7 +62,8 @@ def memory(
     copied = optimizer_copy_bytes(arch, recipe, software)
     if copied:
         counted.append(MemoryTerm(name="optimizer_copy", bytes=copied, moments=frozenset((_STEPPING,))))
-    moments = {LOADING: _at(LOADING, [term for term in counted if term.name in ("weights", "adapters")], constants)}
+    loaded = MemoryTerm(name="weights", bytes=loaded_bytes(arch, recipe, software))
+    moments = {LOADING: _at(LOADING, [loaded, *(term for term in counted if term.name == "adapters")], constants)}
     moments |= {name: _at(name, [t for t in counted if name in t.moments], constants) for name in MOMENTS}
     return MemoryNeed(moments=MappingProxyType(moments))
 

@@ -121,11 +121,16 @@ def weight_bytes(arch: Architecture, recipe: Recipe, software: Software = ORDINA
 
 
 def _adapter_activations(arch: Architecture, recipe: Recipe, software: Software) -> tuple[float, float]:
-    """Bytes a token, in the whole model: saved adapter inputs, replicated and split by tensor parallelism."""
+    """Bytes a token, in the whole model: saved adapter inputs, replicated and split by tensor parallelism.
+
+    An adapter casts its input to its own dtype and keeps the cast; with dropout it keeps what is left and a mask of one
+    byte a value. Without either, it keeps what is there anyway: q, k and v read one tensor, and o attention's result.
+    """
     if recipe.adapter is None:
         return 0.0, 0.0
     e = trained_bytes(recipe, software)
-    own_copy = element_bytes(recipe.precision) < e  # each adapter casts its input to fp32 and keeps the cast
+    dropped = recipe.adapter.dropout > 0
+    own_copy = dropped or element_bytes(recipe.precision) < e
     whole = split = 0.0
     shared: set[str] = set()
     for one in adapted(arch, recipe.adapter):
@@ -134,16 +139,19 @@ def _adapter_activations(arch: Architecture, recipe: Recipe, software: Software)
         source = one.name if one.word in ("o", "down") or own_copy else f"input at {one.depth}"
         source += f" from {one.first}"
         if source in shared or (not own_copy and one.word == "o"):
-            continue  # q, k and v read one tensor; o reads the attention's result, which is saved anyway
+            continue
         shared.add(source)
+        size = (e + dropped) * one.inputs * blocks
         if one.word in ("o", "down"):
-            split += e * one.inputs * blocks
+            split += size
         else:
-            whole += e * one.inputs * blocks
+            whole += size
     return whole, split
 
 
-def _block_activations(arch: Architecture, recipe: Recipe, batches: Batches) -> tuple[float, float]:
+def _block_activations(
+    arch: Architecture, recipe: Recipe, batches: Batches, software: Software
+) -> tuple[float, float]:
     """Bytes a token that one block saves for its backward, without adapters: (replicated, split by tensor)."""
     e, full = element_bytes(recipe.precision), recipe.adapter is None
     crossed = arch.decoder_layers / blocks_of(arch)  # share of the blocks with a second attention and its norm
@@ -153,7 +161,8 @@ def _block_activations(arch: Architecture, recipe: Recipe, batches: Batches) -> 
     else:  # eager RMSNorm keeps an fp32 copy, and with trained weights the normalised value and the output
         whole = norms * (arch.hidden * (4.0 + (2 * e if full else 0.0)) + 4.0)
     wide, narrow = arch.heads * arch.head_dim, arch.kv_heads * arch.head_dim
-    repeated = recipe.attention == "eager" or (recipe.attention == "sdpa" and batches.padding_share > 0)
+    padded = recipe.attention == "sdpa" and batches.padding_share > 0
+    repeated = recipe.attention == "eager" or padded or software.repeats_keys
     split = e * (2 * wide + 2 * (wide if repeated else narrow)) + 4.0 * arch.heads
     if arch.qk_norm:
         split += (wide + narrow) * (4.0 + (e if full else 0.0)) + 4.0 * (arch.heads + arch.kv_heads)
@@ -194,7 +203,7 @@ def _activation_terms(arch: Architecture, recipe: Recipe, batches: Batches, soft
     """Saved activations, and with checkpointing the block that is being recomputed; gradients inside a block."""
     tokens, tensor = batches.micro_rows * batches.longest_row_tokens, recipe.parallel.tensor
     shared = tensor if software.sequence_parallel else 1
-    whole, split = _block_activations(arch, recipe, batches)
+    whole, split = _block_activations(arch, recipe, batches, software)
     blocks, e = blocks_with_gradients(arch, recipe), element_bytes(recipe.precision)
     more_whole, more_split = _adapter_activations(arch, recipe, software)
     everything = tokens * (blocks * (whole / shared + split / tensor) + more_whole / shared + more_split / tensor)
@@ -252,6 +261,14 @@ def _state_terms(arch: Architecture, recipe: Recipe, batches: Batches, software:
         share = _sharded(recipe, "zero1", "zero2", "zero3")
         terms.append(MemoryTerm(name="master_weights", bytes=trained * 4.0 * share))
     return terms
+
+
+def loaded_bytes(arch: Architecture, recipe: Recipe, software: Software = ORDINARY) -> float:
+    """Bytes of base weights on one GPU while they are read: its share, and all of them where the software reads them
+    whole before it divides them."""
+    whole = weight_bytes(arch, recipe, software)
+    share = whole * _sharded(recipe, "zero3")
+    return share + (whole if software.loads_whole and _sharded_weights(recipe) else 0.0)
 
 
 def optimizer_copy_bytes(arch: Architecture, recipe: Recipe, software: Software = ORDINARY) -> float:

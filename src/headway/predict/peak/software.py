@@ -51,6 +51,8 @@ def software_of(words: str, parallelism: str = "") -> Software:
         packed_bytes=_packed_bytes(words),
         wide_adapters="litgpt" not in words,
         gathers_gradients="fsdp" in parallelism and "deepspeed" not in words,
+        repeats_keys="litgpt" in words,
+        loads_whole="litgpt finetune_lora" in words,
         fused_optimizer=family in ("fsdp", "nemo", "megatron"),
         offloads_checkpoints="unsloth" in words,
     )
