@@ -140,6 +140,8 @@ def _settings(row: Row, spread: Spreading, batches: Batches) -> Recipe:
         found = replace(found, gradient_checkpointing="full")
     if (row.get("source_path") or "").endswith(_WIDE_TABLES) and found.adapter is None and found.parallel.sharding == "zero3":
         found = replace(found, master_weights=True)
+    if "unsloth" in row["framework"].lower() and found.precision == "fp16" and found.adapter is None:
+        found = replace(found, master_weights=True)  # fp16 gradients cannot be unscaled: it trains fp32 weights
     if found.adapter is not None and "litgpt" in row["framework"].lower():
         found = replace(found, adapter=replace(found.adapter, dropout=_LITGPT_DROPOUT))
     return found
@@ -150,6 +152,8 @@ def _words(row: Row, arch: Architecture) -> str:
     text = f"{row['framework']} {row.get('precision') or ''}"
     if row["source"] == _FMS and "llama" not in row["model"].lower():
         text = text.replace("liger", "")
+    if "torchtitan" in text and row.get("compile") == "yes" and (row.get("date_or_version") or "") >= "2025":
+        text += " compiled loss"  # torchtitan compiles its loss too since January 2025
     return text
 
 

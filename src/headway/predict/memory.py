@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from headway.domain.experiment import Architecture, Batches, Recipe
 from headway.domain.software import ORDINARY, Software
-from headway.predict.values import Constants, Value, added, constant, middle
+from headway.predict.values import Constants, Value, added, constant, larger, middle
 from headway.work.memory import MOMENTS, MemoryTerm, loaded_bytes, optimizer_copy_bytes
 from headway.work.memory import memory as tensors
 
@@ -21,8 +21,25 @@ LOADING = "load"
 _STEPPING = "optimizer"
 """The moment inside the optimizer."""
 
-_RESIDENT = frozenset(("weights", "adapters", "master_weights", "optimizer", "gradients", "optimizer_copy"))
-"""Sizes that follow from the parameter count; everything else depends on kernels and is in doubt."""
+FACTORS: Mapping[str, tuple[str, ...]] = {
+    "states": ("gradients", "optimizer", "master_weights", "optimizer_copy"),
+    "activations": (
+        "activations",
+        "recomputed_block",
+        "block_gradients",
+        "input_gradients",
+        "final_norm",
+        "embedding_gradient",
+        "dequantised_weight",
+        "gathered_weights",
+    ),
+    "loss": ("logits",),
+    "beside": ("context", "allocator", "workspace"),
+}
+"""Terms by what they share a fitted factor with (`memory_factor.states`, ...); weights and adapters have none."""
+LEAST_DIFFICULTY = 0.3
+"""Of a peak that is all weights: stacks differ there too, in what they keep beside them."""
+_FACTOR_OF = {term: name for name, terms in FACTORS.items() for term in terms}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -52,10 +69,10 @@ def memory(
 ) -> MemoryNeed:
     """What one GPU needs to train, in bytes, for the longest rows of `batches`; draws where the constants are draws.
 
-    Per moment: the tensors of `work.memory`, those that depend on kernels times `activation_factor`; in the optimizer
-    the copy that a multi-tensor Adam makes (`optimizer_copy_share` of it; Mistral-7B trained in bf16 peaks at 67.5 GiB,
-    five times its weights, whatever the batch: fms-acceleration); the CUDA context with library workspaces; and what
-    the caching allocator holds without using it, a share of the tensors.
+    Per moment: the tensors of `work.memory`, each kind times its `memory_factor`; in the optimizer the copy that a
+    multi-tensor Adam makes (Mistral-7B trained in bf16 peaks at 67.5 GiB, five times its weights, whatever the batch:
+    fms-acceleration); the CUDA context with library workspaces; and what the caching allocator holds without using it,
+    a share of the tensors. `memory_doubt` is the doubt about their sum, and changes all but the weights.
     Raises `UserError` for an unknown optimizer, quantisation or adapter target.
     """
     counted = list(tensors(arch, recipe, batches, software).terms)
@@ -65,21 +82,37 @@ def memory(
     loaded = MemoryTerm(name="weights", bytes=loaded_bytes(arch, recipe, software))
     moments = {LOADING: _at(LOADING, [loaded, *(term for term in counted if term.name == "adapters")], constants)}
     moments |= {name: _at(name, [t for t in counted if name in t.moments], constants) for name in MOMENTS}
-    return MemoryNeed(moments=MappingProxyType(moments))
+    doubt = constant(constants, "memory_doubt")
+    return MemoryNeed(moments=MappingProxyType({name: _doubted(terms, doubt) for name, terms in moments.items()}))
 
 
-def _at(moment: str, counted: list[MemoryTerm], constants: Constants) -> Mapping[str, Value]:
+def _at(moment: str, counted: list[MemoryTerm], constants: Constants) -> dict[str, Value]:
     """Terms of one moment: tensors by name, then `allocator`, `context` and `workspace`."""
     terms: dict[str, Value] = {}
     for term in counted:
-        factor: Value = 1.0
-        if term.name == "optimizer_copy":
-            factor = constant(constants, "optimizer_copy_share")
-        elif term.name not in _RESIDENT:
-            factor = constant(constants, "activation_factor")
-        terms[term.name] = terms.get(term.name, 0.0) + term.bytes * factor
-    terms["allocator"] = added(terms.values()) * constant(constants, "fragmentation_share")
-    terms["context"] = constant(constants, "context_bytes")
+        terms[term.name] = terms.get(term.name, 0.0) + term.bytes * _factor(term.name, constants)
+    beside = _factor("context", constants)
+    terms["allocator"] = added(terms.values()) * constant(constants, "fragmentation_share") * beside
+    terms["context"] = constant(constants, "context_bytes") * beside
     if moment != LOADING:
-        terms["workspace"] = constant(constants, "workspace_bytes")
-    return MappingProxyType(terms)
+        terms["workspace"] = constant(constants, "workspace_bytes") * beside
+    return terms
+
+
+def _factor(term: str, constants: Constants) -> Value:
+    """Fitted factor of a term."""
+    group = _FACTOR_OF.get(term)
+    return constant(constants, "memory_factor", group) if group else 1.0
+
+
+def difficulty(sure_share: float) -> float:
+    """How hard a peak is to predict of which that share is weights: the power to which `memory_doubt` is raised."""
+    return LEAST_DIFFICULTY + (1 - LEAST_DIFFICULTY) * (1 - sure_share)
+
+
+def _doubted(terms: Mapping[str, Value], doubt: Value) -> Mapping[str, Value]:
+    """Terms whose sum is in doubt by a factor: weights stay, the others take it all, and nothing is less than 0."""
+    sure = sum(middle(size) for name, size in terms.items() if name not in _FACTOR_OF)
+    whole = sum(middle(size) for size in terms.values())
+    others = larger(whole * doubt ** difficulty(sure / whole) - sure, 0.0) / (whole - sure)
+    return MappingProxyType({name: size * (others if name in _FACTOR_OF else 1.0) for name, size in terms.items()})

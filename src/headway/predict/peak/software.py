@@ -17,7 +17,8 @@ _IN_PLACE = 8.0
 _HELD = 14.0
 """The loop holds the 16-bit logits beside the eager loss's fp32 copies (torchtitan, `pred` in its training loop)."""
 _NARROW = 6.0
-"""Logits, log-probabilities and gradient in 16 bits: no upcast (LitGPT, `chunked_cross_entropy`)."""
+"""Logits, log-probabilities and gradient in 16 bits: no upcast (LitGPT, `chunked_cross_entropy`), or one that a
+compiled loss keeps in registers."""
 
 
 def _logit_bytes(words: str, family: str) -> float:
@@ -25,7 +26,7 @@ def _logit_bytes(words: str, family: str) -> float:
         return 0.0
     if "foak" in words:
         return _IN_PLACE
-    if "litgpt" in words:
+    if "litgpt" in words or "compiled loss" in words:
         return _NARROW
     return _HELD if family == "fsdp" else EAGER_LOGIT_BYTES
 
