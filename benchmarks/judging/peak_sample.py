@@ -28,9 +28,7 @@ def arrays(peak: Peak) -> tuple[Draws, Draws]:
     unfitted = plain | {"memory_factor": 1.0, "memory_doubt": 1.0}
     need = memory(peak.architecture, peak.recipe, peak.batches, unfitted, peak.software)
     parameters = count_parameters(peak.architecture).total
-    return basis(need, peak.seen_by), features(
-        peak.architecture, peak.recipe, peak.batches, peak.software, parameters
-    )
+    return basis(need, peak.seen_by), features(peak.architecture, peak.recipe, peak.batches, peak.software, parameters)
 
 
 def peak_sample(peaks: Sequence[Peak]) -> PeakSample:

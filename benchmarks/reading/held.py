@@ -5,7 +5,6 @@ Owns what peaks are read by beyond a row's timing; the recipe as timing reads it
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 
 from headway.domain.experiment import Architecture, Batches, Lengths, Recipe
@@ -120,9 +119,7 @@ def _batches(row: Row, spread: Spreading) -> Batches:
         raise Unreadable("neither the longest row nor the mean length is published")
     lengths = Lengths(mean=longest, mean_low=longest, mean_high=longest, fixed=True, source=row["source"])
     replicas = max(1, spread.parallel.data // spread.context)
-    whole = collate(
-        lengths, rows=step.per_step, micro_batch=step.micro, grad_accum=step.steps, replicas=replicas
-    )
+    whole = collate(lengths, rows=step.per_step, micro_batch=step.micro, grad_accum=step.steps, replicas=replicas)
     padded = bool(counted) and "padding-free" not in row["framework"]
     return replace(
         whole,
@@ -132,13 +129,17 @@ def _batches(row: Row, spread: Spreading) -> Batches:
 
 
 def _settings(row: Row, spread: Spreading, batches: Batches) -> Recipe:
-    """The recipe, with what its timing does not need: checkpointing and wide weights where they are the stack's habit."""
+    """The recipe, with what its timing does not need: checkpointing and wide weights that are a stack's habit."""
     base = Recipe(micro_batch=batches.micro_rows, grad_accum=batches.micro_steps)
     found = recipe(row, spread, base)
     unknown = (row.get("act_ckpt") or "unknown") == "unknown"
     if unknown and found.quantize in ("nf4", "int8"):  # `prepare_model_for_kbit_training` turns it on
         found = replace(found, gradient_checkpointing="full")
-    if (row.get("source_path") or "").endswith(_WIDE_TABLES) and found.adapter is None and found.parallel.sharding == "zero3":
+    if (
+        (row.get("source_path") or "").endswith(_WIDE_TABLES)
+        and found.adapter is None
+        and found.parallel.sharding == "zero3"
+    ):
         found = replace(found, master_weights=True)
     if "unsloth" in row["framework"].lower() and found.precision == "fp16" and found.adapter is None:
         found = replace(found, master_weights=True)  # fp16 gradients cannot be unscaled: it trains fp32 weights

@@ -36,6 +36,9 @@ class Software:
     """Keys and values are copied for all heads before attention (LitGPT)."""
     loads_whole: bool = False
     """Every GPU reads all weights before it keeps its share (LitGPT's scripts of 2023)."""
+    copies_gradients: bool = True
+    """Replicas that hold everything average their gradients in buckets beside them (torch's DistributedDataParallel
+    without `gradient_as_bucket_view`); False: gradients are views of the buckets (Megatron), or buckets are small."""
     fused_optimizer: bool = False
     """One kernel updates each weight: no copies of the optimizer's states."""
     offloads_checkpoints: bool = False

@@ -149,9 +149,7 @@ def _adapter_activations(arch: Architecture, recipe: Recipe, software: Software)
     return whole, split
 
 
-def _block_activations(
-    arch: Architecture, recipe: Recipe, batches: Batches, software: Software
-) -> tuple[float, float]:
+def _block_activations(arch: Architecture, recipe: Recipe, batches: Batches, software: Software) -> tuple[float, float]:
     """Bytes a token that one block saves for its backward, without adapters: (replicated, split by tensor)."""
     e, full = element_bytes(recipe.precision), recipe.adapter is None
     crossed = arch.decoder_layers / blocks_of(arch)  # share of the blocks with a second attention and its norm
@@ -255,6 +253,8 @@ def _state_terms(arch: Architecture, recipe: Recipe, batches: Batches, software:
         MemoryTerm(name="gradients", bytes=gradients, moments=grads),
         MemoryTerm(name="optimizer", bytes=states),
     ]
+    if recipe.parallel.data > 1 and recipe.parallel.sharding == "none" and software.copies_gradients:
+        terms.append(MemoryTerm(name="gradient_buckets", bytes=trained * each * _sharded(recipe)))
     if recipe.adapter is not None:
         terms.append(MemoryTerm(name="adapters", bytes=trained * each * _sharded(recipe, "zero3")))
     elif recipe.master_weights and each < 4.0:
@@ -264,8 +264,7 @@ def _state_terms(arch: Architecture, recipe: Recipe, batches: Batches, software:
 
 
 def loaded_bytes(arch: Architecture, recipe: Recipe, software: Software = ORDINARY) -> float:
-    """Bytes of base weights on one GPU while they are read: its share, and all of them where the software reads them
-    whole before it divides them."""
+    """Bytes of base weights on one GPU while they are read: its share, and all of them where it reads them whole."""
     whole = weight_bytes(arch, recipe, software)
     share = whole * _sharded(recipe, "zero3")
     return share + (whole if software.loads_whole and _sharded_weights(recipe) else 0.0)

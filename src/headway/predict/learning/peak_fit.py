@@ -112,7 +112,7 @@ def learn_stack(rows: PeakSample, shared: Draws) -> PeakStack:
     logs = _own_logs(rows, shared)
     residual = rows.log_bytes - log_peak_and_slopes(rows.bases, logs)[0]
     noise = np.diag(NOISE**2 / rows.weight)
-    weights = np.linalg.solve(covariance(rows.features, rows.features) + noise, residual)
+    weights = np.asarray(np.linalg.solve(covariance(rows.features, rows.features) + noise, residual), dtype=np.float64)
     return PeakStack(effect=logs - shared, features=rows.features, weights=weights)
 
 

@@ -1,4 +1,4 @@
-"""A fitted memory predictor as plain data, and back: what is shipped; and the constants that every estimate takes of it.
+"""A fitted memory predictor as plain data, and back; and the constants that every estimate takes of it.
 
 Owns the form. Reading and writing files belongs to `catalog/` and to scripts.
 """
@@ -43,7 +43,7 @@ def _constant(title: str, numbers: tuple[float, float, float], notes: str, date:
 
 
 def constants(fit: PeakFit, date: str) -> dict[str, dict[str, Any]]:
-    """What a run of an unseen stack is predicted with: a factor for each group of terms, and the doubt about the sum."""
+    """What a run of an unseen stack is predicted with: a factor for each group of terms, and the doubt about all."""
     found = {
         f"memory_factor.{name}": _constant(_WORDS[name], (math.exp(log),) * 3, "the doubt is memory_doubt", date)
         for name, log in zip(NAMES, fit.logs, strict=True)

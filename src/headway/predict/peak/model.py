@@ -16,6 +16,8 @@ DOUBT = np.array([0.02, 0.04, 0.04, 0.12])
 autograd saves; a context is 0.3 to 0.8 GB."""
 BETWEEN = np.array([0.1, 0.15, 0.15, 0.5])
 """Sd between stacks."""
+
+
 def log_peak_and_slopes(bases: Draws, logs: Draws) -> tuple[Draws, Draws]:
     """Log bytes of peaks (rows,) and their derivatives by the log factors (rows, names): shares of the peak.
 
