@@ -12,8 +12,9 @@ import numpy as np
 
 from headway.domain.spread import Draws
 from headway.predict.learning.peak_fit import PeakSample
-from headway.predict.memory import memory
+from headway.predict.memory import factor_name, memory
 from headway.predict.peak.basis import basis, features
+from headway.predict.peak.model import NAMES
 from headway.work.parameters import count_parameters
 from judging.sample import constants
 from peaks import Peak
@@ -24,9 +25,8 @@ _TRUST = {"A": 1.0, "B": 0.5, "C": 0.1}
 @cache
 def arrays(peak: Peak) -> tuple[Draws, Draws]:
     """Bytes by moment and group before any fit, and the features; the row's measurement is not looked at."""
-    plain = {name: value for name, value in constants().items() if not name.startswith("memory_")}
-    unfitted = plain | {"memory_factor": 1.0, "memory_doubt": 1.0}
-    need = memory(peak.architecture, peak.recipe, peak.batches, unfitted, peak.software)
+    unfitted = dict.fromkeys(("memory_doubt", *map(factor_name, NAMES)), 1.0)
+    need = memory(peak.architecture, peak.recipe, peak.batches, constants() | unfitted, peak.software)
     parameters = count_parameters(peak.architecture).total
     return basis(need, peak.seen_by), features(peak.architecture, peak.recipe, peak.batches, peak.software, parameters)
 

@@ -36,7 +36,7 @@ FACTORS: Mapping[str, tuple[str, ...]] = {
     "loss": ("logits",),
     "beside": ("context", "allocator", "workspace"),
 }
-"""Terms by what they share a fitted factor with (`memory_factor.states`, ...); weights and adapters have none."""
+"""Terms by what they share a fitted factor with (`factor_name`); weights and adapters have none."""
 LEAST_DIFFICULTY = 0.3
 """Of a peak that is all weights: stacks differ there too, in what they keep beside them."""
 _FACTOR_OF = {term: name for name, terms in FACTORS.items() for term in terms}
@@ -69,7 +69,7 @@ def memory(
 ) -> MemoryNeed:
     """What one GPU needs to train, in bytes, for the longest rows of `batches`; draws where the constants are draws.
 
-    Per moment: the tensors of `work.memory`, each kind times its `memory_factor`; in the optimizer the copy that a
+    Per moment: the tensors of `work.memory`, each kind times its fitted factor; in the optimizer the copy that a
     multi-tensor Adam makes (Mistral-7B trained in bf16 peaks at 67.5 GiB, five times its weights, whatever the batch:
     fms-acceleration); the CUDA context with library workspaces; and what the caching allocator holds without using it,
     a share of the tensors. `memory_doubt` is the doubt about their sum, and changes all but the weights.
@@ -86,23 +86,30 @@ def memory(
     return MemoryNeed(moments=MappingProxyType({name: _doubted(terms, doubt) for name, terms in moments.items()}))
 
 
-def _at(moment: str, counted: list[MemoryTerm], constants: Constants) -> dict[str, Value]:
-    """Terms of one moment: tensors by name, then `allocator`, `context` and `workspace`."""
-    terms: dict[str, Value] = {}
+def _at(moment: str, counted: list[MemoryTerm], constants: Constants) -> dict[str, float]:
+    """Bytes of one moment: tensors by name, then `allocator`, `context` and `workspace`.
+
+    Constants at their middles: the doubt about the sum was measured on whole peaks.
+    """
+    terms: dict[str, float] = {}
     for term in counted:
         terms[term.name] = terms.get(term.name, 0.0) + term.bytes * _factor(term.name, constants)
     beside = _factor("context", constants)
-    terms["allocator"] = added(terms.values()) * constant(constants, "fragmentation_share") * beside
-    terms["context"] = constant(constants, "context_bytes") * beside
+    terms["allocator"] = sum(terms.values()) * middle(constant(constants, "fragmentation_share")) * beside
+    terms["context"] = middle(constant(constants, "context_bytes")) * beside
     if moment != LOADING:
-        terms["workspace"] = constant(constants, "workspace_bytes") * beside
+        terms["workspace"] = middle(constant(constants, "workspace_bytes")) * beside
     return terms
 
 
-def _factor(term: str, constants: Constants) -> Value:
-    """Fitted factor of a term."""
+def factor_name(group: str) -> str:
+    """The constant by which terms of a group of `FACTORS` are multiplied."""
+    return f"{group}_memory_factor"
+
+
+def _factor(term: str, constants: Constants) -> float:
     group = _FACTOR_OF.get(term)
-    return constant(constants, "memory_factor", group) if group else 1.0
+    return middle(constant(constants, factor_name(group))) if group else 1.0
 
 
 def difficulty(sure_share: float) -> float:
@@ -110,9 +117,9 @@ def difficulty(sure_share: float) -> float:
     return LEAST_DIFFICULTY + (1 - LEAST_DIFFICULTY) * (1 - sure_share)
 
 
-def _doubted(terms: Mapping[str, Value], doubt: Value) -> Mapping[str, Value]:
+def _doubted(terms: Mapping[str, float], doubt: Value) -> Mapping[str, Value]:
     """Terms whose sum is in doubt by a factor: weights stay, the others take it all, and nothing is less than 0."""
-    sure = sum(middle(size) for name, size in terms.items() if name not in _FACTOR_OF)
-    whole = sum(middle(size) for size in terms.values())
+    sure = sum(size for name, size in terms.items() if name not in _FACTOR_OF)
+    whole = sum(terms.values())
     others = larger(whole * doubt ** difficulty(sure / whole) - sure, 0.0) / (whole - sure)
     return MappingProxyType({name: size * (others if name in _FACTOR_OF else 1.0) for name, size in terms.items()})

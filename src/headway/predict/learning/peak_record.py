@@ -12,9 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from headway.domain.calibration import P90_SCORE
 from headway.predict.learning.record import rounded
+from headway.predict.memory import factor_name
 from headway.predict.peak.basis import FEATURES
-from headway.predict.peak.model import NAMES
+from headway.predict.peak.model import BETWEEN, NAMES
 from headway.predict.peak.state import UNSEEN, PeakFit, PeakStack
 from headway.predict.speed.tiers import Quantiles
 
@@ -27,7 +29,7 @@ _WORDS = {
 }
 
 
-def _constant(title: str, numbers: tuple[float, float, float], notes: str, date: str) -> dict[str, Any]:
+def _constant(title: str, numbers: tuple[float, ...], notes: str, date: str) -> dict[str, Any]:
     low, middle, high = (round(one, 4) for one in numbers)
     return {
         "title": title,
@@ -44,10 +46,10 @@ def _constant(title: str, numbers: tuple[float, float, float], notes: str, date:
 
 def constants(fit: PeakFit, date: str) -> dict[str, dict[str, Any]]:
     """What a run of an unseen stack is predicted with: a factor for each group of terms, and the doubt about all."""
-    found = {
-        f"memory_factor.{name}": _constant(_WORDS[name], (math.exp(log),) * 3, "the doubt is memory_doubt", date)
-        for name, log in zip(NAMES, fit.logs, strict=True)
-    }
+    found = {}
+    for name, log, spread in zip(NAMES, fit.logs, BETWEEN, strict=True):
+        numbers = tuple(math.exp(log + side * P90_SCORE * spread) for side in (-1, 0, 1))
+        found[factor_name(name)] = _constant(_WORDS[name], numbers, "80 % of stacks; the middle is used", date)
     one = fit.quantiles[UNSEEN]
     doubt = (math.exp(one.low), 1.0, math.exp(one.high))
     notes = "held-out stacks: measured / predicted of a peak without weights; raised to a run's difficulty"
