@@ -25,6 +25,7 @@ FACTORS: Mapping[str, tuple[str, ...]] = {
     "states": ("gradients", "gradient_buckets", "optimizer", "master_weights", "optimizer_copy"),
     "activations": (
         "activations",
+        "first_block",
         "recomputed_block",
         "block_gradients",
         "input_gradients",

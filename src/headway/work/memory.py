@@ -215,8 +215,12 @@ def _activation_terms(arch: Architecture, recipe: Recipe, batches: Batches, soft
     elif recipe.gradient_checkpointing == "selective" and software.keeps_matmuls:
         kept_whole, kept_split = _kept_matmuls(arch, recipe)
     else:
-        forward = frozenset(("loss", "backward_start"))
-        return [*terms, MemoryTerm(name="activations", bytes=everything * in_flight, moments=forward)]
+        forward, last = frozenset(("loss", "backward_start")), frozenset(("backward_end",))
+        return [
+            *terms,
+            MemoryTerm(name="activations", bytes=everything * in_flight, moments=forward),
+            MemoryTerm(name="first_block", bytes=everything / blocks if blocks else 0.0, moments=last),
+        ]
     if software.gathers_gradients and _sharded_weights(recipe) and recipe.adapter is not None:
         # the gradient of every block's input, beside the input: 2.0-2.3 bytes a value of 16 bits in fms-acceleration's
         # sharded LoRA rows of 7B, 8B and 70B, none on one GPU nor in full fine-tuning
