@@ -30,7 +30,7 @@ _SPREAD = 0.07
 """Log sd of a row around a stack's factors."""
 _FULL = 30.0
 """Rows of one stack that count fully; more share that weight."""
-_ROUNDS, _STEPS, _FOLDS = 40, 15, 10
+_ROUNDS, _STEPS, _FOLDS = 40, 15, 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -11,7 +11,7 @@ from headway.domain.spread import Draws
 from headway.predict.memory import FACTORS
 
 NAMES = tuple(FACTORS)
-DOUBT = np.array([0.02, 0.04, 0.04, 0.12])
+DOUBT = np.array([0.02, 0.04, 0.04, 0.2])
 """Sd of the log factors that all stacks share, of `NAMES`: bytes of states follow from dtypes, of activations from what
 autograd saves; a context is 0.3 to 0.8 GB."""
 BETWEEN = np.array([0.1, 0.15, 0.15, 0.5])
