@@ -19,7 +19,8 @@ TRAINS_MORE = "(emb)"
 _GB_ROWS = ("Lightning-AI/litgpt",)
 """Sources that divide bytes by 10^9; the others print GiB, most of them under the name of GB."""
 _RESERVED = ("huggingface/peft", "unslothai/notebooks", "pytorch/torchtitan", "modelscope/ms-swift")
-_ALLOCATED = ("Lightning-AI/litgpt",)
+_ALLOCATED = ("Lightning-AI/litgpt", "public GitHub file, path not recorded (756)")
+"""The second is a notebook that prints torch's own peak."""
 _FMS = "foundation-model-stack/fms-acceleration"
 _WIDE_TABLES = ("a100_80gb_liger.csv", "a100_80gb_moe.csv")
 """Its tables whose sharded full fine-tuning holds 20 bytes a parameter: accelerate casts trained shards to fp32 under
@@ -55,7 +56,7 @@ def peak_of(row: Row, gpus: int) -> tuple[float | None, str]:
         value /= gpus
     if noted(row, r"nvidia-smi"):
         seen = "device"
-    elif noted(row, r"max allocated|peak is allocated") or row["source"] in _ALLOCATED:
+    elif noted(row, r"max[ _](memory[ _])?allocated|peak is allocated") or row["source"] in _ALLOCATED:
         seen = "allocated"
     elif noted(row, r"reserved") or row["source"] in _RESERVED:
         seen = "reserved"

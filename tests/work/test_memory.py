@@ -346,3 +346,9 @@ def test_weights_read_whole_stand_beside_their_share() -> None:
     recipe, n = Recipe(adapter=QV, parallel=SHARDED), 6_738_415_616
     assert loaded_bytes(LLAMA_7B, recipe) == n / 2
     assert loaded_bytes(LLAMA_7B, recipe, Software(loads_whole=True)) == n / 2 + 2 * n
+
+
+def test_older_kernels_keep_the_inputs_of_quantised_layers() -> None:
+    recipe = Recipe(quantize="nf4", adapter=QV)
+    plain, kept = (memory(LLAMA_7B, recipe, LONG, Software(keeps_quantised_inputs=on)) for on in (False, True))
+    assert kept["activations"] - plain["activations"] == TOKENS * 32 * 2 * (3 * 4096 + 11008)

@@ -34,6 +34,9 @@ class Software:
     which transformers and Lightning use); with pipeline stages it keeps whole weights as well (torchtitan)."""
     repeats_keys: bool = False
     """Keys and values are copied for all heads before attention (LitGPT)."""
+    keeps_quantised_inputs: bool = False
+    """A quantised layer keeps its input though its weight is frozen (older bitsandbytes, `MatMul4Bit.forward`:
+    `ctx.tensors = (A, B)`; now `(None, B)`)."""
     loads_whole: bool = False
     """Every GPU reads all weights before it keeps its share (LitGPT's scripts of 2023)."""
     copies_gradients: bool = True

@@ -166,6 +166,9 @@ def _block_activations(arch: Architecture, recipe: Recipe, batches: Batches, sof
         split += (wide + narrow) * (4.0 + (e if full else 0.0)) + 4.0 * (arch.heads + arch.kv_heads)
     if arch.fused_qkv and not arch.learned_positions:  # v keeps all of qkv alive beside the rotated q and k
         split += e * (wide + narrow)
+    if software.keeps_quantised_inputs and recipe.quantize == "nf4":  # of q k v, of gate and up; of o; of down
+        whole += e * 2 * arch.hidden
+        split += e * (wide + _width(arch))
     if recipe.attention in ("eager", "math") and recipe.gradient_checkpointing != "selective":
         # softmax in fp32, its 16-bit copy and the dropped-out one
         split += arch.heads * batches.longest_row_tokens * (e if e == 4.0 else 4.0 + e)

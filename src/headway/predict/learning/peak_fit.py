@@ -6,7 +6,7 @@ Owns the fit (partially pooled, Huber's loss; Lindley & Smith 1972, JRSS B 34(1)
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,7 +22,7 @@ from headway.predict.peak.state import (
     covariance,
     middle_and_difficulty,
 )
-from headway.predict.speed.tiers import Quantiles, even_quantiles, quantiles_by_group
+from headway.predict.speed.tiers import Quantiles, even_quantiles, quantiles, quantiles_by_group
 
 _HUBER = 0.05
 """Log error from which a row counts linearly."""
@@ -30,6 +30,8 @@ _SPREAD = 0.07
 """Log sd of a row around a stack's factors."""
 _FULL = 30.0
 """Rows of one stack that count fully; more share that weight."""
+_FEW = 5
+"""Held-out errors of a stack from which they may widen its interval."""
 _ROUNDS, _STEPS, _FOLDS = 40, 15, 5
 
 
@@ -136,6 +138,18 @@ def _known_scores(fit: PeakFit, rows: PeakSample) -> Draws:
     return found
 
 
+def _of_few(scores: Draws, groups: list[str], found: Mapping[str, Quantiles]) -> dict[str, Quantiles]:
+    """Stacks with too few rows for quantiles of their own: the wider of theirs and of everyone's, on each side."""
+    wider = {}
+    for name in sorted(set(groups) - set(found)):
+        own = quantiles(scores[[group == name for group in groups]], [name] * groups.count(name))
+        if own.count >= _FEW:
+            all_of_them = found[KNOWN]
+            low, high = min(own.low, all_of_them.low), max(own.high, all_of_them.high)
+            wider[name] = Quantiles(low=low, high=high, count=own.count)
+    return wider
+
+
 def _held_out(fit: PeakFit, sample: PeakSample) -> dict[str, Quantiles]:
     """Quantiles of held-out configurations of known stacks, and of stacks held out altogether."""
     known, groups, unseen, stacks = [np.zeros(0)], list[str](), [np.zeros(0)], list[str]()
@@ -149,6 +163,7 @@ def _held_out(fit: PeakFit, sample: PeakSample) -> dict[str, Quantiles]:
             unseen.append(_scores(without, None, rows))
             stacks += [name] * len(rows)
     found = quantiles_by_group(np.concatenate(known), groups, KNOWN)
+    found |= _of_few(np.concatenate(known), groups, found)
     if stacks:
         found[UNSEEN] = even_quantiles(np.concatenate(unseen), stacks)
     return found
