@@ -156,6 +156,8 @@ def _words(row: Row, arch: Architecture) -> str:
         text = text.replace("liger", "")
     if "torchtitan" in text and row.get("compile") == "yes" and (row.get("date_or_version") or "") >= "2025":
         text += " compiled loss"  # torchtitan compiles its loss too since January 2025
+    if "gemma-2" in row["model"].lower():
+        text += " gemma-2"
     return text
 
 

@@ -164,6 +164,8 @@ def test_words_of_software() -> None:
     assert software_of("") == software_of("HF Trainer, TRL and PEFT") == ORDINARY
     assert software_of("TRL + Liger").logit_bytes == 0
     assert software_of("HF/TRL SFT (fms-hf-tuning) + foak-fast-kernels").logit_bytes == 8
+    assert software_of("Unsloth + TRL SFTTrainer").logit_bytes == 0
+    assert software_of("Unsloth + TRL SFTTrainer gemma-2").logit_bytes == 12
     titan = software_of("torchtitan", "fsdp8 tp8 pp8")
     assert (titan.sequence_parallel, titan.keeps_matmuls, titan.gathers_gradients) == (True, True, True)
     assert not software_of("swift sft DeepSpeed", "zero3").gathers_gradients

@@ -182,7 +182,7 @@ SHARDS = st.builds(
 @given(recipe=RECIPES, parallel=SHARDS)
 def test_sharded_memory_is_never_more(recipe: Recipe, parallel: Parallel) -> None:
     whole, part = (memory(QWEN2_05B, replace(recipe, parallel=p), J1) for p in (Parallel(), parallel))
-    buckets = part["gradient_buckets"]  # what replicas hold besides
+    buckets = part["gradient_buckets"] + part["reduce_buckets"]  # what replicas hold besides
     assert all(part.at(moment) - buckets <= whole.at(moment) * (1 + 1e-9) for moment in MOMENTS)
 
 
@@ -192,6 +192,7 @@ def test_zero_3_never_needs_more_than_zero_1(recipe: Recipe, data: int) -> None:
         memory(QWEN2_05B, replace(recipe, parallel=Parallel(data=data, sharding=sharding)), J1)
         for sharding in ("zero1", "zero3")
     )
+    assert three["reduce_buckets"] < one["reduce_buckets"]
     assert three.peak_bytes <= one.peak_bytes * (1 + 1e-9)
 
 
@@ -308,6 +309,14 @@ def test_replicas_hold_their_gradients_twice() -> None:
     assert memory(LLAMA_7B, recipe, LONG)["gradient_buckets"] == 2 * 6_738_415_616
     assert memory(LLAMA_7B, recipe, LONG, Software(copies_gradients=False))["gradient_buckets"] == 0
     assert memory(LLAMA_7B, Recipe(parallel=SHARDED), LONG)["gradient_buckets"] == 0
+
+
+def test_gradients_are_averaged_in_buffers_of_their_own_size() -> None:
+    for sharding, buffers in (("zero1", 2), ("zero2", 2), ("zero3", 1), ("none", 0)):
+        recipe = Recipe(adapter=QV, parallel=Parallel(data=2, sharding=sharding))
+        assert memory(LLAMA_7B, recipe, LONG)["reduce_buckets"] == buffers * 2e8 * 4
+        assert memory(LLAMA_7B, recipe, LONG, Software(gathers_gradients=True))["reduce_buckets"] == 0
+    assert memory(LLAMA_7B, Recipe(), LONG)["reduce_buckets"] == 0
 
 
 def test_adapter_dropout_keeps_a_mask_and_what_is_left() -> None:

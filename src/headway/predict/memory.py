@@ -22,7 +22,7 @@ _STEPPING = "optimizer"
 """The moment inside the optimizer."""
 
 FACTORS: Mapping[str, tuple[str, ...]] = {
-    "states": ("gradients", "gradient_buckets", "optimizer", "master_weights", "optimizer_copy"),
+    "states": ("gradients", "gradient_buckets", "reduce_buckets", "optimizer", "master_weights", "optimizer_copy"),
     "activations": (
         "activations",
         "first_block",

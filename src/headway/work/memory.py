@@ -28,6 +28,10 @@ _ALWAYS = frozenset(MOMENTS)
 NF4_BYTES = 4.127 / 8
 """Bytes a parameter in 4 bits with double quantisation: 4 + 8/64 + 32/(64*256) (Dettmers et al. 2023, section 3)."""
 
+BUCKET_ELEMENTS = 2e8
+"""Gradients in a buffer that DeepSpeed averages at once, however few are trained; one is filled while the other is sent
+(`reduce_bucket_size` of most published configurations; its own default is 5e8)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryTerm:
@@ -262,6 +266,9 @@ def _state_terms(arch: Architecture, recipe: Recipe, batches: Batches, software:
     ]
     if recipe.parallel.data > 1 and recipe.parallel.sharding == "none" and software.copies_gradients:
         terms.append(MemoryTerm(name="gradient_buckets", bytes=trained * each * _sharded(recipe)))
+    if recipe.parallel.data > 1 and not (software.fused_optimizer or software.gathers_gradients):
+        buffers = {"zero1": 2, "zero2": 2, "zero3": 1}.get(recipe.parallel.sharding, 0) * BUCKET_ELEMENTS
+        terms.append(MemoryTerm(name="reduce_buckets", bytes=buffers * each, moments=frozenset(MOMENTS[1:3])))
     if recipe.adapter is not None:
         terms.append(MemoryTerm(name="adapters", bytes=trained * each * _sharded(recipe, "zero3")))
     elif recipe.master_weights and each < 4.0:
