@@ -57,7 +57,7 @@ def _peak(row: Row) -> Peak:
     if "litgpt" in row["framework"].lower():
         arch = replace(arch, fused_qkv=True)  # one matrix for queries, keys and values, whatever the model's own code
     machine, _ = node(row)
-    found = held(row, arch, spreading(row), machine.total_gpus)
+    found = held(row, spreading(row), machine.total_gpus)
     label = Label(
         id=row["id"],
         source=row["source"],
@@ -93,5 +93,5 @@ def read_peak(row: Row) -> Peak | Unusable:
 
 def peaks(rows: Iterable[Row]) -> tuple[list[Peak], list[Unusable]]:
     """Rows with a peak of memory, of trust A and B: those that can be used, and the others with their reasons."""
-    found = [read_peak(row) for row in rows if row["peak_mem_gb"] and row["trust"] in TRUSTED]
+    found = [read_peak(row) for row in rows if row.get("peak_mem_gb") and row["trust"] in TRUSTED]
     return [one for one in found if isinstance(one, Peak)], [one for one in found if isinstance(one, Unusable)]

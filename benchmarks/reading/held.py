@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from headway.domain.experiment import Architecture, Batches, Lengths, Recipe
+from headway.domain.experiment import Batches, Lengths, Recipe
 from headway.domain.software import Software
 from headway.predict.peak.software import software_of
 from headway.work.batches import collate
@@ -136,11 +136,8 @@ def _settings(row: Row, spread: Spreading, batches: Batches) -> Recipe:
     unknown = (row.get("act_ckpt") or "unknown") == "unknown"
     if unknown and found.quantize in ("nf4", "int8"):  # `prepare_model_for_kbit_training` turns it on
         found = replace(found, gradient_checkpointing="full")
-    if (
-        (row.get("source_path") or "").endswith(_WIDE_TABLES)
-        and found.adapter is None
-        and found.parallel.sharding == "zero3"
-    ):
+    wide = found.adapter is None and (row.get("source_path") or "").endswith(_WIDE_TABLES)
+    if wide and found.parallel.sharding == "zero3":
         found = replace(found, master_weights=True)
     if "unsloth" in row["framework"].lower() and found.precision == "fp16" and found.adapter is None:
         found = replace(found, master_weights=True)  # fp16 gradients cannot be unscaled: it trains fp32 weights
@@ -149,7 +146,7 @@ def _settings(row: Row, spread: Spreading, batches: Batches) -> Recipe:
     return found
 
 
-def _words(row: Row, arch: Architecture) -> str:
+def _words(row: Row) -> str:
     """Words of the stack. fms-acceleration's fused head is registered for Llama: Mistral's rows show no difference."""
     text = f"{row['framework']} {row.get('precision') or ''}"
     if row["source"] == _FMS and "llama" not in row["model"].lower():
@@ -161,7 +158,7 @@ def _words(row: Row, arch: Architecture) -> str:
     return text
 
 
-def held(row: Row, arch: Architecture, spread: Spreading, gpus: int) -> Held:
+def held(row: Row, spread: Spreading, gpus: int) -> Held:
     """What a row says of memory. Raises `Unreadable` where it has no peak or no length."""
     peak, seen = peak_of(row, gpus)
     if peak is None:
@@ -172,5 +169,5 @@ def held(row: Row, arch: Architecture, spread: Spreading, gpus: int) -> Held:
         seen_by=seen,
         recipe=_settings(row, spread, batches),
         batches=batches,
-        software=software_of(_words(row, arch), row.get("parallelism") or ""),
+        software=software_of(_words(row), row.get("parallelism") or ""),
     )
