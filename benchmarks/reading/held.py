@@ -139,8 +139,9 @@ def _settings(row: Row, spread: Spreading, batches: Batches) -> Recipe:
     wide = found.adapter is None and (row.get("source_path") or "").endswith(_WIDE_TABLES)
     if wide and found.parallel.sharding == "zero3":
         found = replace(found, master_weights=True)
-    if "unsloth" in row["framework"].lower() and found.precision == "fp16" and found.adapter is None:
-        found = replace(found, master_weights=True)  # fp16 gradients cannot be unscaled: it trains fp32 weights
+    if "unsloth" in row["framework"].lower():  # kernels of its own, whatever is compiled
+        half = found.precision == "fp16" and found.adapter is None  # whose gradients cannot be unscaled: fp32 weights
+        found = replace(found, compile=False, master_weights=half)
     if found.adapter is not None and "litgpt" in row["framework"].lower():
         found = replace(found, adapter=replace(found.adapter, dropout=_LITGPT_DROPOUT))
     return found

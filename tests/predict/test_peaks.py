@@ -175,3 +175,10 @@ def test_words_of_software() -> None:
     assert software_of("LitGPT (Fabric) nf4+bf16").packed_bytes == 4.5 / 8
     assert software_of("LitGPT (Fabric) nf4-dq+bf16").packed_bytes is None
     assert software_of("Megatron-SWIFT", "tp4 sp").sequence_parallel
+
+
+def test_a_bare_loop_prepares_nothing() -> None:
+    plain, library = software_of("plain PyTorch loop, AdamW"), software_of("transformers loop, AdamW nf4-dq+bf16")
+    assert (plain.fused_norms, plain.repeats_keys, plain.fused_optimizer) == (True, True, True)
+    assert (library.fused_norms, library.autocasts, library.widens_quantised) == (False, True, False)
+    assert software_of("plain PyTorch loop + PEFT (LORA)") == ORDINARY

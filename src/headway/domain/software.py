@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 EAGER_LOGIT_BYTES = 12.0
 """Bytes a logit at an eager loss: fp32 log-probabilities and two fp32 gradients (transformers upcasts the logits)."""
+COMPILED_LOGIT_BYTES = 6.0
+"""The same where the loss is compiled with the model: fp32 log-probabilities and a 16-bit gradient."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +20,12 @@ class Software:
     logit_bytes: float = EAGER_LOGIT_BYTES
     """Bytes a logit at the loss; 0: the head and the loss are one kernel over pieces of the tokens, and no logits are
     kept (Liger Kernel, arXiv:2410.10989, section 3.2)."""
+    compiles_loss: bool = True
+    """A compiled model includes its loss; False: its blocks only (torchtitan until 2024)."""
+    fused_norms: bool = False
+    """A norm keeps its 16-bit input and statistics (torch's own RMSNorm), not fp32 copies (transformers)."""
+    autocasts: bool = False
+    """Adapters' inputs are cast to 16 bits, each by itself, whatever the adapters' dtype (`torch.autocast`)."""
     sequence_parallel: bool = False
     """Tensor parallelism also splits norms and residuals (Korthikanti et al. 2022, arXiv:2205.05198, section 4.2)."""
     keeps_matmuls: bool = False

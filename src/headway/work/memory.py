@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from headway.domain.errors import UserError
 from headway.domain.experiment import Architecture, Batches, Recipe
 from headway.domain.optimizer import OPTIMIZERS, optimizer_name
-from headway.domain.software import ORDINARY, Software
+from headway.domain.software import COMPILED_LOGIT_BYTES, ORDINARY, Software
 from headway.work.flop import blocks_with_gradients, eager_gelu
 from headway.work.linears import adapted, linears
 from headway.work.parameters import blocks_of, count_parameters, trainable_parameters
@@ -128,13 +128,16 @@ def _adapter_activations(arch: Architecture, recipe: Recipe, software: Software)
     """Bytes a token, in the whole model: saved adapter inputs, replicated and split by tensor parallelism.
 
     An adapter casts its input to its own dtype and keeps the cast; with dropout it keeps what is left and a mask of one
-    byte a value. Without either, it keeps what is there anyway: q, k and v read one tensor, and o attention's result.
+    byte a value. Without either, it keeps what is there anyway: q, k and v read one tensor, and o attention's result
+    (a copy of it, in a compiled block).
     """
     if recipe.adapter is None:
         return 0.0, 0.0
-    e = trained_bytes(recipe, software)
-    dropped = recipe.adapter.dropout > 0
+    e, dropped = trained_bytes(recipe, software), recipe.adapter.dropout > 0
     own_copy = dropped or element_bytes(recipe.precision) < e
+    if recipe.compile or software.autocasts:
+        e = element_bytes(recipe.precision)
+    own_copy = own_copy and not recipe.compile
     whole = split = 0.0
     shared: set[str] = set()
     for one in adapted(arch, recipe.adapter):
@@ -142,7 +145,7 @@ def _adapter_activations(arch: Architecture, recipe: Recipe, software: Software)
         whole += e * recipe.adapter.rank * blocks
         source = one.name if one.word in ("o", "down") or own_copy else f"input at {one.depth}"
         source += f" from {one.first}"
-        if source in shared or (not own_copy and one.word == "o"):
+        if source in shared or (not own_copy and not recipe.compile and one.word == "o"):
             continue
         shared.add(source)
         size = (e + dropped) * one.inputs * blocks
@@ -155,10 +158,14 @@ def _adapter_activations(arch: Architecture, recipe: Recipe, software: Software)
 
 def _block_activations(arch: Architecture, recipe: Recipe, batches: Batches, software: Software) -> tuple[float, float]:
     """Bytes a token that one block saves for its backward, without adapters: (replicated, split by tensor)."""
+    if recipe.compile:
+        return _compiled_activations(arch, recipe, software)
     e, full = element_bytes(recipe.precision), recipe.adapter is None
     crossed = arch.decoder_layers / blocks_of(arch)  # share of the blocks with a second attention and its norm
     norms = arch.norms_per_layer + crossed
-    if arch.norm_bias:  # LayerNorm saves its input and statistics; its output is the next layer's input
+    if (
+        arch.norm_bias or software.fused_norms
+    ):  # LayerNorm saves its input and statistics; its output is the next layer's input
         whole = norms * (arch.hidden * (e + (e if full else 0.0)) + 8.0)
     else:  # eager RMSNorm keeps an fp32 copy, and with trained weights the normalised value and the output
         whole = norms * (arch.hidden * (4.0 + (2 * e if full else 0.0)) + 4.0)
@@ -177,6 +184,23 @@ def _block_activations(arch: Architecture, recipe: Recipe, batches: Batches, sof
         # softmax in fp32, its 16-bit copy and the dropped-out one
         split += arch.heads * batches.longest_row_tokens * (e if e == 4.0 else 4.0 + e)
     return whole, split * (1 + crossed) + _mlp_activations(arch, e, full)
+
+
+def _compiled_activations(arch: Architecture, recipe: Recipe, software: Software) -> tuple[float, float]:
+    """Bytes a token that a compiled block saves, without adapters: (replicated, split by tensor).
+
+    Inputs and results of products stay, what lies between is computed again (min-cut partitioner of torch 2.13, counted
+    in `tests/work/test_memory.py`): both residuals; q, k, v and attention's result; with trained weights the inputs of
+    q, o, gate and down; and the results of gate and up.
+    """
+    e, full = element_bytes(recipe.precision), recipe.adapter is None
+    wide, narrow = arch.heads * arch.head_dim, arch.kv_heads * arch.head_dim
+    crossed = arch.decoder_layers / blocks_of(arch)
+    attention = 2 * wide + 2 * (wide if software.repeats_keys else narrow) + (wide if full else 0)
+    statistics = 4.0 * (arch.norms_per_layer + crossed) * (2 if arch.norm_bias else 1)
+    whole = (arch.norms_per_layer + crossed) * e * arch.hidden * (2 if full else 1) + statistics
+    inner = ((2 if arch.gated else 1) + (1 if full else 0)) * _width(arch)
+    return whole, (e * attention + 4.0 * arch.heads) * (1 + crossed) + e * inner
 
 
 def _width(arch: Architecture) -> float:
@@ -305,8 +329,11 @@ def _loss_terms(arch: Architecture, recipe: Recipe, batches: Batches, software: 
         return []
     tokens, e = batches.micro_rows * batches.longest_row_tokens, element_bytes(recipe.precision)
     shared = recipe.parallel.tensor if software.sequence_parallel else 1
-    norm = (e if arch.norm_bias else 4.0) + e
-    logits = arch.vocab * software.logit_bytes / recipe.parallel.tensor
+    norm = (e if arch.norm_bias or software.fused_norms or recipe.compile else 4.0) + e
+    each = software.logit_bytes
+    if recipe.compile and software.compiles_loss:
+        each = min(each, COMPILED_LOGIT_BYTES)
+    logits = arch.vocab * each / recipe.parallel.tensor
     if not software.logit_bytes:
         logits = arch.hidden * (2 * e + 4.0) / recipe.parallel.tensor
     return [

@@ -16,8 +16,9 @@ _IN_PLACE = 8.0
 """fp32 logits and their shifted copy, over which the gradient is written (fms-acceleration's and Unsloth's kernel)."""
 _HELD = 14.0
 """The loop holds the 16-bit logits beside the eager loss's fp32 copies (torchtitan, `pred` in its training loop)."""
-_NARROW = 6.0
-"""Logits, log-probabilities and gradient in 16 bits: a compiled loss keeps the wide ones in registers."""
+
+_UNPREPARED = ("gptq", "accelerated-peft", "unsloth", "litgpt", "loop, adamw")
+"""Words of stacks that do not prepare a quantised base as PEFT would."""
 
 
 def _logit_bytes(words: str, family: str) -> float:
@@ -25,8 +26,6 @@ def _logit_bytes(words: str, family: str) -> float:
         return 0.0
     if "foak" in words:
         return _IN_PLACE
-    if "compiled loss" in words:
-        return _NARROW
     return _HELD if family == "fsdp" else EAGER_LOGIT_BYTES
 
 
@@ -43,18 +42,23 @@ def software_of(words: str, parallelism: str = "") -> Software:
     """
     words, parallelism = words.lower(), parallelism.lower()
     family = family_of(words)
+    bare = "loop, adamw" in words  # benchmarks/gpu_truth.py: fused AdamW, adapters under autocast, nothing prepared
+    plain = bare and "transformers" not in words
     return Software(
         logit_bytes=_logit_bytes(words, family),
+        compiles_loss=family != "fsdp" or "compiled loss" in words,
+        fused_norms=plain,
+        autocasts=bare,
         sequence_parallel=family in SEQUENCE_PARALLEL or parallelism.endswith(" sp"),
         keeps_matmuls=family == "fsdp",
-        widens_quantised=not any(one in words for one in ("gptq", "accelerated-peft", "unsloth", "litgpt")),
+        widens_quantised=not any(one in words for one in _UNPREPARED),
         packed_bytes=_packed_bytes(words),
         wide_adapters="litgpt" not in words,
         gathers_gradients="fsdp" in parallelism and "deepspeed" not in words,
-        repeats_keys="litgpt" in words,
+        repeats_keys="litgpt" in words or plain,
         keeps_quantised_inputs="litgpt" in words,
         loads_whole="litgpt finetune_lora" in words,
         copies_gradients=family not in ("fsdp", "nemo", "megatron") and "deepspeed" not in words,
-        fused_optimizer=family in ("fsdp", "nemo", "megatron"),
+        fused_optimizer=family in ("fsdp", "nemo", "megatron") or bare,
         offloads_checkpoints="unsloth" in words,
     )
