@@ -363,8 +363,8 @@ def test_older_kernels_keep_the_inputs_of_quantised_layers() -> None:
     assert kept["activations"] - plain["activations"] == TOKENS * 32 * 2 * (3 * 4096 + 11008)
 
 
-# Counted with torch 2.13, transformers 5.23 and peft 0.21 on a Llama of width 256, feed-forward 688 and 8 heads of 32 in
-# bf16, bytes a token and block; adapters of rank 8 without the 16-bit casts of their weights (28.0 and 144.5). Compiled:
+# Counted with torch 2.13, transformers 5.23 and peft 0.21 on a Llama of width 256, feed-forward 688, 8 heads of 32, in
+# bf16: bytes a token and block; adapters of rank 8, less the 16-bit casts of their weights (28.0 and 144.5). Compiled:
 # what the min-cut partitioner saves (the CPU's attention copies keys and values for all heads).
 @pytest.mark.parametrize(("targets", "counted"), [((), 8776.0), (("q", "v"), 6436.0 - 28.0)])
 def test_a_compiled_block_saves_what_the_partitioner_keeps(targets: tuple[str, ...], counted: float) -> None:
