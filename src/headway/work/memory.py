@@ -10,7 +10,7 @@ feed-forwards, grouped queries, fused attention, eager RMSNorm (fp32 inside) and
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from headway.domain.errors import UserError
 from headway.domain.experiment import Architecture, Batches, Recipe
@@ -99,8 +99,13 @@ def _updated_bytes(recipe: Recipe, software: Software) -> float:
 
 
 def _widened(recipe: Recipe, software: Software) -> bool:
-    """Whether what stands beside a quantised base is fp32; trainers do not prepare a base that is sharded (trl)."""
-    return software.widens_quantised and recipe.quantize in ("nf4", "int8") and not _sharded_weights(recipe)
+    """Whether what stands beside a quantised base is fp32."""
+    return software.widens_quantised and recipe.quantize in ("nf4", "int8")
+
+
+def _prepared(recipe: Recipe, software: Software) -> Software:
+    """The software's habits in this run: a base that is sharded is not prepared for k-bit training (trl)."""
+    return replace(software, widens_quantised=False) if _sharded_weights(recipe) else software
 
 
 def _sharded_weights(recipe: Recipe) -> bool:
@@ -303,7 +308,7 @@ def _state_terms(arch: Architecture, recipe: Recipe, batches: Batches, software:
 
 def loaded_bytes(arch: Architecture, recipe: Recipe, software: Software = ORDINARY) -> float:
     """Bytes of base weights on one GPU while they are read: its share, and all of them where it reads them whole."""
-    whole = weight_bytes(arch, recipe, software)
+    whole = weight_bytes(arch, recipe, _prepared(recipe, software))
     share = whole * _sharded(recipe, "zero3")
     return share + (whole if software.loads_whole and _sharded_weights(recipe) else 0.0)
 
@@ -383,6 +388,7 @@ def memory(arch: Architecture, recipe: Recipe, batches: Batches, software: Softw
 
     Raises `UserError` for an unknown optimizer, quantisation or adapter target.
     """
+    software = _prepared(recipe, software)
     terms = _state_terms(arch, recipe, batches, software)
     terms += _activation_terms(arch, recipe, batches, software)
     terms += _loss_terms(arch, recipe, batches, software)
