@@ -23,7 +23,7 @@ from headway.work.step import Work, step_work
 from reading.architecture import architecture
 from reading.cells import Row, Unreadable, noted, number
 from reading.machine import node, spreading
-from reading.recipe import batches_of, recipe
+from reading.recipe import batch_stated, batches_of, recipe
 
 DATA = Path(__file__).parent / "data" / "throughput.csv"
 TRAINING = ("pretrain", "full_finetune", "lora", "qlora")
@@ -246,9 +246,14 @@ def _case(row: Row) -> Case:
     spread = spreading(row)
     bare, batches, length = batches_of(row, spread)
     full = recipe(row, spread, bare)
-    more = (
-        ("embedding and head are trained too: left out, its memory not judged",) if _TRAINS_MORE in row["model"] else ()
-    )
+    more = [
+        text
+        for text, holds in (
+            ("embedding and head are trained too: left out, its memory not judged", _TRAINS_MORE in row["model"]),
+            ("no batch stated: a pass of 8,192 tokens", not batch_stated(row)),
+        )
+        if holds
+    ]
     seconds = _seconds(row, batches, length.fixed)
     peak, seen = _peak(row, machine.total_gpus)
     if seconds is None and peak is None:

@@ -39,6 +39,11 @@ _NETWORK_BYTES_PER_S = (25e9, 50e9)
 """Per GPU where nothing is stated: 200 Gbit/s adapters of A100 systems, 400 Gbit/s of H100's (DGX datasheets)."""
 _NO_HALF = ("Pascal", "Maxwell")
 """fp16 with fp32 accumulation runs at the fp32 rate there (P100 whitepaper: its fp16 rate accumulates in fp16)."""
+_MATRIX_FP32 = {"CDNA1": 2.0, "CDNA2": 2.0}
+"""Matrix cores multiply in fp32 at twice the vector rate there, which is the catalog's (datasheets of MI100 and MI210:
+46.1 of 23.1 and 45.3 of 22.6 TFLOP/s); CDNA3's row has its matrix rate."""
+_FP4 = {"Blackwell": 2.0, "Blackwell Ultra": 3.0}
+"""Dense rate of fp4 in that of fp8 (NVIDIA: GB200 10 and 5 PFLOP/s, GB300 15 and 5)."""
 _FUSED_LOSS = (("compile", 0.3), ("liger", 0.3), ("foak", 0.6))
 """Of the eager loss chain's bytes: a compiled or fused cross-entropy reads 16-bit logits once and writes once."""
 _AUTOCAST_SCORES = 1.7
@@ -46,13 +51,16 @@ _AUTOCAST_SCORES = 1.7
 _CASTS = 0.25
 """Of PEFT's casts around adapters, what stacks need whose adapters are in the compute dtype: scaling and adding."""
 _REFERENCE_W = {"H100": 700.0}
+_POWER = 0.6
+"""Of the limit, in the rate: an H100 PCIe (350 W) reaches 449 TFLOP/s with 114 of the 132 SMs that reach 794 at 700 W
+(`achievable.csv`): (449 / 794 x 132 / 114) = 0.5^0.61."""
 
 
 def _derating(device: Device) -> float:
-    """Clock that a lower board limit leaves: power grows with its cube (torchtitan's H100 of 500 W: 0.89)."""
+    """Rate that a lower board limit leaves of large products, which run at the limit."""
     limit = device.board_limit_w
     reference = next((w for name, w in _REFERENCE_W.items() if device.name.startswith(name + " SXM")), None)
-    return min(1.0, (limit / reference) ** (1 / 3)) if limit and reference else 1.0
+    return min(1.0, (limit / reference) ** _POWER) if limit and reference else 1.0
 
 
 def _dies(situation: Situation) -> float:
@@ -80,6 +88,13 @@ def _product_column(situation: Situation, term: WorkTerm) -> str:
     if term.kind == "head":
         return "head"
     return ("recompute" if term.phase == "recompute" else "linear") + _suffix(situation, term)
+
+
+def _faster(device: Device, dtype: str, column: str) -> float:
+    """What products reach over the catalog's rate of their dtype, where that is of other units or a wider dtype."""
+    if column.endswith("_fp4"):
+        return _FP4.get(device.generation, 1.0)
+    return _MATRIX_FP32.get(device.generation, 1.0) if dtype == "fp32" else 1.0
 
 
 def _traffic(situation: Situation, term: WorkTerm) -> tuple[str, float] | None:
@@ -115,9 +130,10 @@ def _compute(found: dict[str, float], situation: Situation, work: Work, constant
             found["ramp"] += term.launches
         if term.flop:
             dtype = "fp32" if term.dtype == "fp16" and device.generation in _NO_HALF else term.dtype
-            rate = matmul_rate(device, dtype, constants)
-            found[_product_column(situation, term)] += term.executed_flop * dies / (middle(rate.flop_per_s) * power)
-            found["floor"] += term.executed_flop * dies / rate.peak_flop_per_s
+            column, rate = _product_column(situation, term), matmul_rate(device, dtype, constants)
+            faster = _faster(device, dtype, column)
+            found[column] += term.executed_flop * dies / (middle(rate.flop_per_s) * power * faster)
+            found["floor"] += term.executed_flop * dies / (rate.peak_flop_per_s * faster)
         traffic = _traffic(situation, term)
         if traffic:
             found[traffic[0]] += casts * traffic[1] * term.bytes / bandwidth

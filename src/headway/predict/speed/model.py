@@ -18,7 +18,7 @@ from headway.predict.speed.basis import BESIDE, COLUMNS, GPU, HOST, INLINE
 PRIOR: Mapping[str, tuple[float, float, float]] = {
     "linear": (0.15, 0.15, 0.1),
     "linear_fp8": (0.1, 0.19, 0.15),
-    "linear_fp4": (-0.4, 0.22, 0.2),
+    "linear_fp4": (0.2, 0.22, 0.2),
     "attention": (0.5, 0.3, 0.35),
     "attention_new": (0.9, 0.3, 0.3),
     "attention_eager": (0.6, 0.3, 0.35),
