@@ -136,7 +136,7 @@ def test_the_same_rows_give_the_same_bits_and_a_record_keeps_the_predictions(
     for one in made("stack 1", np.random.default_rng(9), 10):
         assert predict_step(one, back, MIDDLE).p50 == pytest.approx(predict_step(one, speed, MIDDLE).p50, rel=5e-3)
     with pytest.raises(ValueError, match="this version's"):
-        from_record(record | {"features": []})
+        from_record(record | {"coordinates": []})
 
 
 def test_what_is_shipped_was_fitted_on_the_data_that_is_here() -> None:

@@ -1,7 +1,12 @@
 """What a stack's measured neighbours say beyond its physics: a Gaussian process on log residuals, within the stack.
 
-Owns kernel and solution (Rasmussen & Williams 2006, algorithm 2.1). Length scales and variances were chosen once, by
-leave-configuration-out on published rows, and are the same for every stack.
+Owns coordinates, kernel and solution (Rasmussen & Williams 2006, algorithm 2.1). Length scales and variances are the
+same for every stack.
+
+Steps are near in what their time goes into (its logarithm and its shares by kind of work), in machine and in recipe.
+Sizes are no coordinates of their own: more tokens, layers or width move the coordinates by no more than they move the
+physics' log seconds (a share by twice that), so what neighbours say cannot fall faster than physics rises, and where
+the physics is flat they are flat too.
 """
 
 from __future__ import annotations
@@ -12,14 +17,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from headway.domain.spread import Draws
+from headway.predict.speed.model import SHARES, shares
 from headway.predict.speed.situation import FEATURES
 
 LENGTHS: Mapping[str, float] = {
-    "tokens": 0.94,
-    "hidden": 2.2,
-    "layers": 1.6,
-    "length": 4.2,
-    "accumulation": 1.5,
     "data": 9.8,
     "tensor": 0.59,
     "pipeline": 1.5,
@@ -36,70 +37,106 @@ LENGTHS: Mapping[str, float] = {
     "virtual": 3.1,
     "format": 7.9,
     "fused": 1.9,
+    "log_seconds": 2.0,
+    **dict.fromkeys(SHARES, 0.2),
 }
-"""Distance over which residuals stay alike, in the units of `situation.features`."""
-_SCALE = np.array([1 / LENGTHS[name] for name in FEATURES])
+"""Distance over which residuals stay alike, in the units of the coordinate (`situation.features`, log seconds, shares).
+Chosen by leave-configuration-out on published rows."""
+COORDINATES = tuple(LENGTHS)
+_SCALE = np.array([1 / LENGTHS[name] for name in COORDINATES])
 _NARROW, _OFFSET, _DEVICE, NOISE = 0.0462, 0.0168, 0.0599, 0.0101
-"""Log sd of what near neighbours (0.73 of the lengths) share, of the stack, of a device, of a row."""
-_NARROWER = 0.732
+"""Log sd of what nearer neighbours (at 1/sqrt 2 of the lengths) share, of the stack, of a device, of a row."""
 FEW = 8
 """Rows up to which a stack's effects are hardly known, so that neighbours have more to say, and further."""
-_WIDE, _USUAL = (0.25, 1.5), (0.0625, 1.0)
-"""Log sd of what neighbours share, and their lengths as multiples, for few rows and for more."""
+_USUAL, _WIDE, _WIDE_NOISE = 0.0625, 0.25, 0.05
+"""Log sd of what neighbours share for more rows than that; for few, over lengths sqrt 2 as long, and a row's noise."""
 _LARGE = 2.0
 """Standardised residual from which a row's noise is taken to be larger than usual."""
 
 
+def coordinates(features: Draws, log_seconds: Draws, slopes: Draws) -> Draws:
+    """Where steps lie, in units of the lengths: (rows, coordinates).
+
+    `features` (rows, features) of `situation`, log seconds of the physics and their slopes (rows, names).
+    """
+    return np.asarray(np.column_stack([features, log_seconds, shares(slopes)]) * _SCALE)
+
+
+def _near_sd(rows: int) -> float:
+    return _WIDE if 0 < rows <= FEW else _USUAL
+
+
+def noise_sd(rows: int) -> float:
+    """Log sd of a measured step of a stack of which `rows` are known."""
+    return _WIDE_NOISE if rows <= FEW else NOISE
+
+
 def total_variance(rows: int) -> float:
     """Variance of a stack's residuals where `rows` of it are known and none is near."""
-    near = (_WIDE if rows <= FEW else _USUAL)[0] if rows else _USUAL[0]
-    return near**2 + _NARROW**2 + _OFFSET**2 + _DEVICE**2
+    return _near_sd(rows) ** 2 + _NARROW**2 + _OFFSET**2 + _DEVICE**2
 
 
-def _kernel(left: Draws, right: Draws, same_device: Draws, rows: int) -> Draws:
-    """Covariances of the residuals of situations of a stack of which `rows` are known, shape (left, right)."""
-    sd, reach = _WIDE if rows <= FEW else _USUAL
-    squares = (left**2).sum(1)[:, None] + (right**2).sum(1)[None, :] - 2 * left @ right.T
-    distance = np.maximum(squares, 0.0)
-    near = sd**2 * np.exp(-distance / 2 / reach**2) + _NARROW**2 * np.exp(-distance / 2 / _NARROWER**2)
-    return np.asarray(near + _OFFSET**2 + _DEVICE**2 * same_device)
+def _of_closeness(closeness: Draws, rows: int) -> Draws:
+    """Covariance at exp(-distance^2 / 2): its square has lengths 1/sqrt 2 as long, its root sqrt 2."""
+    near = np.sqrt(closeness) if rows <= FEW else closeness
+    return np.asarray(_near_sd(rows) ** 2 * near + _NARROW**2 * closeness * closeness)
 
 
-def _same(left: Sequence[str], right: Sequence[str]) -> Draws:
-    """1 where two devices are the same, else 0, shape (left, right)."""
-    number = {device: index for index, device in enumerate(dict.fromkeys([*left, *right]))}
-    rows, columns = (np.array([number[device] for device in side]) for side in (left, right))
-    return np.asarray(np.equal.outer(rows, columns), dtype=np.float64)
+def _closeness(left: Draws, right: Draws) -> Draws:
+    """exp(-distance^2 / 2) of every pair, shape (left, right)."""
+    product = left @ right.T
+    product -= (left * left).sum(1)[:, None] / 2
+    product -= (right * right).sum(1)[None, :] / 2
+    np.minimum(product, 0.0, out=product)
+    return np.asarray(np.exp(product, out=product))
+
+
+def covariance(at: Draws, devices: Sequence[str]) -> Draws:
+    """Covariance of the log residuals of a stack's measured steps, without noise, (rows, rows)."""
+    same = np.equal.outer(np.array(devices), np.array(devices))
+    return _of_closeness(_closeness(at, at), len(at)) + _OFFSET**2 + _DEVICE**2 * same
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Neighbours:
     """Measured situations of one stack and the weights by which their residuals speak."""
 
-    features: Draws
-    """(rows, features)."""
+    coordinates: Draws
+    """(rows, coordinates)."""
     devices: Sequence[str]
     weights: Draws
 
-    def residual(self, features: Draws, devices: Sequence[str]) -> tuple[Draws, Draws]:
-        """Log residual of situations, and the variance that is left by the nearest neighbour; each (situations,)."""
-        if not len(self.weights):
-            return np.zeros(len(features)), np.full(len(features), total_variance(0) + NOISE**2)
+    def residual(self, at: Draws, devices: Sequence[str]) -> tuple[Draws, Draws]:
+        """Log residual of situations, and the variance that is left by the nearest neighbour; each (situations,).
+
+        In single precision around the neighbours' middle: differences are under 1e-5.
+        """
         rows = len(self.weights)
-        same = _same(devices, self.devices)
-        covariance = _kernel(features * _SCALE, self.features * _SCALE, same, rows)
-        nearest, most = covariance.max(axis=1), total_variance(rows) + NOISE**2
-        return covariance @ self.weights, most - nearest**2 / most
+        if not rows:
+            return np.zeros(len(at)), np.full(len(at), total_variance(0) + NOISE**2)
+        middle = self.coordinates.mean(axis=0)
+        left, right = ((one - middle).astype(np.float32) for one in (at, self.coordinates))
+        closeness = _closeness(left, right)
+        covariances = _of_closeness(closeness, rows)
+        found = covariances @ self.weights.astype(np.float32) + _OFFSET**2 * self.weights.sum()
+        nearest = covariances.max(axis=1) + _OFFSET**2
+        own = np.array(self.devices)
+        for device in set(devices) & set(self.devices):
+            here, there = np.array([one == device for one in devices]), own == device
+            found[here] += _DEVICE**2 * self.weights[there].sum()
+            nearest[here] = np.maximum(nearest[here], covariances[here][:, there].max(axis=1) + _OFFSET**2 + _DEVICE**2)
+        most = total_variance(rows) + noise_sd(rows) ** 2
+        return found.astype(np.float64), most - nearest.astype(np.float64) ** 2 / most
 
 
-def learn_neighbours(features: Draws, devices: Sequence[str], residuals: Draws, trust: Draws) -> Neighbours:
+def learn_neighbours(at: Draws, devices: Sequence[str], residuals: Draws, trust: Draws) -> Neighbours:
     """Neighbours of a stack from its log residuals; `trust` (0 to 1) divides the noise, outliers count less."""
     if not len(residuals):
-        return Neighbours(features, list(devices), np.zeros(0))
-    covariance = _kernel(features * _SCALE, features * _SCALE, _same(devices, devices), len(residuals))
-    usual = NOISE**2 / trust
-    first = np.linalg.solve(covariance + np.diag(usual), residuals)
+        return Neighbours(at, list(devices), np.zeros(0))
+    shared = covariance(at, devices)
+    usual = noise_sd(len(at)) ** 2 / trust
+    first = np.linalg.solve(shared + np.diag(usual), residuals)
     size = np.abs(usual * first) / np.sqrt(usual)
     noise = usual * np.maximum(1.0, size / _LARGE)
-    weights = np.asarray(np.linalg.solve(covariance + np.diag(noise), residuals))
-    return Neighbours(features, list(devices), weights)
+    weights = np.asarray(np.linalg.solve(shared + np.diag(noise), residuals))
+    return Neighbours(at, list(devices), weights)

@@ -72,10 +72,11 @@ class Situation:
 
 
 FEATURES = (
-    "tokens hidden layers length accumulation data tensor pipeline context peak bandwidth checkpointing"
-    " quantised adapter sparse nodes sharding head_dim virtual format fused"
+    "data tensor pipeline context peak bandwidth checkpointing quantised adapter sparse nodes sharding head_dim virtual"
+    " format fused"
 ).split()
-"""Coordinates in which neighbours are looked for; sizes are natural logarithms."""
+"""Machine and recipe, by which situations are compared besides what their time goes into; sizes are natural
+logarithms."""
 
 _CHECKPOINTING = {"full": 2.0, "selective": 1.0}
 _SHARDING = {"zero1": 0.5, "zero2": 0.8, "zero3": 1.0}
@@ -90,14 +91,9 @@ def _format(situation: Situation) -> float:
 
 def features(situation: Situation) -> Draws:
     """The situation's coordinates, in the order of `FEATURES`; shape (features,)."""
-    arch, recipe, batches, node = situation.architecture, situation.recipe, situation.batches, situation.node
+    arch, recipe, node = situation.architecture, situation.recipe, situation.node
     peaks = node.device.peak_flop_per_s
     sizes = (
-        batches.micro_rows * batches.row_tokens,
-        arch.hidden,
-        arch.layers + arch.decoder_layers,
-        batches.longest_row_tokens,
-        recipe.grad_accum,
         recipe.parallel.data,
         recipe.parallel.tensor,
         recipe.parallel.pipeline,
