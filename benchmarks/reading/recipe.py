@@ -20,9 +20,10 @@ _RANK = 16
 """Rank where an adapter's is not stated: NeMo's and most trainers' examples."""
 _WEIGHTS = (("int8", "int8"), ("gptq", "nf4"), ("awq", "nf4"), ("nf4", "nf4"), ("int4", "nf4"))
 """Frozen weights: 4-bit GPTQ has the size of nf4, and kernels of its own (see `Case.stated_precision`)."""
-_WITHIN_DOCUMENTS = re.compile(r"swift|padding-free|multipack|varlen", re.I)
+_WITHIN_DOCUMENTS = re.compile(r"swift|nemo|megatron-bridge|padding-free|multipack|varlen", re.I)
 """Trainers whose packed rows of fine-tuning data attend within documents only: ms-swift packs "padding-free" (its
-command-line documentation, `packing`), as the plugins of these names do."""
+command-line documentation, `packing`), NeMo by cumulated lengths (its guide, "sequence packing"), plugins by their
+names. MLPerf's rows are cut out of one long text."""
 _DOCUMENTS = 4
 """Documents of a packed row where their lengths are not published: rows are chosen longer for longer data."""
 _PASS_TOKENS = 8192
@@ -159,6 +160,11 @@ def lengths(row: Row) -> Lengths:
     return Lengths(mean=mean, mean_low=mean, mean_high=mean, fixed=fixed, kind="measured", source=row["source"])
 
 
+def _within_documents(row: Row) -> bool:
+    tuned = row["task"] != "pretrain" and not row["source"].startswith("mlcommons")
+    return row.get("packing") == "yes" and tuned and bool(_WITHIN_DOCUMENTS.search(row["framework"]))
+
+
 def batches_of(row: Row, spread: Spreading) -> tuple[Recipe, Batches, Lengths]:
     """Batches of one optimizer step, with the micro-batch and accumulation as a bare recipe.
 
@@ -179,7 +185,7 @@ def batches_of(row: Row, spread: Spreading) -> tuple[Recipe, Batches, Lengths]:
     )
     if not length.fixed and cap:
         found_batches = replace(found_batches, longest_row_tokens=float(cap))
-    if row.get("packing") == "yes" and row["task"] != "pretrain" and _WITHIN_DOCUMENTS.search(row["framework"]):
+    if _within_documents(row):
         found_batches = replace(found_batches, row_tokens_squared=found_batches.row_tokens_squared / _DOCUMENTS)
     if spread.context > 1:
         pieces = spread.context
