@@ -16,7 +16,7 @@ from headway.predict.learning.sample import Sample
 from headway.predict.speed.model import log_seconds_and_slopes
 from headway.predict.speed.residual import coordinates, learn_neighbours
 from headway.predict.speed.state import Speed, Stack, log_middle_and_difficulty
-from headway.predict.speed.tiers import Quantiles, by_tier, quantiles, quantiles_by_group, tier_of
+from headway.predict.speed.tiers import Quantiles, by_tier, even_quantiles, quantiles_by_group, tier_of
 
 AFTER = (1, 3)
 """Own rows for which intervals are measured."""
@@ -124,5 +124,5 @@ def unseen_quantiles(speed: Speed, sample: Sample) -> dict[str, Quantiles]:
     found = by_tier(np.concatenate(unseen), stacks, tiers)
     for count, (parts, groups) in after.items():
         if groups:
-            found[f"after {count}"] = quantiles(np.concatenate(parts), groups)
+            found[f"after {count}"] = even_quantiles(np.concatenate(parts), groups)
     return found

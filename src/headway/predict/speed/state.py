@@ -17,9 +17,9 @@ from headway.predict.speed.tiers import Quantiles
 
 _MOST = 0.7
 """Neighbours move the physics by at most this (log): beyond it they tell of another situation."""
-_TYPICAL = 0.15
-"""Log sd of a step of an unseen stack. Difficulties there are the geometric mean of it and of their own: between one
-stack's rows they tell less of the error than between stacks (leave-stack-out, published rows)."""
+_TYPICAL, _OWN = 0.15, 0.25
+"""Log sd of a step of an unseen stack, and the power of a step's own in its difficulty, the rest being the typical:
+between one stack's rows their own tells less of the error than between stacks (leave-stack-out, published rows)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -69,7 +69,7 @@ def log_middle_and_difficulty(
     floor = np.log(np.maximum(floor_seconds(rows), 1e-12))
     if stack is None:
         sd = np.sqrt((slopes**2) @ BETWEEN**2 + total_variance(0) + NOISE**2)
-        return np.maximum(middle, floor), np.sqrt(sd * _TYPICAL)
+        return np.maximum(middle, floor), sd**_OWN * _TYPICAL ** (1 - _OWN)
     residual, variance = stack.neighbours.residual(coordinates(features, middle, slopes), devices)
     difficulty = np.sqrt(variance + (slopes**2) @ stack.doubt**2)
     return np.maximum(middle + np.clip(residual, -_MOST, _MOST), floor), difficulty
