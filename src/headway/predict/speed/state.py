@@ -12,14 +12,15 @@ import numpy as np
 
 from headway.domain.spread import Draws
 from headway.predict.speed.model import BETWEEN, NAMES, floor_seconds, log_seconds_and_slopes
-from headway.predict.speed.residual import NOISE, Neighbours, coordinates, total_variance
+from headway.predict.speed.residual import FEW, NOISE, Neighbours, coordinates, total_variance
 from headway.predict.speed.tiers import Quantiles
 
 _MOST = 0.7
 """Neighbours move the physics by at most this (log): beyond it they tell of another situation."""
 _TYPICAL, _OWN = 0.15, 0.25
 """Log sd of a step of an unseen stack, and the power of a step's own in its difficulty, the rest being the typical:
-between one stack's rows their own tells less of the error than between stacks (leave-stack-out, published rows)."""
+between the rows of one stack their own tells less of the error than between stacks (leave-stack-out, published rows).
+It holds until more than `FEW` rows of a stack are known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -56,6 +57,10 @@ class Speed:
         return self.families.get(family, np.zeros(len(NAMES)))
 
 
+def _tempered(difficulty: Draws) -> Draws:
+    return np.asarray(difficulty**_OWN * _TYPICAL ** (1 - _OWN))
+
+
 def log_middle_and_difficulty(
     speed: Speed, stack: Stack | None, family: str, rows: Draws, features: Draws, devices: Sequence[str]
 ) -> tuple[Draws, Draws]:
@@ -69,7 +74,9 @@ def log_middle_and_difficulty(
     floor = np.log(np.maximum(floor_seconds(rows), 1e-12))
     if stack is None:
         sd = np.sqrt((slopes**2) @ BETWEEN**2 + total_variance(0) + NOISE**2)
-        return np.maximum(middle, floor), sd**_OWN * _TYPICAL ** (1 - _OWN)
+        return np.maximum(middle, floor), _tempered(sd)
     residual, variance = stack.neighbours.residual(coordinates(features, middle, slopes), devices)
     difficulty = np.sqrt(variance + (slopes**2) @ stack.doubt**2)
+    if stack.rows <= FEW:
+        difficulty = _tempered(difficulty)
     return np.maximum(middle + np.clip(residual, -_MOST, _MOST), floor), difficulty
