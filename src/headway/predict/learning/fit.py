@@ -61,7 +61,8 @@ def _effect_of_few(rows: Sample, coefficients: Draws, centre: Draws) -> tuple[Dr
     effect, prior = centre.copy(), BETWEEN**2
     for _ in range(_FEW_STEPS):
         middle, slopes = log_seconds_and_slopes(rows.basis, coefficients + effect)
-        shared = covariance(coordinates(rows.features, middle, slopes), rows.device)
+        at = coordinates(rows.features, middle, slopes)
+        shared = covariance(at, at, rows.device, rows.device)
         total = (slopes * prior) @ slopes.T + shared + np.diag(noise_sd(len(rows)) ** 2 / rows.weight)
         gain = prior[:, None] * np.linalg.solve(total, slopes).T
         effect = centre + gain @ (rows.log_seconds - middle + slopes @ (effect - centre))

@@ -12,9 +12,8 @@ import numpy as np
 
 from headway.domain.spread import Draws
 from headway.predict.learning.fit import family_effects, fit_coefficients, learn_effect
+from headway.predict.learning.neighbours import learn_neighbours
 from headway.predict.learning.sample import Sample
-from headway.predict.speed.model import log_seconds_and_slopes
-from headway.predict.speed.residual import coordinates, learn_neighbours
 from headway.predict.speed.state import Speed, Stack, log_middle_and_difficulty
 from headway.predict.speed.tiers import Quantiles, by_tier, even_quantiles, quantiles_by_group, tier_of
 
@@ -44,9 +43,7 @@ def learn_stack(name: str, rows: Sample, coefficients: Draws, centre: Draws) -> 
     """A stack from its measured rows: its effect, shrunk towards `centre`, and its rows as neighbours."""
     rows = rows.thinned(MOST_KEPT)
     effect, doubt = learn_effect(rows, coefficients, centre)
-    middle, slopes = log_seconds_and_slopes(rows.basis, coefficients + effect)
-    at = coordinates(rows.features, middle, slopes)
-    neighbours = learn_neighbours(at, rows.device, rows.log_seconds - middle, rows.weight)
+    neighbours = learn_neighbours(rows, coefficients + effect)
     return Stack(name=name, family=rows.family[0], effect=effect, doubt=doubt, neighbours=neighbours, rows=len(rows))
 
 

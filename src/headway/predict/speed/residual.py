@@ -1,12 +1,11 @@
 """What a stack's measured neighbours say beyond its physics: a Gaussian process on log residuals, within the stack.
 
-Owns coordinates, kernel and solution (Rasmussen & Williams 2006, algorithm 2.1). Length scales and variances are the
-same for every stack.
+Owns coordinates and kernel (Rasmussen & Williams 2006, chapter 4), the same for every stack. The weights are learnt in
+`learning.neighbours`.
 
 Steps are near in what their time goes into (its logarithm and its shares by kind of work), in machine and in recipe.
-Sizes are no coordinates of their own: more tokens, layers or width move the coordinates by no more than they move the
-physics' log seconds (a share by twice that), so what neighbours say cannot fall faster than physics rises, and where
-the physics is flat they are flat too.
+Sizes are no coordinates of their own: more tokens, layers or width move the coordinates by little more than they move
+the physics' log seconds (a share by at most twice that), so where the physics is flat what neighbours say is flat too.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ LENGTHS: Mapping[str, float] = {
     "format": 7.9,
     "fused": 1.9,
     "log_seconds": 2.0,
-    **dict.fromkeys(SHARES, 0.2),
+    **dict.fromkeys(SHARES, 0.3),
 }
 """Distance over which residuals stay alike, in the units of the coordinate (`situation.features`, log seconds, shares).
 Chosen by leave-configuration-out on published rows."""
@@ -48,10 +47,8 @@ _NARROW, _OFFSET, _DEVICE, NOISE = 0.0462, 0.0168, 0.0599, 0.0101
 """Log sd of what nearer neighbours (at 1/sqrt 2 of the lengths) share, of the stack, of a device, of a row."""
 FEW = 8
 """Rows up to which a stack's effects are hardly known, so that neighbours have more to say, and further."""
-_USUAL, _WIDE, _WIDE_NOISE = 0.0625, 0.25, 0.05
-"""Log sd of what neighbours share for more rows than that; for few, over lengths sqrt 2 as long, and a row's noise."""
-_LARGE = 2.0
-"""Standardised residual from which a row's noise is taken to be larger than usual."""
+_USUAL, _WIDE, _WIDE_NOISE = 0.0625, 0.3, 0.05
+"""Log sd of what neighbours share for more rows than that; for few, and a row's noise then."""
 
 
 def coordinates(features: Draws, log_seconds: Draws, slopes: Draws) -> Draws:
@@ -77,9 +74,8 @@ def total_variance(rows: int) -> float:
 
 
 def _of_closeness(closeness: Draws, rows: int) -> Draws:
-    """Covariance at exp(-distance^2 / 2): its square has lengths 1/sqrt 2 as long, its root sqrt 2."""
-    near = np.sqrt(closeness) if rows <= FEW else closeness
-    return np.asarray(_near_sd(rows) ** 2 * near + _NARROW**2 * closeness * closeness)
+    """Covariance at exp(-distance^2 / 2), whose square has lengths 1/sqrt 2 as long."""
+    return np.asarray(closeness * (_near_sd(rows) ** 2 + _NARROW**2 * closeness))
 
 
 def _closeness(left: Draws, right: Draws) -> Draws:
@@ -91,10 +87,10 @@ def _closeness(left: Draws, right: Draws) -> Draws:
     return np.asarray(np.exp(product, out=product))
 
 
-def covariance(at: Draws, devices: Sequence[str]) -> Draws:
-    """Covariance of the log residuals of a stack's measured steps, without noise, (rows, rows)."""
-    same = np.equal.outer(np.array(devices), np.array(devices))
-    return _of_closeness(_closeness(at, at), len(at)) + _OFFSET**2 + _DEVICE**2 * same
+def covariance(at: Draws, to: Draws, devices: Sequence[str], of: Sequence[str]) -> Draws:
+    """Covariances of log residuals, without noise, of steps at `at` on `devices` with a stack's known rows at `to`."""
+    same = np.equal.outer(np.array(devices), np.array(of))
+    return np.asarray(_of_closeness(_closeness(at, to), len(to)) + _OFFSET**2 + _DEVICE**2 * same)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,16 +123,3 @@ class Neighbours:
             nearest[here] = np.maximum(nearest[here], covariances[here][:, there].max(axis=1) + _OFFSET**2 + _DEVICE**2)
         most = total_variance(rows) + noise_sd(rows) ** 2
         return found.astype(np.float64), most - nearest.astype(np.float64) ** 2 / most
-
-
-def learn_neighbours(at: Draws, devices: Sequence[str], residuals: Draws, trust: Draws) -> Neighbours:
-    """Neighbours of a stack from its log residuals; `trust` (0 to 1) divides the noise, outliers count less."""
-    if not len(residuals):
-        return Neighbours(at, list(devices), np.zeros(0))
-    shared = covariance(at, devices)
-    usual = noise_sd(len(at)) ** 2 / trust
-    first = np.linalg.solve(shared + np.diag(usual), residuals)
-    size = np.abs(usual * first) / np.sqrt(usual)
-    noise = usual * np.maximum(1.0, size / _LARGE)
-    weights = np.asarray(np.linalg.solve(shared + np.diag(noise), residuals))
-    return Neighbours(at, list(devices), weights)

@@ -1,0 +1,84 @@
+"""Residuals of a stack's rows -> its neighbours: robust, and never so that a larger step is predicted to be faster.
+
+Owns how the weights of neighbours are learnt (Rasmussen & Williams 2006, algorithm 2.1). Kernel and use are
+`speed.residual`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from headway.domain.spread import Draws
+from headway.predict.learning.sample import Sample
+from headway.predict.speed.basis import COLUMNS
+from headway.predict.speed.model import log_seconds_and_slopes
+from headway.predict.speed.residual import Neighbours, coordinates, covariance, noise_sd
+
+_LARGE = 2.0
+"""Standardised residual from which a row's noise is taken to be larger than usual."""
+_ROUNDS = 12
+"""In which noises are found; a row's noise grows in each in which a larger step than its own would be faster."""
+_LESS = 10.0
+_RATIOS = (1.5, 4.0)
+"""Sizes, as multiples of a row's own, at which it is looked whether larger is faster."""
+_PER_TOKEN = (
+    "linear linear_fp8 linear_fp4 recompute recompute_fp8 recompute_fp4 attention attention_new attention_eager"
+    " attention_short head elementwise elementwise_eager scores loss tensor_inner tensor_outer experts_inner"
+    " experts_outer pipeline floor"
+).split()
+_PER_PAIR = ("attention", "attention_new", "attention_eager", "scores")
+_PER_WEIGHT = (
+    "linear linear_fp8 linear_fp4 recompute recompute_fp8 recompute_fp4 optimizer dequantise data_inner data_outer floor"
+).split()
+_NOT_PER_LAYER = "head loss micro_step bubble old_flash rowwise graphs dropout".split()
+_NOT_PER_WIDTH = ("loss",)
+
+
+def _growths() -> Draws:
+    """Powers with which columns grow with rows, length, layers and width, shape (4, columns)."""
+    token, pair, weight = (np.isin(COLUMNS, names).astype(float) for names in (_PER_TOKEN, _PER_PAIR, _PER_WEIGHT))
+    layers = 1.0 - np.isin(COLUMNS, _NOT_PER_LAYER)
+    width = np.maximum(token * (1.0 - np.isin(COLUMNS, _NOT_PER_WIDTH)), 2 * weight)
+    return np.array([token, token + pair, layers, width])
+
+
+_GROWTHS = _growths()
+
+
+def _larger(rows: Sample, coefficients: Draws) -> list[tuple[Draws, Draws]]:
+    """Log seconds and coordinates of the rows' steps made larger in each way; consecutive ratios of a way follow."""
+    found = []
+    for growth in _GROWTHS:
+        for ratio in _RATIOS:
+            middle, slopes = log_seconds_and_slopes(rows.basis * ratio**growth, coefficients)
+            found.append((middle, coordinates(rows.features, middle, slopes)))
+    return found
+
+
+def learn_neighbours(rows: Sample, coefficients: Draws) -> Neighbours:
+    """Neighbours of a stack from its rows' log residuals over the physics of `coefficients` (names,).
+
+    A row's trust (its weight) divides the noise; outliers count less, and so do rows that would let a step with more
+    rows, tokens, layers or width be faster than a smaller one.
+    """
+    middle, slopes = log_seconds_and_slopes(rows.basis, coefficients)
+    at, devices, weights = coordinates(rows.features, middle, slopes), rows.device, np.zeros(len(rows))
+    if not len(rows):
+        return Neighbours(at, list(devices), weights)
+    residuals = rows.log_seconds - middle
+    larger = _larger(rows, coefficients)
+    shared = covariance(at, at, devices, devices)
+    further = [covariance(there, at, devices, devices) for _, there in larger]
+    usual = noise_sd(len(rows)) ** 2 / rows.weight
+    noise = usual
+    for _ in range(_ROUNDS):
+        weights = np.linalg.solve(shared + np.diag(noise), residuals)
+        reached = middle + shared @ weights
+        faster = np.zeros(len(rows), dtype=bool)
+        for index, ((physics, _), kernel) in enumerate(zip(larger, further, strict=True)):
+            before = reached if index % len(_RATIOS) == 0 else after
+            after = physics + kernel @ weights
+            faster |= after < before
+        usual = np.where(faster, usual * _LESS, usual)
+        noise = usual * np.maximum(1.0, np.abs(noise * weights) / np.sqrt(usual) / _LARGE)
+    return Neighbours(at, list(devices), np.asarray(np.linalg.solve(shared + np.diag(noise), residuals)))
