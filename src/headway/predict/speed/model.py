@@ -8,7 +8,7 @@ beside. Everything is vectorised over rows; coefficients are logarithms, so that
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -72,8 +72,12 @@ _MODIFIED = {
 """Coefficients that multiply those of other columns, where the flag of that name is set."""
 
 
-def _indices(names: tuple[str, ...]) -> list[int]:
+def _indices(names: Iterable[str]) -> list[int]:
     return [_SUM_AT[name] for name in names]
+
+
+_FLAGGED = tuple((_COLUMN[name], _AT[name], _indices(columns)) for name, columns in _MODIFIED.items())
+"""Column of a flag, its coefficient, and the columns that it changes."""
 
 
 _GPU = slice(0, len(GPU))
@@ -98,10 +102,12 @@ _LOADINGS = _loadings()
 def _scaled(rows: Draws, coefficients: Draws) -> Draws:
     """Seconds of every summed column, shape (rows, summed columns)."""
     scaled = rows[:, : len(_SUMMED)] * np.exp(_LOADINGS @ coefficients)
-    for name, columns in _MODIFIED.items():
-        flag = rows[:, _COLUMN[name]]
+    for column, at, changed in _FLAGGED:
+        flag = rows[:, column]
         if flag.any():
-            scaled[:, _indices(columns)] *= np.exp(flag * coefficients[_AT[name]])[:, None]
+            factor = np.exp(flag * coefficients[at])
+            for index in changed:
+                scaled[:, index] *= factor
     return np.asarray(scaled)
 
 
@@ -131,10 +137,10 @@ def log_seconds_and_slopes(rows: Draws, coefficients: Draws) -> tuple[Draws, Dra
     scaled[:, _BESIDE] /= total[:, None]
     scaled[:, _BUBBLE] *= (busy + inline) / total
     slopes = scaled @ _LOADINGS
-    for name, columns in _MODIFIED.items():
-        flag = rows[:, _COLUMN[name]]
+    for column, at, changed in _FLAGGED:
+        flag = rows[:, column]
         if flag.any():
-            slopes[:, _AT[name]] = flag * scaled[:, _indices(columns)].sum(axis=1)
+            slopes[:, at] = flag * scaled[:, changed].sum(axis=1)
     slopes[:, _AT["all"]] = 1.0
     return np.asarray(np.log(total) + coefficients[_AT["all"]]), np.asarray(slopes)
 

@@ -11,7 +11,7 @@ the physics' log seconds (a share by at most twice that), so where the physics i
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -101,25 +101,66 @@ class Neighbours:
     """(rows, coordinates)."""
     devices: Sequence[str]
     weights: Draws
+    _prepared: _Prepared = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_prepared", _prepare(self.coordinates, self.devices, self.weights))
 
     def residual(self, at: Draws, devices: Sequence[str]) -> tuple[Draws, Draws]:
         """Log residual of situations, and the variance that is left by the nearest neighbour; each (situations,).
 
         In single precision around the neighbours' middle: differences are under 1e-5.
         """
-        rows = len(self.weights)
-        if not rows:
-            return np.zeros(len(at)), np.full(len(at), total_variance(0) + NOISE**2)
-        middle = self.coordinates.mean(axis=0)
-        left, right = ((one - middle).astype(np.float32) for one in (at, self.coordinates))
-        closeness = _closeness(left, right)
-        covariances = _of_closeness(closeness, rows)
-        found = covariances @ self.weights.astype(np.float32) + _OFFSET**2 * self.weights.sum()
-        nearest = covariances.max(axis=1) + _OFFSET**2
-        own = np.array(self.devices)
-        for device in set(devices) & set(self.devices):
-            here, there = np.array([one == device for one in devices]), own == device
-            found[here] += _DEVICE**2 * self.weights[there].sum()
-            nearest[here] = np.maximum(nearest[here], covariances[here][:, there].max(axis=1) + _OFFSET**2 + _DEVICE**2)
+        rows, found, variance = len(self.weights), np.zeros(len(at)), np.empty(len(at))
         most = total_variance(rows) + noise_sd(rows) ** 2
-        return found.astype(np.float64), most - nearest.astype(np.float64) ** 2 / most
+        if not rows:
+            return found, np.full(len(at), most)
+        for device in set(devices):
+            here = np.array([one == device for one in devices]) if len(set(devices)) > 1 else slice(None)
+            found[here], nearest = self._prepared.of_device(at[here], device)
+            variance[here] = most - nearest**2 / most
+        return found, variance
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Prepared:
+    """Neighbours in single precision, sorted by device, around their middle."""
+
+    middle: Draws
+    right: Draws
+    """Transposed, with two more lines by which a product with (x, -x^2/2, 1) is -distance^2 / 2."""
+    near: Draws
+    narrow: Draws
+    """Weights times the variances of the kernel's two parts."""
+    of_each: Mapping[str, tuple[slice, float]]
+    """Rows of a device, and the sum of their weights."""
+
+    def of_device(self, at: Draws, device: str) -> tuple[Draws, Draws]:
+        """Log residuals of situations on a device, and the largest covariance with a neighbour, each (situations,)."""
+        centred, rows = at - self.middle, len(self.near)
+        squares = -0.5 * (centred * centred).sum(axis=1)
+        left = np.column_stack([centred, squares, np.ones(len(at))]).astype(np.float32)
+        closeness = left @ self.right
+        np.exp(closeness, out=closeness)
+        there, own = self.of_each.get(device, (slice(0, 0), 0.0))
+        everywhere = _OFFSET**2 * sum(total for _, total in self.of_each.values())
+        found = closeness @ self.near + (closeness * closeness) @ self.narrow + (everywhere + _DEVICE**2 * own)
+        nearest = _of_closeness(closeness.max(axis=1), rows) + _OFFSET**2
+        if there.stop > there.start:
+            beside = _of_closeness(closeness[:, there].max(axis=1), rows) + _OFFSET**2 + _DEVICE**2
+            nearest = np.maximum(nearest, beside)
+        return found, nearest
+
+
+def _prepare(at: Draws, devices: Sequence[str], weights: Draws) -> _Prepared:
+    order = sorted(range(len(devices)), key=lambda row: devices[row])
+    names, ordered = [devices[row] for row in order], weights[order]
+    of_each = {}
+    for name in dict.fromkeys(names):
+        start, stop = names.index(name), len(names) - names[::-1].index(name)
+        of_each[name] = slice(start, stop), float(ordered[start:stop].sum())
+    middle = at.mean(axis=0) if len(at) else np.zeros(at.shape[1])
+    centred = at[order] - middle
+    right = np.column_stack([centred, np.ones(len(at)), -0.5 * (centred * centred).sum(axis=1)])
+    near, narrow = (part * ordered for part in (_near_sd(len(at)) ** 2, _NARROW**2))
+    return _Prepared(middle, *(np.ascontiguousarray(one, dtype=np.float32) for one in (right.T, near, narrow)), of_each)
