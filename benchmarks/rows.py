@@ -79,7 +79,6 @@ class Case:
 
     id: str
     source: str
-    date: str
     framework: str
     model: str
     task: str
@@ -261,7 +260,6 @@ def _case(row: Row) -> Case:
     return Case(
         id=row["id"],
         source=row["source"],
-        date=row.get("date_or_version", ""),
         framework=row["framework"],
         model=row["model"],
         task=row["task"],

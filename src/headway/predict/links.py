@@ -75,12 +75,23 @@ class Exposed:
     """Data and pipeline parallel: what is left after overlapping with computing."""
 
 
+def leaves_node(group: str, node: Node, parallel: Parallel) -> bool:
+    """Whether a parallel group (`tensor`, `data`, `pipeline`) sends over the network.
+
+    Groups are placed as Megatron-LM does (Narayanan et al. 2021, arXiv:2104.04473, section 3.3): tensor innermost,
+    then data, then pipeline; a group that does not fit into a node goes over the network.
+    """
+    if group == "pipeline":
+        return node.nodes > 1
+    ranks = parallel.tensor if group == "tensor" else parallel.tensor * parallel.data
+    return ranks > node.gpus
+
+
 def communication_time(work: Work, node: Node, parallel: Parallel, constants: Constants, *, busy_s: Value) -> Exposed:
     """Seconds that transfers add to `busy_s` of computing: bytes / bandwidth + messages x latency on their path.
 
-    Groups are placed as Megatron-LM does (Narayanan et al. 2021, arXiv:2104.04473, section 3.3): tensor innermost,
-    then data, then pipeline; a group that does not fit into a node goes over the network. `communication_overlap` of
-    data and pipeline transfers can hide behind computing, as long as there is computing to hide behind.
+    `communication_overlap` of data and pipeline transfers can hide behind computing, as long as there is computing to
+    hide behind.
     """
     paths: dict[bool, Path] = {}
     inline: Value = 0.0
@@ -89,11 +100,7 @@ def communication_time(work: Work, node: Node, parallel: Parallel, constants: Co
         if not term.link_bytes:
             continue
         group = term.name.split(".", maxsplit=1)[0]
-        spans = {
-            "tensor": parallel.tensor > node.gpus,
-            "data": parallel.tensor * parallel.data > node.gpus,
-            "pipeline": node.nodes > 1,
-        }[group]
+        spans = leaves_node(group, node, parallel)
         if spans not in paths:
             paths[spans] = outer_path(node, constants) if spans else inner_path(node, constants)
         seconds = term.link_bytes / paths[spans].bytes_per_s + term.messages * paths[spans].latency_s

@@ -11,8 +11,8 @@ import numpy as np
 
 from headway.domain.machine import Device, Node
 from headway.domain.spread import Draws
-from headway.predict.links import default_link
-from headway.predict.rates import matmul_rate, memory_rate
+from headway.predict.links import default_link, leaves_node
+from headway.predict.rates import Rate, matmul_rate, memory_rate
 from headway.predict.speed.situation import SEQUENCE_PARALLEL, Situation
 from headway.predict.values import Constants, middle
 from headway.work.step import Work, WorkTerm, step_work
@@ -123,6 +123,7 @@ def _compute(found: dict[str, float], situation: Situation, work: Work, constant
     device = situation.node.device
     dies, power = _dies(situation), _derating(device)
     bandwidth = middle(memory_rate(device, constants)) / dies
+    rates: dict[str, Rate] = {}
     for term in work.terms:
         casts = _CASTS if term.name == "adapter_casts" and situation.family in SEQUENCE_PARALLEL else 1.0
         found["launch"] += casts * term.launches
@@ -130,7 +131,9 @@ def _compute(found: dict[str, float], situation: Situation, work: Work, constant
             found["ramp"] += term.launches
         if term.flop:
             dtype = "fp32" if term.dtype == "fp16" and device.generation in _NO_HALF else term.dtype
-            column, rate = _product_column(situation, term), matmul_rate(device, dtype, constants)
+            if dtype not in rates:
+                rates[dtype] = matmul_rate(device, dtype, constants)
+            column, rate = _product_column(situation, term), rates[dtype]
             faster = _faster(device, dtype, column)
             found[column] += term.executed_flop * dies / (middle(rate.flop_per_s) * power * faster)
             found["floor"] += term.executed_flop * dies / (rate.peak_flop_per_s * faster)
@@ -147,16 +150,12 @@ def _compute(found: dict[str, float], situation: Situation, work: Work, constant
 def _communicate(found: dict[str, float], situation: Situation, work: Work) -> None:
     parallel, node = situation.recipe.parallel, situation.node
     inner, outer = _paths(node)
-    groups = {
-        "tensor": (parallel.tensor, parallel.tensor > node.gpus),
-        "data": (parallel.data, parallel.tensor * parallel.data > node.gpus),
-        "pipeline": (2, node.nodes > 1),
-    }
+    ranks = {"tensor": parallel.tensor, "data": parallel.data, "pipeline": 2}
     for term in work.terms:
         if not term.link_bytes:
             continue
         name = term.name.split(".", maxsplit=1)[0]
-        size, spans = groups[name]
+        size, spans = ranks[name], leaves_node(name, node, parallel)
         column = name if name == "pipeline" else f"{name}_{'outer' if spans else 'inner'}"
         found[column] += term.link_bytes / (outer if spans else inner)
         # NCCL's trees need log2(n) hops where rings need n - 1
