@@ -18,7 +18,7 @@ _LARGE = 2.0
 """Standardised residual from which a row's noise is taken to be larger than usual."""
 _ROUNDS = 12
 """In which noises are found; a row's noise grows in each in which a larger step than its own would be faster."""
-_LESS = 10.0
+_LESS = 3.0
 _RATIOS = (1.5, 4.0)
 """Sizes, as multiples of a row's own, at which it is looked whether larger is faster."""
 _PER_TOKEN = (
