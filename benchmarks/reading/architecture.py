@@ -83,7 +83,7 @@ def _from_columns(row: Row, layers: int, hidden: int) -> Architecture:
         layers=layers,
         hidden=hidden,
         heads=heads,
-        kv_heads=count(row, "n_kv_heads") or heads,
+        kv_heads=min(count(row, "n_kv_heads") or heads, heads),
         ffn=stated_ffn or 4 * hidden,
         vocab=count(row, "vocab") or (30522 if encoder else 50257),
         tied=True,

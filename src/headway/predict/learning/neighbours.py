@@ -19,7 +19,7 @@ _LARGE = 2.0
 _ROUNDS = 12
 """In which noises are found; a row's noise grows in each in which a larger step than its own would be faster."""
 _LESS = 3.0
-_RATIOS = (1.5, 4.0)
+_RATIOS = (1.2, 2.0, 5.0)
 """Sizes, as multiples of a row's own, at which it is looked whether larger is faster."""
 _PER_TOKEN = (
     "linear linear_fp8 linear_fp4 recompute recompute_fp8 recompute_fp4 attention attention_new attention_eager"
