@@ -14,15 +14,15 @@ from collections.abc import Callable
 
 os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}  # before numpy is loaded
 
-import numpy as np  # noqa: E402
+import numpy as np
 
-from headway.catalog.speed import shipped_speed  # noqa: E402
-from headway.predict.learning.record import from_record  # noqa: E402
-from headway.predict.speed.basis import basis  # noqa: E402
-from headway.predict.speed.predict import log_quantiles, predict_step  # noqa: E402
-from headway.predict.speed.situation import features  # noqa: E402
-from judging.sample import constants, situation  # noqa: E402
-from rows import cases, load  # noqa: E402
+from headway.catalog.speed import shipped_speed
+from headway.predict.learning.record import from_record
+from headway.predict.speed.basis import basis
+from headway.predict.speed.predict import log_quantiles, predict_step
+from headway.predict.speed.situation import features
+from judging.sample import constants, situation
+from rows import cases, load
 
 SCHEMA = "headway.prediction-speed/1"
 _MANY, _FEW, _REPEATS = 16384, 256, 7

@@ -1,4 +1,4 @@
-"""Laws of sizes with a stack's neighbours, on its own published steps: a larger step is not faster, nor does it jump."""
+"""Laws of sizes with a stack's neighbours, on its published steps: a larger one is not faster, nor does it jump."""
 
 from __future__ import annotations
 
@@ -69,11 +69,11 @@ def changes(speed: Speed, names: list[str], count: int, most: float, seed: int) 
 
 
 def test_a_larger_step_of_a_known_stack_is_not_faster() -> None:
-    """Of 1,320 pairs (60 of each stack; one size, 1.05 to 8 times as large) at most 1 in 200 is, and by under 1 %."""
+    """Of 1,320 pairs (60 of each stack; one size, 1.05 to 8 times as large) at most 1 in 200 is, and by under 2 %."""
     change, _ = changes(SPEED, list(BY_STACK), 60, most=8.0, seed=1)
     assert len(change) >= 1000
     assert np.mean(change < 0) <= 0.005
-    assert change.min() > np.log(0.99)
+    assert change.min() > np.log(0.98)
 
 
 def test_neighbouring_sizes_of_a_known_stack_do_not_jump() -> None:

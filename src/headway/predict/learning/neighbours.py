@@ -28,7 +28,8 @@ _PER_TOKEN = (
 ).split()
 _PER_PAIR = ("attention", "attention_new", "attention_eager", "scores")
 _PER_WEIGHT = (
-    "linear linear_fp8 linear_fp4 recompute recompute_fp8 recompute_fp4 optimizer dequantise data_inner data_outer floor"
+    "linear linear_fp8 linear_fp4 recompute recompute_fp8 recompute_fp4 optimizer dequantise data_inner data_outer"
+    " floor"
 ).split()
 _NOT_PER_LAYER = "head loss micro_step bubble old_flash rowwise graphs dropout".split()
 _NOT_PER_WIDTH = ("loss",)
@@ -45,13 +46,30 @@ def _growths() -> Draws:
 _GROWTHS = _growths()
 
 
-def _larger(rows: Sample, coefficients: Draws) -> list[tuple[Draws, Draws]]:
-    """Log seconds and coordinates of the rows' steps made larger in each way; consecutive ratios of a way follow."""
-    found = []
+Kernels = list[list[tuple[Draws, Draws]]]
+
+
+def _larger(rows: Sample, at: Draws, coefficients: Draws) -> Kernels:
+    """Log seconds of the rows' steps made ever larger in each way, and covariances with the rows: by way, by ratio."""
+    found: Kernels = []
     for growth in _GROWTHS:
+        found.append([])
         for ratio in _RATIOS:
             middle, slopes = log_seconds_and_slopes(rows.basis * ratio**growth, coefficients)
-            found.append((middle, coordinates(rows.features, middle, slopes)))
+            there = coordinates(rows.features, middle, slopes)
+            found[-1].append((middle, covariance(there, at, rows.device, rows.device)))
+    return found
+
+
+def _faster(reached: Draws, larger: Kernels, weights: Draws) -> Draws:
+    """Which rows would be predicted slower than a larger step, or one of their larger steps than the next."""
+    found = np.zeros(len(reached), dtype=bool)
+    for steps in larger:
+        before = reached
+        for middle, kernel in steps:
+            after = middle + kernel @ weights
+            found |= after < before
+            before = after
     return found
 
 
@@ -62,23 +80,15 @@ def learn_neighbours(rows: Sample, coefficients: Draws) -> Neighbours:
     rows, tokens, layers or width be faster than a smaller one.
     """
     middle, slopes = log_seconds_and_slopes(rows.basis, coefficients)
-    at, devices, weights = coordinates(rows.features, middle, slopes), rows.device, np.zeros(len(rows))
+    at = coordinates(rows.features, middle, slopes)
     if not len(rows):
-        return Neighbours(at, list(devices), weights)
-    residuals = rows.log_seconds - middle
-    larger = _larger(rows, coefficients)
-    shared = covariance(at, at, devices, devices)
-    further = [covariance(there, at, devices, devices) for _, there in larger]
+        return Neighbours(at, list(rows.device), np.zeros(0))
+    residuals, larger = rows.log_seconds - middle, _larger(rows, at, coefficients)
+    shared = covariance(at, at, rows.device, rows.device)
     usual = noise_sd(len(rows)) ** 2 / rows.weight
     noise = usual
     for _ in range(_ROUNDS):
-        weights = np.linalg.solve(shared + np.diag(noise), residuals)
-        reached = middle + shared @ weights
-        faster = np.zeros(len(rows), dtype=bool)
-        for index, ((physics, _), kernel) in enumerate(zip(larger, further, strict=True)):
-            before = reached if index % len(_RATIOS) == 0 else after
-            after = physics + kernel @ weights
-            faster |= after < before
-        usual = np.where(faster, usual * _LESS, usual)
+        weights = np.asarray(np.linalg.solve(shared + np.diag(noise), residuals))
+        usual = np.where(_faster(middle + shared @ weights, larger, weights), usual * _LESS, usual)
         noise = usual * np.maximum(1.0, np.abs(noise * weights) / np.sqrt(usual) / _LARGE)
-    return Neighbours(at, list(devices), np.asarray(np.linalg.solve(shared + np.diag(noise), residuals)))
+    return Neighbours(at, list(rows.device), np.asarray(np.linalg.solve(shared + np.diag(noise), residuals)))

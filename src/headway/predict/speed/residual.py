@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from headway.domain.spread import Draws
 from headway.predict.speed.model import SHARES, shares
@@ -41,7 +42,8 @@ LENGTHS: Mapping[str, float] = {
 }
 """Distance over which residuals stay alike, in the units of the coordinate (`situation.features`, log seconds, shares).
 Chosen by leave-configuration-out on published rows."""
-COORDINATES = tuple(LENGTHS)
+Single = npt.NDArray[np.float32]
+COORDINATES = (*FEATURES, "log_seconds", *SHARES)
 _SCALE = np.array([1 / LENGTHS[name] for name in COORDINATES])
 _NARROW, _OFFSET, _DEVICE, NOISE = 0.0462, 0.0168, 0.0599, 0.0101
 """Log sd of what nearer neighbours (at 1/sqrt 2 of the lengths) share, of the stack, of a device, of a row."""
@@ -127,10 +129,10 @@ class _Prepared:
     """Neighbours in single precision, sorted by device, around their middle."""
 
     middle: Draws
-    right: Draws
+    right: Single
     """Transposed, with two more lines by which a product with (x, -x^2/2, 1) is -distance^2 / 2."""
-    near: Draws
-    narrow: Draws
+    near: Single
+    narrow: Single
     """Weights times the variances of the kernel's two parts."""
     of_each: Mapping[str, tuple[slice, float]]
     """Rows of a device, and the sum of their weights."""
@@ -162,5 +164,9 @@ def _prepare(at: Draws, devices: Sequence[str], weights: Draws) -> _Prepared:
     middle = at.mean(axis=0) if len(at) else np.zeros(at.shape[1])
     centred = at[order] - middle
     right = np.column_stack([centred, np.ones(len(at)), -0.5 * (centred * centred).sum(axis=1)])
-    near, narrow = (part * ordered for part in (_near_sd(len(at)) ** 2, _NARROW**2))
-    return _Prepared(middle, *(np.ascontiguousarray(one, dtype=np.float32) for one in (right.T, near, narrow)), of_each)
+    near, narrow = _near_sd(len(at)) ** 2 * ordered, _NARROW**2 * ordered
+    return _Prepared(middle, _single(right.T), _single(near), _single(narrow), of_each)
+
+
+def _single(values: Draws) -> Single:
+    return np.ascontiguousarray(values, dtype=np.float32)
