@@ -20,6 +20,9 @@ _RANK = 16
 """Rank where an adapter's is not stated: NeMo's and most trainers' examples."""
 _WEIGHTS = (("int8", "int8"), ("gptq", "nf4"), ("awq", "nf4"), ("nf4", "nf4"), ("int4", "nf4"))
 """Frozen weights: 4-bit GPTQ has the size of nf4, and kernels of its own (see `Case.stated_precision`)."""
+_RECOMPUTES = re.compile(r"unsloth|swift|llama-?factory|xtuner", re.I)
+"""Trainers that checkpoint activations unless told not to; so does PEFT's preparation of quantised models
+(`prepare_model_for_kbit_training`, `use_gradient_checkpointing=True`), which every QLoRA recipe calls."""
 _WITHIN_DOCUMENTS = re.compile(r"swift|nemo|megatron-bridge|padding-free|multipack|varlen", re.I)
 """Trainers whose packed rows of fine-tuning data attend within documents only: ms-swift packs "padding-free" (its
 command-line documentation, `packing`), NeMo by cumulated lengths (its guide, "sequence packing"), plugins by their
@@ -203,7 +206,9 @@ def batches_of(row: Row, spread: Spreading) -> tuple[Recipe, Batches, Lengths]:
 def recipe(row: Row, spread: Spreading, base: Recipe) -> Recipe:
     """The whole recipe of a row."""
     dtype, quantised = precision(row)
-    checkpointing = row.get("act_ckpt") or "none"
+    checkpointing = row.get("act_ckpt") or "unknown"
+    if checkpointing == "unknown" and (row["task"] == "qlora" or _RECOMPUTES.search(row["framework"])):
+        checkpointing = "full"
     named = re.search(r"\b(muon|adafactor|adamw_8bit|sgd|lion)\b", f"{row['framework']} {row.get('notes', '')}", re.I)
     trained = row["task"] not in ("lora", "qlora")
     return replace(

@@ -273,6 +273,15 @@ def _targets(id: str) -> tuple[str, ...]:
     return adapter.targets
 
 
+def test_checkpointing_that_is_not_stated_is_the_trainers_default() -> None:
+    """misc4-0021: PEFT prepares a quantised model with checkpointing; a plain loop has none; a stated none is one."""
+    assert case("misc4-0021").recipe.gradient_checkpointing == "full"
+    assert case("misc4-0021", act_ckpt="none").recipe.gradient_checkpointing == "none"
+    assert case("misc4-0021", task="lora").recipe.gradient_checkpointing == "none"
+    assert case("misc4-0021", task="lora", framework="Unsloth").recipe.gradient_checkpointing == "full"
+    assert case("vtrain-s0107").recipe.gradient_checkpointing == "none"
+
+
 def test_adapters_that_are_not_low_rank_are_refused() -> None:
     assert "not low-rank" in reason("peft-0002")
 

@@ -44,7 +44,7 @@ _MATRIX_FP32 = {"CDNA1": 2.0, "CDNA2": 2.0}
 46.1 of 23.1 and 45.3 of 22.6 TFLOP/s); CDNA3's row has its matrix rate."""
 _FP4 = {"Blackwell": 2.0, "Blackwell Ultra": 3.0}
 """Dense rate of fp4 in that of fp8 (NVIDIA: GB200 10 and 5 PFLOP/s, GB300 15 and 5)."""
-_FUSED_LOSS = (("compile", 0.3), ("liger", 0.3), ("foak", 0.6))
+_FUSED_LOSS = (("compile", 0.3), ("liger", 0.3), ("foak", 0.6), ("unsloth", 0.6))
 """Of the eager loss chain's bytes: a compiled or fused cross-entropy reads 16-bit logits once and writes once."""
 _AUTOCAST_SCORES = 1.7
 """Naive attention under autocast: its softmax runs in fp32 (torch.amp op list), so scores are cast, twice as wide."""
@@ -142,7 +142,7 @@ def _compute(found: dict[str, float], situation: Situation, work: Work, constant
             found[traffic[0]] += casts * traffic[1] * term.bytes / bandwidth
     flash = found["attention"] + found["attention_new"] + found["attention_eager"]
     found["attention_short"] = flash * 1024.0 / max(64.0, situation.batches.longest_row_tokens)
-    if "foak" in situation.kernels:  # about half of the eager chains have fused kernels there
+    if situation.fused:  # about half of the eager chains have fused kernels there
         found["elementwise"] += found["elementwise_eager"] / 2
         found["elementwise_eager"] /= 2
 

@@ -48,7 +48,7 @@ class Situation:
     """Name under which the stack's measurements are known; empty or unknown: the family's effect."""
     family: str = HUGGINGFACE
     kernels: str = ""
-    """Words of fused kernels in use: `foak`, `liger`, `foundry` (flash attention of 2023)."""
+    """Words of fused kernels in use: `foak`, `unsloth`, `liger`, `foundry` (flash attention of 2023)."""
     context: int = 1
     """Ranks that share one sequence."""
     virtual: int = 1
@@ -59,6 +59,11 @@ class Situation:
     """The stack's own word for its precision where `recipe.precision` has none: `nvfp4`, `mxfp8`, `gptq`, `rowwise`."""
     optimizer_step: bool = True
     """False where only forward and backward are timed."""
+
+    @property
+    def fused(self) -> bool:
+        """Whether Unsloth's kernels are in use, by themselves or as fms-acceleration's "fused ops and kernels"."""
+        return "foak" in self.kernels or "unsloth" in self.kernels
 
     @property
     def device(self) -> str:
@@ -113,6 +118,6 @@ def features(situation: Situation) -> Draws:
             math.log(arch.head_dim),
             math.log(situation.virtual),
             _format(situation),
-            float("foak" in situation.kernels),
+            float(situation.fused),
         ]
     )
