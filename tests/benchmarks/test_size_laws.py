@@ -10,8 +10,10 @@ import pytest
 from headway.catalog.speed import shipped_speed
 from headway.domain.spread import Draws
 from headway.predict.learning.calibrate import calibrate
+from headway.predict.learning.neighbours import GROWTHS
 from headway.predict.learning.record import from_record
 from headway.predict.speed.basis import basis
+from headway.predict.speed.model import log_seconds as physics
 from headway.predict.speed.predict import log_quantiles
 from headway.predict.speed.situation import Situation, features
 from headway.predict.speed.state import Speed
@@ -89,3 +91,16 @@ def test_a_larger_step_is_not_faster_after_a_few_own_rows(own_rows: int) -> None
     taken = [BY_STACK[name][i] for name in names for i in rng.choice(len(BY_STACK[name]), own_rows, replace=False)]
     change, _ = changes(calibrate(SPEED, sample(taken)), names, 20, most=8.0, seed=own_rows)
     assert change.min() > np.log(0.99)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_columns_grow_as_learning_takes_them_to(way: str) -> None:
+    """The physics of a step twice as large, counted anew, and by the powers with which its columns grow."""
+    steps = [situation(rows[len(rows) // 2]) for rows in BY_STACK.values()]
+    pairs = [(one, *larger(one, way, 2.0)) for one in steps]
+    ratios = np.array([ratio for _, _, ratio in pairs])[:, None]
+    had, counted = (np.array([basis(pair[i], constants()) for pair in pairs]) for i in (0, 1))
+    grown = had * ratios ** GROWTHS[WAYS.index(way)]
+    difference = physics(counted, SPEED.coefficients) - physics(grown, SPEED.coefficients)
+    assert np.median(np.abs(difference)) < 0.02
+    assert np.abs(difference).max() < 0.15

@@ -1,4 +1,4 @@
-"""Residuals of a stack's rows -> its neighbours: robust, and never so that a larger step is predicted to be faster.
+"""Residuals of a stack's rows -> its neighbours: robust, and so that larger steps are not predicted to be faster.
 
 Owns how the weights of neighbours are learnt (Rasmussen & Williams 2006, algorithm 2.1). Kernel and use are
 `speed.residual`.
@@ -16,9 +16,9 @@ from headway.predict.speed.residual import Neighbours, coordinates, covariance, 
 
 _LARGE = 2.0
 """Standardised residual from which a row's noise is taken to be larger than usual."""
-_ROUNDS = 12
-"""In which noises are found; a row's noise grows in each in which a larger step than its own would be faster."""
-_LESS = 3.0
+_ROUNDS, _LESS = 12, 3.0
+"""Rounds in which noises are found, and the multiple by which a row's variance grows in each in which a larger step
+than its own would be faster."""
 _RATIOS = (1.2, 2.0, 5.0)
 """Sizes, as multiples of a row's own, at which it is looked whether larger is faster."""
 _PER_TOKEN = (
@@ -43,16 +43,15 @@ def _growths() -> Draws:
     return np.array([token, token + pair, layers, width])
 
 
-_GROWTHS = _growths()
-
-
+GROWTHS = _growths()
+"""In the order of rows, length, layers, width."""
 Kernels = list[list[tuple[Draws, Draws]]]
 
 
 def _larger(rows: Sample, at: Draws, coefficients: Draws) -> Kernels:
     """Log seconds of the rows' steps made ever larger in each way, and covariances with the rows: by way, by ratio."""
     found: Kernels = []
-    for growth in _GROWTHS:
+    for growth in GROWTHS:
         found.append([])
         for ratio in _RATIOS:
             middle, slopes = log_seconds_and_slopes(rows.basis * ratio**growth, coefficients)

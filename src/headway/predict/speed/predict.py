@@ -21,7 +21,7 @@ from headway.predict.values import Constants
 
 _CHUNK = 256
 """Situations that are predicted at a time: their closeness to 400 neighbours then stays in the cache."""
-_AFTER = {"measured": 0.08, "after 3": 0.21}
+_AFTER = {"measured": 0.08, "after 3": 0.19}
 """Half-width that rows of the same machine, or three of a new stack, leave: half the judge's `width80`."""
 
 
@@ -63,7 +63,7 @@ def log_quantiles(
 ) -> tuple[Draws, Draws, Draws]:
     """Log of p10, p50 and p90 of situations of one stack, each (rows,): the vectorised prediction.
 
-    All are of one stack and tier.
+    All are of one stack and tier. `rows` (rows, columns) are those of `basis`, `coordinates` those of `features`.
     """
     middle, difficulty = np.empty(len(rows)), np.empty(len(rows))
     for start in range(0, len(rows), _CHUNK):
