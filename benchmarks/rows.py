@@ -24,7 +24,7 @@ from reading.architecture import architecture
 from reading.cells import Row, Unreadable, noted, number
 from reading.held import TRAINS_MORE, peak_of
 from reading.machine import node, spreading
-from reading.recipe import batches_of, recipe
+from reading.recipe import batch_stated, batches_of, recipe
 
 DATA = Path(__file__).parent / "data" / "throughput.csv"
 TRAINING = ("pretrain", "full_finetune", "lora", "qlora")
@@ -75,7 +75,6 @@ class Case:
 
     id: str
     source: str
-    date: str
     framework: str
     model: str
     task: str
@@ -223,9 +222,14 @@ def _case(row: Row) -> Case:
     spread = spreading(row)
     bare, batches, length = batches_of(row, spread)
     full = recipe(row, spread, bare)
-    more = (
-        ("embedding and head are trained too: left out, its memory not judged",) if TRAINS_MORE in row["model"] else ()
-    )
+    more = [
+        text
+        for text, holds in (
+            ("embedding and head are trained too: left out, its memory not judged", TRAINS_MORE in row["model"]),
+            ("no batch stated: a pass of 8,192 tokens", not batch_stated(row)),
+        )
+        if holds
+    ]
     seconds = _seconds(row, batches, length.fixed)
     peak, seen = peak_of(row, machine.total_gpus)
     if seconds is None and peak is None:
@@ -233,7 +237,6 @@ def _case(row: Row) -> Case:
     return Case(
         id=row["id"],
         source=row["source"],
-        date=row.get("date_or_version", ""),
         framework=row["framework"],
         model=row["model"],
         task=row["task"],

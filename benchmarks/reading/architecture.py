@@ -49,10 +49,16 @@ def _named(model: str) -> Architecture | None:
     return None
 
 
-def _head_dim(row: Row, hidden: int, heads: int) -> int:
-    """Width of a head: as noted (languini's heads x head_dim is not its width), else hidden / heads."""
-    found = noted(row, r"head_dim (\d+)")
-    return int(found[1]) if found else max(1, hidden // heads)
+def _heads(row: Row, hidden: int) -> tuple[int, int]:
+    """Heads and the width of one: as noted (languini's heads x head_dim is not its width), else hidden / heads.
+
+    A note of both wins over the column, which is that of the model's usual shape (modded-nanogpt's 6 heads of 128).
+    """
+    both, width = noted(row, r"n_heads=(\d+) with head_dim (\d+)"), noted(row, r"head_dim (\d+)")
+    if both:
+        return int(both[1]), int(both[2])
+    heads = count(row, "n_heads") or max(1, hidden // (128 if hidden >= 2048 else 64))
+    return heads, int(width[1]) if width else max(1, hidden // heads)
 
 
 def _closest(candidates: list[Architecture], parameters: float | None) -> Architecture:
@@ -69,7 +75,7 @@ def _from_columns(row: Row, layers: int, hidden: int) -> Architecture:
     width have: heads of 128 (64 under a width of 2,048), a feed-forward of 4 x hidden (8/3 with a gate).
     """
     encoder = bool(_ENCODER.search(row["model"]))
-    heads = count(row, "n_heads") or max(1, hidden // (128 if hidden >= 2048 else 64))
+    heads, head_dim = _heads(row, hidden)
     stated_ffn = count(row, "ffn")
     base = Architecture(
         name=row["model"],
@@ -77,12 +83,12 @@ def _from_columns(row: Row, layers: int, hidden: int) -> Architecture:
         layers=layers,
         hidden=hidden,
         heads=heads,
-        kv_heads=count(row, "n_kv_heads") or heads,
+        kv_heads=min(count(row, "n_kv_heads") or heads, heads),
         ffn=stated_ffn or 4 * hidden,
         vocab=count(row, "vocab") or (30522 if encoder else 50257),
         tied=True,
         gated=False,
-        head_dim=_head_dim(row, hidden, heads),
+        head_dim=head_dim,
         head=("mlm" if row["task"] == "pretrain" else "none") if encoder else "lm",
         source="shape columns of the row",
     )

@@ -20,6 +20,17 @@ _RANK = 16
 """Rank where an adapter's is not stated: NeMo's and most trainers' examples."""
 _WEIGHTS = (("int8", "int8"), ("gptq", "nf4"), ("awq", "nf4"), ("nf4", "nf4"), ("int4", "nf4"))
 """Frozen weights: 4-bit GPTQ has the size of nf4, and kernels of its own (see `Case.stated_precision`)."""
+_RECOMPUTES = re.compile(r"unsloth|swift|llama-?factory|xtuner", re.I)
+"""Trainers that checkpoint activations unless told not to; so does PEFT's preparation of quantised models
+(`prepare_model_for_kbit_training`, `use_gradient_checkpointing=True`), which every QLoRA recipe calls."""
+_WITHIN_DOCUMENTS = re.compile(r"swift|nemo|megatron-bridge|padding-free|multipack|varlen", re.I)
+"""Trainers whose packed rows of fine-tuning data attend within documents only: ms-swift packs "padding-free" (its
+command-line documentation, `packing`), NeMo by cumulated lengths (its guide, "sequence packing"), plugins by their
+names. MLPerf's rows are cut out of one long text."""
+_DOCUMENTS = 4
+"""Documents of a packed row where their lengths are not published: rows are chosen longer for longer data."""
+_PASS_TOKENS = 8192
+"""Tokens of a pass where no batch is stated: what benchmarks fill a card with, rather than a single short row."""
 _METHODS = {"dora": "dora", "rslora": "rslora"}
 _PLAIN_PEFT = ("LORA", "FULL")
 
@@ -76,8 +87,6 @@ def _adapter(row: Row) -> Adapter | None:
 def _attention(row: Row) -> str:
     if noted(row, r"FlexAttention"):
         return "flex"
-    if noted(row, r"FlexAttention"):
-        return "flex"
     if noted(row, r"\bsdpa\b"):
         return "sdpa"
     return {"yes": "flash", "no": "eager"}.get(row.get("flash_attn") or "", "sdpa")
@@ -93,6 +102,11 @@ class Rows:
     """Rows of the whole job."""
 
 
+def batch_stated(row: Row) -> bool:
+    """Whether a batch or a micro-batch is stated, or the time of a step that gives it."""
+    return any(number(row, name) for name in ("global_batch", "micro_batch", "step_time_s"))
+
+
 def rows_of(row: Row, spread: Spreading) -> Rows:
     """Micro-batch and micro-steps, made whole: whatever two of batch, micro-batch and accumulation leave open.
 
@@ -106,6 +120,8 @@ def rows_of(row: Row, spread: Spreading) -> Rows:
     if batch is None and steps is None and not _fixed(row):
         rows = (number(row, "samples_per_s") or 0.0) * (number(row, "step_time_s") or 0.0)
         batch = round(rows) or None
+    if not batch_stated(row):
+        micro = max(1, round(_PASS_TOKENS / (count(row, "seq_len") or _PASS_TOKENS)))
     if batch is None:
         micro, steps = micro or 1, steps or 1
         return Rows(micro=micro, steps=steps, per_step=micro * steps * replicas)
@@ -147,6 +163,11 @@ def lengths(row: Row) -> Lengths:
     return Lengths(mean=mean, mean_low=mean, mean_high=mean, fixed=fixed, kind="measured", source=row["source"])
 
 
+def _within_documents(row: Row) -> bool:
+    tuned = row["task"] != "pretrain" and not row["source"].startswith("mlcommons")
+    return row.get("packing") == "yes" and tuned and bool(_WITHIN_DOCUMENTS.search(row["framework"]))
+
+
 def batches_of(row: Row, spread: Spreading) -> tuple[Recipe, Batches, Lengths]:
     """Batches of one optimizer step, with the micro-batch and accumulation as a bare recipe.
 
@@ -167,6 +188,8 @@ def batches_of(row: Row, spread: Spreading) -> tuple[Recipe, Batches, Lengths]:
     )
     if not length.fixed and cap:
         found_batches = replace(found_batches, longest_row_tokens=float(cap))
+    if _within_documents(row):
+        found_batches = replace(found_batches, row_tokens_squared=found_batches.row_tokens_squared / _DOCUMENTS)
     if spread.context > 1:
         pieces = spread.context
         found_batches = replace(
@@ -183,7 +206,9 @@ def batches_of(row: Row, spread: Spreading) -> tuple[Recipe, Batches, Lengths]:
 def recipe(row: Row, spread: Spreading, base: Recipe) -> Recipe:
     """The whole recipe of a row."""
     dtype, quantised = precision(row)
-    checkpointing = row.get("act_ckpt") or "none"
+    checkpointing = row.get("act_ckpt") or "unknown"
+    if checkpointing == "unknown" and (row["task"] == "qlora" or _RECOMPUTES.search(row["framework"])):
+        checkpointing = "full"
     named = re.search(r"\b(muon|adafactor|adamw_8bit|sgd|lion)\b", f"{row['framework']} {row.get('notes', '')}", re.I)
     trained = row["task"] not in ("lora", "qlora")
     return replace(

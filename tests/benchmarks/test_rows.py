@@ -92,6 +92,27 @@ def test_steps_and_rows_per_second_give_a_batch_that_nothing_else_gives() -> Non
     assert found.seconds == pytest.approx(5.917, rel=0.05)
 
 
+def test_packed_fine_tuning_attends_within_documents_where_the_trainer_does() -> None:
+    """ms-swift and NeMo do; pre-training, a plain trainer's rows and MLPerf's attend to the whole row."""
+    for id, documents in (
+        (first(source="modelscope/ms-swift", seq_len="32768"), 4),
+        (first(source="NVIDIA/NeMo", task="lora"), 4),
+        (first(source="NVIDIA/NeMo", task="pretrain", model="LLAMA2-7B"), 1),
+        (first(source="mlcommons/training_results_v5.0", task="lora"), 1),
+        ("fms-0010", 1),
+    ):
+        found = case(id).batches
+        assert found.row_tokens_squared == pytest.approx(found.row_tokens**2 / documents), id
+
+
+def test_a_batch_that_nobody_states_is_a_pass_of_8192_tokens() -> None:
+    """lambda-0125: samples per second at no stated batch, rows of 384."""
+    found = case("lambda-0125")
+    assert found.recipe.micro_batch == round(8192 / 384)
+    assert any("no batch stated" in one for one in found.assumed)
+    assert not any("no batch stated" in one for one in case("misc4-0020").assumed)
+
+
 def test_a_padded_or_exact_length_is_a_length() -> None:
     assert case("misc4-0021").batches.row_tokens == 339
     assert case(first(source="NVIDIA/DeepLearningExamples", seq_len="128")).length_known
@@ -221,6 +242,12 @@ def test_a_heads_width_is_the_noted_one() -> None:
     assert (found.hidden, found.heads, found.head_dim) == (512, 8, 32)
 
 
+def test_noted_heads_win_over_the_models_usual_ones() -> None:
+    """modded-nanogpt's GPT-2 with 6 heads of 128: as wide as the 12 of 64 in its columns."""
+    found = case("modded-0004").architecture
+    assert (found.heads, found.kv_heads, found.head_dim, found.hidden) == (6, 6, 128, 768)
+
+
 def test_a_quantised_copy_has_the_shape_of_its_model() -> None:
     found = case(first(model="TheBloke/Mistral-7B-v0.1-GPTQ", packing="yes"))
     assert (found.architecture.gated, found.architecture.tied) == (True, False)
@@ -244,6 +271,15 @@ def _targets(id: str) -> tuple[str, ...]:
     adapter = case(id).recipe.adapter
     assert adapter is not None
     return adapter.targets
+
+
+def test_checkpointing_that_is_not_stated_is_the_trainers_default() -> None:
+    """misc4-0021: PEFT prepares a quantised model with checkpointing; a plain loop has none; a stated none is one."""
+    assert case("misc4-0021").recipe.gradient_checkpointing == "full"
+    assert case("misc4-0021", act_ckpt="none").recipe.gradient_checkpointing == "none"
+    assert case("misc4-0021", task="lora").recipe.gradient_checkpointing == "none"
+    assert case("misc4-0021", task="lora", framework="Unsloth").recipe.gradient_checkpointing == "full"
+    assert case("vtrain-s0107").recipe.gradient_checkpointing == "none"
 
 
 def test_adapters_that_are_not_low_rank_are_refused() -> None:

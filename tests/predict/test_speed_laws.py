@@ -15,9 +15,10 @@ from headway.catalog.speed import shipped_speed
 from headway.domain.experiment import Adapter, Parallel, Recipe
 from headway.domain.machine import Link, Node
 from headway.predict.learning.record import from_record
-from headway.predict.speed.basis import basis
+from headway.predict.speed.basis import COLUMNS, basis
 from headway.predict.speed.model import NAMES, log_seconds, log_seconds_and_slopes, seconds_by_term
 from headway.predict.speed.predict import StepTime, log_quantiles, predict_step
+from headway.predict.speed.residual import covariance, noise_sd, total_variance
 from headway.predict.speed.situation import Situation, family_of, features
 
 SPEED = from_record(shipped_speed())
@@ -162,3 +163,41 @@ def test_many_rows_at_once_are_the_rows_one_by_one() -> None:
     for index, one in enumerate(many):
         alone = predict_step(replace(one, node=Node(device=replace(one.node.device))), SPEED, MIDDLE)
         assert np.exp(together[1][index]) == pytest.approx(alone.p50_s)
+
+
+def test_products_run_at_the_rate_of_the_units_that_compute_them() -> None:
+    """Matrix cores of CDNA2 double fp32 (MI210: 45.3 of 22.6 TFLOP/s); fp4 is 2 x fp8 on B200 and 3 x on GB300."""
+
+    def seconds(column: str, gpu: str, **recipe: str) -> float:
+        words = "nvfp4" if column.endswith("fp4") else ""
+        one = situation(node=Node(device=find_device(gpu)), recipe=recipe, number_format=words)
+        return float(basis(one, MIDDLE)[COLUMNS.index(column)])
+
+    flop = seconds("floor", "MI210", precision="fp32")
+    assert flop == pytest.approx(seconds("floor", "V100 SXM2 16GB", precision="fp32") * 15.7 / 45.2)
+    for gpu, times in (("B200 SXM", 2.0), ("GB300", 3.0)):
+        fp8, fp4 = (seconds(name, gpu, precision="fp8") for name in ("linear_fp8", "linear_fp4"))
+        assert fp8 == pytest.approx(times * fp4)
+
+
+def test_a_power_limit_slows_large_products() -> None:
+    """The H100 PCIe's 0.61 on half the power; memory traffic keeps its rate."""
+    board = find_device("H100 SXM 80GB")
+    full, limited = (
+        basis(situation(node=Node(device=replace(board, board_limit_w=watt))), MIDDLE) for watt in (700.0, 350.0)
+    )
+    linear, optimizer = COLUMNS.index("linear"), COLUMNS.index("optimizer")
+    assert limited[linear] / full[linear] == pytest.approx(2**0.6)
+    assert limited[optimizer] == full[optimizer]
+
+
+def test_neighbours_agree_with_their_covariance_in_double_precision() -> None:
+    """Residuals of the stack with most neighbours, in single precision and one device at a time, against the sums."""
+    near = SPEED.stacks["foundation-model-stack/fms-acceleration"].neighbours
+    devices = [near.devices[i] if i % 2 else "another fp32" for i in range(len(near.devices))]
+    at = near.coordinates + 0.1
+    found, variance = near.residual(at, devices)
+    expected = covariance(at, near.coordinates, devices, near.devices)
+    assert found == pytest.approx(expected @ near.weights, abs=1e-4)
+    most = total_variance(len(devices)) + noise_sd(len(devices)) ** 2
+    assert variance == pytest.approx(most - expected.max(axis=1) ** 2 / most, rel=1e-4)

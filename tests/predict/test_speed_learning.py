@@ -17,13 +17,14 @@ from headway.domain.machine import Node
 from headway.domain.spread import Draws
 from headway.predict.learning.calibrate import calibrate, fit
 from headway.predict.learning.fit import CENTRE
+from headway.predict.learning.holdout import scores
 from headway.predict.learning.record import from_record, to_record
 from headway.predict.learning.sample import Sample
 from headway.predict.speed.basis import basis
 from headway.predict.speed.model import BETWEEN, NAMES, log_seconds
 from headway.predict.speed.predict import log_quantiles, predict_step
 from headway.predict.speed.situation import Situation, features
-from headway.predict.speed.state import Speed
+from headway.predict.speed.state import Speed, log_middle_and_difficulty
 
 DATA = Path(__file__).parents[2] / "benchmarks" / "data" / "throughput.csv"
 DEVICES = ("A100 SXM 80GB", "H100 SXM 80GB", "RTX 4090", "T4")
@@ -120,6 +121,22 @@ def test_one_outlier_does_not_carry_a_stack_away(world: tuple[Speed, Draws, Samp
     assert np.median(errors(calibrate(speed, own), "mine", held)) < 0.10
 
 
+def test_errors_are_scored_against_what_is_predicted(world: tuple[Speed, Draws, Sample]) -> None:
+    """Also where the neighbours' residual is larger than they may move the physics."""
+    speed, truth, _ = world
+    rng = np.random.default_rng(10)
+    own = measured(made("mine", rng, 6), truth, rng)
+    own.log_seconds[:] += 4.0
+    after = calibrate(speed, own)
+    found, stack = scores(after, after.stacks["mine"], own), after.stacks["mine"]
+    arrays = (own.basis, own.features, list(own.device))
+    middle = log_quantiles(after, stack, "huggingface", *arrays, "measured")[1]
+    difficulty = log_middle_and_difficulty(after, stack, "huggingface", *arrays)[1]
+    assert found == pytest.approx((own.log_seconds - middle) / difficulty)
+    physics = log_seconds(own.basis, after.coefficients + stack.effect)
+    assert np.max(middle - physics) == pytest.approx(0.7)
+
+
 def test_a_calibration_without_rows_is_refused(world: tuple[Speed, Draws, Sample]) -> None:
     speed, _, sample = world
     with pytest.raises(ValueError, match="at least one measured step"):
@@ -136,7 +153,7 @@ def test_the_same_rows_give_the_same_bits_and_a_record_keeps_the_predictions(
     for one in made("stack 1", np.random.default_rng(9), 10):
         assert predict_step(one, back, MIDDLE).p50_s == pytest.approx(predict_step(one, speed, MIDDLE).p50_s, rel=5e-3)
     with pytest.raises(ValueError, match="this version's"):
-        from_record(record | {"features": []})
+        from_record(record | {"coordinates": []})
 
 
 def test_what_is_shipped_was_fitted_on_the_data_that_is_here() -> None:

@@ -1,11 +1,13 @@
 """What joins the GPUs of a node where the plan names nothing: NVLink, Infinity Fabric, PCIe.
 
-Owns the default links. How much is sent is `work.communication`; what of it computing hides is `speed`.
+Owns the default links, and which group of GPUs goes beyond them. How much is sent is `work.communication`; what of it
+computing hides is `speed`.
 """
 
 from __future__ import annotations
 
-from headway.domain.machine import Device, Link
+from headway.domain.experiment import Parallel
+from headway.domain.machine import Device, Link, Node
 
 _PCIE_BYTES_PER_S = {1: 3e9, 2: 6e9, 3: 12e9, 4: 24e9, 5: 48e9, 6: 96e9}
 """x16, one direction, after packet overhead: 12-13 GB/s measured of generation 3's 15.75, doubling by generation.
@@ -31,3 +33,15 @@ def default_link(device: Device) -> Link:
         latency_s=0.0,
         source=f"PCI-SIG, generation {generation}",
     )
+
+
+def leaves_node(group: str, node: Node, parallel: Parallel) -> bool:
+    """Whether a parallel group (`tensor`, `data`, `pipeline`) sends over the network.
+
+    Groups are placed as Megatron-LM does (Narayanan et al. 2021, arXiv:2104.04473, section 3.3): tensor innermost,
+    then data, then pipeline; a group that does not fit into a node goes over the network.
+    """
+    if group == "pipeline":
+        return node.nodes > 1
+    ranks = parallel.tensor if group == "tensor" else parallel.tensor * parallel.data
+    return ranks > node.gpus

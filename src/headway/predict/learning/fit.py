@@ -17,7 +17,7 @@ import numpy as np
 from headway.domain.spread import Draws
 from headway.predict.learning.sample import Sample
 from headway.predict.speed.model import BETWEEN, NAMES, PRIOR, log_seconds, log_seconds_and_slopes
-from headway.predict.speed.residual import FEW
+from headway.predict.speed.residual import FEW, coordinates, covariance, noise_sd
 
 CENTRE = np.array([PRIOR[name][0] for name in NAMES])
 DOUBT = np.array([PRIOR[name][1] for name in NAMES])
@@ -26,12 +26,10 @@ _HUBER = 0.1
 """Log error from which a row counts linearly: what sources differ by on repeated runs (README lesson 8: 15 %)."""
 _NOISE = 0.07
 """Log sd of a row around a stack's physics."""
-_FEW_HUBER, _FEW_NOISE = 0.3, 0.25
-"""The same where few rows are known: what they share by chance must not pass for the stack's own way; their neighbours
-say the rest (leave-stack-out on published rows: three rows then leave 7.5 % instead of 8.3 %)."""
 _FULL = 100.0
 """Rows of one stack that count fully; more share that weight."""
 _STEPS = 30
+_FEW_STEPS = 3
 _DONE = 1e-4
 
 
@@ -39,31 +37,36 @@ def _share(rows: Sample) -> float:
     return float(min(1.0, _FULL / rows.weight.sum()))
 
 
-def _scales(rows: Sample) -> tuple[float, float]:
-    """Huber's threshold and the noise for so many rows."""
-    return (_FEW_HUBER, _FEW_NOISE) if len(rows) <= FEW else (_HUBER, _NOISE)
-
-
-_MANY = (_HUBER, _NOISE)
-
-
-def _loss(rows: Sample, coefficients: Draws, scales: tuple[float, float] = _MANY) -> float:
+def _loss(rows: Sample, coefficients: Draws) -> float:
     """Huber's loss in units of the noise, the share of a large stack applied."""
-    threshold, noise = scales
-    size = np.abs(rows.log_seconds - log_seconds(rows.basis, coefficients)) / threshold
+    size = np.abs(rows.log_seconds - log_seconds(rows.basis, coefficients)) / _HUBER
     each = np.where(size < 1, size * size, 2 * size - 1)
-    return float(_share(rows) * (rows.weight * each).sum() * (threshold / noise) ** 2)
+    return float(_share(rows) * (rows.weight * each).sum() * (_HUBER / _NOISE) ** 2)
 
 
-def _normal(
-    rows: Sample, coefficients: Draws, effect: Draws, scales: tuple[float, float] = _MANY
-) -> tuple[Draws, Draws]:
+def _normal(rows: Sample, coefficients: Draws, effect: Draws) -> tuple[Draws, Draws]:
     """J'WJ and J'W(residual + J effect) of a stack, W with Huber's weights."""
     middle, slopes = log_seconds_and_slopes(rows.basis, coefficients + effect)
     residual = rows.log_seconds - middle
-    threshold, noise = scales
-    weight = rows.weight * np.minimum(1.0, threshold / np.maximum(np.abs(residual), 1e-9)) * _share(rows) / noise**2
+    weight = rows.weight * np.minimum(1.0, _HUBER / np.maximum(np.abs(residual), 1e-9)) * _share(rows) / _NOISE**2
     return slopes.T @ (weight[:, None] * slopes), slopes.T @ (weight * (residual + slopes @ effect))
+
+
+def _effect_of_few(rows: Sample, coefficients: Draws, centre: Draws) -> tuple[Draws, Draws]:
+    """As `learn_effect`, where what few rows share by chance must not pass for the stack's own way.
+
+    Effect and residuals are one Gaussian model, in which rows that are near share what the stack has no effect for
+    (generalised least squares); the neighbours say the rest.
+    """
+    effect, prior = centre.copy(), BETWEEN**2
+    for _ in range(_FEW_STEPS):
+        middle, slopes = log_seconds_and_slopes(rows.basis, coefficients + effect)
+        at = coordinates(rows.features, middle, slopes)
+        shared = covariance(at, at, rows.device, rows.device)
+        total = (slopes * prior) @ slopes.T + shared + np.diag(noise_sd(len(rows)) ** 2 / rows.weight)
+        gain = prior[:, None] * np.linalg.solve(total, slopes).T
+        effect = centre + gain @ (rows.log_seconds - middle + slopes @ (effect - centre))
+    return effect, np.sqrt(prior * (1 - (gain * slopes.T).sum(axis=1)))
 
 
 def learn_effect(rows: Sample, coefficients: Draws, centre: Draws) -> tuple[Draws, Draws]:
@@ -72,16 +75,18 @@ def learn_effect(rows: Sample, coefficients: Draws, centre: Draws) -> tuple[Draw
     With no rows it is the centre and its doubt the spread between stacks; each row takes away what it tells.
     """
     prior = np.diag(BETWEEN**-2)
-    effect, damping, scales = centre.copy(), 1e-3, _scales(rows)
+    effect, damping = centre.copy(), 1e-3
     if not len(rows):
         return effect, BETWEEN.copy()
+    if len(rows) <= FEW:
+        return _effect_of_few(rows, coefficients, centre)
 
     def cost(at: Draws) -> float:
-        return _loss(rows, coefficients + at, scales) + float((((at - centre) / BETWEEN) ** 2).sum())
+        return _loss(rows, coefficients + at) + float((((at - centre) / BETWEEN) ** 2).sum())
 
     best = cost(effect)
     for _ in range(_STEPS):
-        information, pull = _normal(rows, coefficients, effect, scales)
+        information, pull = _normal(rows, coefficients, effect)
         slope = pull - information @ effect - prior @ (effect - centre)
         step, reached = effect, best
         while damping < 1e5:
@@ -96,7 +101,7 @@ def learn_effect(rows: Sample, coefficients: Draws, centre: Draws) -> tuple[Draw
         gain, effect, best, damping = best - reached, step, reached, damping / 4
         if gain < _DONE * best:
             break
-    information, _ = _normal(rows, coefficients, effect, scales)
+    information, _ = _normal(rows, coefficients, effect)
     return effect, np.sqrt(np.diag(np.linalg.inv(information + prior)))
 
 

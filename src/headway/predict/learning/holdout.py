@@ -12,11 +12,10 @@ import numpy as np
 
 from headway.domain.spread import Draws
 from headway.predict.learning.fit import family_effects, fit_coefficients, learn_effect
+from headway.predict.learning.neighbours import learn_neighbours
 from headway.predict.learning.sample import Sample
-from headway.predict.speed.model import log_seconds
-from headway.predict.speed.residual import learn_neighbours
-from headway.predict.speed.state import Speed, Stack, middle_and_difficulty
-from headway.predict.speed.tiers import Quantiles, by_tier, quantiles, quantiles_by_group, tier_of
+from headway.predict.speed.state import Speed, Stack, log_middle_and_difficulty
+from headway.predict.speed.tiers import Quantiles, by_tier, even_quantiles, quantiles_by_group, tier_of
 
 AFTER = (1, 3)
 """Own rows for which intervals are measured."""
@@ -44,16 +43,14 @@ def learn_stack(name: str, rows: Sample, coefficients: Draws, centre: Draws) -> 
     """A stack from its measured rows: its effect, shrunk towards `centre`, and its rows as neighbours."""
     rows = rows.thinned(MOST_KEPT)
     effect, doubt = learn_effect(rows, coefficients, centre)
-    residuals = rows.log_seconds - log_seconds(rows.basis, coefficients + effect)
-    neighbours = learn_neighbours(rows.features, rows.device, residuals, rows.weight)
+    neighbours = learn_neighbours(rows, coefficients + effect)
     return Stack(name=name, family=rows.family[0], effect=effect, doubt=doubt, neighbours=neighbours, rows=len(rows))
 
 
 def scores(speed: Speed, stack: Stack | None, held: Sample) -> Draws:
     """Log errors (measured / predicted) of held-out rows of one family, in units of their difficulty."""
-    predicted = middle_and_difficulty(speed, stack, held.family[0], held.basis, held.features, list(held.device))
-    middle, residual, difficulty = predicted
-    return np.asarray((held.log_seconds - middle - residual) / difficulty)
+    found = log_middle_and_difficulty(speed, stack, held.family[0], held.basis, held.features, held.device)
+    return np.asarray((held.log_seconds - found[0]) / found[1])
 
 
 def _held_out_configurations(speed: Speed, stack: str, rows: Sample) -> Draws:
@@ -124,5 +121,5 @@ def unseen_quantiles(speed: Speed, sample: Sample) -> dict[str, Quantiles]:
     found = by_tier(np.concatenate(unseen), stacks, tiers)
     for count, (parts, groups) in after.items():
         if groups:
-            found[f"after {count}"] = quantiles(np.concatenate(parts), groups)
+            found[f"after {count}"] = even_quantiles(np.concatenate(parts), groups)
     return found

@@ -13,12 +13,11 @@ import numpy as np
 
 from headway.domain.spread import Draws
 from headway.predict.speed.model import NAMES
-from headway.predict.speed.residual import Neighbours
-from headway.predict.speed.situation import FEATURES
+from headway.predict.speed.residual import COORDINATES, Neighbours
 from headway.predict.speed.state import Speed, Stack
 from headway.predict.speed.tiers import Quantiles
 
-SCHEMA = "headway.speed/1"
+SCHEMA = "headway.speed/2"
 
 
 def rounded(values: Draws, digits: int = 4) -> list[float]:
@@ -36,7 +35,7 @@ def _stack_record(stack: Stack) -> dict[str, Any]:
         "doubt": rounded(stack.doubt),
         "devices": devices,
         "device_of_row": [devices.index(device) for device in near.devices],
-        "features": [rounded(row, 3) for row in near.features],
+        "coordinates": [rounded(row, 3) for row in near.coordinates],
         "weights": rounded(near.weights),
     }
 
@@ -46,7 +45,7 @@ def to_record(speed: Speed) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "names": list(NAMES),
-        "features": list(FEATURES),
+        "coordinates": list(COORDINATES),
         "coefficients": rounded(speed.coefficients),
         "families": {name: rounded(effect) for name, effect in speed.families.items()},
         "devices": sorted(speed.devices),
@@ -59,8 +58,8 @@ def to_record(speed: Speed) -> dict[str, Any]:
 
 def _stack(name: str, record: Mapping[str, Any]) -> Stack:
     devices = [record["devices"][index] for index in record["device_of_row"]]
-    features = np.array(record["features"], dtype=float).reshape(len(devices), len(FEATURES))
-    neighbours = Neighbours(features, devices, np.array(record["weights"], dtype=float))
+    at = np.array(record["coordinates"], dtype=float).reshape(len(devices), len(COORDINATES))
+    neighbours = Neighbours(at, devices, np.array(record["weights"], dtype=float))
     effect, doubt = (np.array(record[key], dtype=float) for key in ("effect", "doubt"))
     return Stack(
         name=name, family=record["family"], effect=effect, doubt=doubt, neighbours=neighbours, rows=record["rows"]
@@ -73,9 +72,10 @@ def _source(provenance: Mapping[str, Any], stacks: int) -> str:
 
 
 def from_record(record: Mapping[str, Any]) -> Speed:
-    """The predictor that `to_record` wrote. Raises ValueError where its coefficients or features are others."""
-    if record["schema"] != SCHEMA or record["names"] != list(NAMES) or record["features"] != list(FEATURES):
-        raise ValueError(f"a fitted predictor must be of {SCHEMA} with this version's coefficients and features")
+    """The predictor that `to_record` wrote. Raises ValueError where its coefficients or coordinates are others."""
+    form = SCHEMA, list(NAMES), list(COORDINATES)
+    if (record["schema"], record["names"], record["coordinates"]) != form:
+        raise ValueError(f"a fitted predictor must be of {SCHEMA} with this version's coefficients and coordinates")
     return Speed(
         coefficients=np.array(record["coefficients"]),
         families={name: np.array(effect) for name, effect in record["families"].items()},

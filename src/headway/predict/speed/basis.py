@@ -11,8 +11,8 @@ import numpy as np
 
 from headway.domain.machine import Device, Node
 from headway.domain.spread import Draws
-from headway.predict.links import default_link
-from headway.predict.rates import matmul_rate, memory_rate
+from headway.predict.links import default_link, leaves_node
+from headway.predict.rates import Rate, matmul_rate, memory_rate
 from headway.predict.speed.situation import SEQUENCE_PARALLEL, Situation
 from headway.predict.values import Constants, constant, middle
 from headway.work.step import Work, WorkTerm, step_work
@@ -39,20 +39,28 @@ _NETWORK_BYTES_PER_S = (25e9, 50e9)
 """Per GPU where nothing is stated: 200 Gbit/s adapters of A100 systems, 400 Gbit/s of H100's (DGX datasheets)."""
 _NO_HALF = ("Pascal", "Maxwell")
 """fp16 with fp32 accumulation runs at the fp32 rate there (P100 whitepaper: its fp16 rate accumulates in fp16)."""
-_FUSED_LOSS = (("compile", 0.3), ("liger", 0.3), ("foak", 0.6))
+_MATRIX_FP32 = {"CDNA1": 2.0, "CDNA2": 2.0}
+"""Matrix cores multiply in fp32 at twice the vector rate there, which is the catalog's (datasheets of MI100 and MI210:
+46.1 of 23.1 and 45.3 of 22.6 TFLOP/s); CDNA3's row has its matrix rate."""
+_FP4 = {"Blackwell": 2.0, "Blackwell Ultra": 3.0}
+"""Dense rate of fp4 in that of fp8 (NVIDIA: GB200 10 and 5 PFLOP/s, GB300 15 and 5)."""
+_FUSED_LOSS = (("compile", 0.3), ("liger", 0.3), ("foak", 0.6), ("unsloth", 0.6))
 """Of the eager loss chain's bytes: a compiled or fused cross-entropy reads 16-bit logits once and writes once."""
 _AUTOCAST_SCORES = 1.7
 """Naive attention under autocast: its softmax runs in fp32 (torch.amp op list), so scores are cast, twice as wide."""
 _CASTS = 0.25
 """Of PEFT's casts around adapters, what stacks need whose adapters are in the compute dtype: scaling and adding."""
 _REFERENCE_W = {"H100": 700.0}
+_POWER = 0.6
+"""Of the limit, in the rate: an H100 PCIe (350 W) reaches 449 TFLOP/s with 114 of the 132 SMs that reach 794 at 700 W
+(`achievable.csv`): (449 / 794 x 132 / 114) = 0.5^0.61."""
 
 
 def _derating(device: Device) -> float:
-    """Clock that a lower board limit leaves: power grows with its cube (torchtitan's H100 of 500 W: 0.89)."""
+    """Rate that a lower board limit leaves of large products, which run at the limit."""
     limit = device.board_limit_w
     reference = next((w for name, w in _REFERENCE_W.items() if device.name.startswith(name + " SXM")), None)
-    return min(1.0, (limit / reference) ** (1 / 3)) if limit and reference else 1.0
+    return min(1.0, (limit / reference) ** _POWER) if limit and reference else 1.0
 
 
 def _dies(situation: Situation) -> float:
@@ -82,6 +90,13 @@ def _product_column(situation: Situation, term: WorkTerm) -> str:
     return ("recompute" if term.phase == "recompute" else "linear") + _suffix(situation, term)
 
 
+def _faster(device: Device, dtype: str, column: str) -> float:
+    """What products reach over the catalog's rate of their dtype, where that is of other units or a wider dtype."""
+    if column.endswith("_fp4"):
+        return _FP4.get(device.generation, 1.0)
+    return _MATRIX_FP32.get(device.generation, 1.0) if dtype == "fp32" else 1.0
+
+
 def _traffic(situation: Situation, term: WorkTerm) -> tuple[str, float] | None:
     """Column and share of bytes of a term that is bound by memory; None for products, whose FLOP are counted."""
     family, recipe = situation.family, situation.recipe
@@ -109,6 +124,7 @@ def _compute(found: dict[str, float], situation: Situation, work: Work, constant
     dies = _dies(situation)
     kept = _derating(device) * middle(constant(constants, "sustained_share", device.generation))
     bandwidth = middle(memory_rate(device, constants)) / dies
+    rates: dict[str, Rate] = {}
     for term in work.terms:
         casts = _CASTS if term.name == "adapter_casts" and situation.family in SEQUENCE_PARALLEL else 1.0
         found["launch"] += casts * term.launches
@@ -116,18 +132,21 @@ def _compute(found: dict[str, float], situation: Situation, work: Work, constant
             found["ramp"] += term.launches
         if term.flop:
             dtype = "fp32" if term.dtype == "fp16" and device.generation in _NO_HALF else term.dtype
-            rate = matmul_rate(device, dtype, constants)
-            reached = middle(rate.flop_per_s) * kept
+            if dtype not in rates:
+                rates[dtype] = matmul_rate(device, dtype, constants)
+            column, rate = _product_column(situation, term), rates[dtype]
+            faster = _faster(device, dtype, column)
+            reached = middle(rate.flop_per_s) * kept * faster
             if term.dtype == "int8":  # splitting outliers off and scaling takes most of the time (LLM.int8)
                 reached *= middle(constants["int8_efficiency"])
-            found[_product_column(situation, term)] += term.executed_flop * dies / reached
-            found["floor"] += term.executed_flop * dies / rate.peak_flop_per_s
+            found[column] += term.executed_flop * dies / reached
+            found["floor"] += term.executed_flop * dies / (rate.peak_flop_per_s * faster)
         traffic = _traffic(situation, term)
         if traffic:
             found[traffic[0]] += casts * traffic[1] * term.bytes / bandwidth
     flash = found["attention"] + found["attention_new"] + found["attention_eager"]
     found["attention_short"] = flash * 1024.0 / max(64.0, situation.batches.longest_row_tokens)
-    if "foak" in situation.kernels:  # about half of the eager chains have fused kernels there
+    if situation.fused:  # about half of the eager chains have fused kernels there
         found["elementwise"] += found["elementwise_eager"] / 2
         found["elementwise_eager"] /= 2
 
@@ -135,16 +154,12 @@ def _compute(found: dict[str, float], situation: Situation, work: Work, constant
 def _communicate(found: dict[str, float], situation: Situation, work: Work) -> None:
     parallel, node = situation.recipe.parallel, situation.node
     inner, outer = _paths(node)
-    groups = {
-        "tensor": (parallel.tensor, parallel.tensor > node.gpus),
-        "data": (parallel.data, parallel.tensor * parallel.data > node.gpus),
-        "pipeline": (2, node.nodes > 1),
-    }
+    ranks = {"tensor": parallel.tensor, "data": parallel.data, "pipeline": 2}
     for term in work.terms:
         if not term.link_bytes:
             continue
         name = term.name.split(".", maxsplit=1)[0]
-        size, spans = groups[name]
+        size, spans = ranks[name], leaves_node(name, node, parallel)
         column = name if name == "pipeline" else f"{name}_{'outer' if spans else 'inner'}"
         found[column] += term.link_bytes / (outer if spans else inner)
         # NCCL's trees need log2(n) hops where rings need n - 1

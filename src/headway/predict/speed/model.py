@@ -8,7 +8,7 @@ beside. Everything is vectorised over rows; coefficients are logarithms, so that
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from headway.predict.speed.basis import BESIDE, COLUMNS, GPU, HOST, INLINE
 PRIOR: Mapping[str, tuple[float, float, float]] = {
     "linear": (0.15, 0.15, 0.1),
     "linear_fp8": (0.1, 0.19, 0.15),
-    "linear_fp4": (-0.4, 0.22, 0.2),
+    "linear_fp4": (0.2, 0.22, 0.2),
     "attention": (0.5, 0.3, 0.35),
     "attention_new": (0.9, 0.3, 0.3),
     "attention_eager": (0.6, 0.3, 0.35),
@@ -47,7 +47,7 @@ PRIOR: Mapping[str, tuple[float, float, float]] = {
     "rowwise": (0.2, 0.22, 0.2),
     "graphs": (-1.0, 0.37, 0.4),
     "dropout": (0.35, 0.22, 0.25),
-    "all": (0.0, 1e-4, 0.14),
+    "all": (0.0, 1e-4, 0.08),
 }
 """Log coefficient by name: middle and sd over what is plausible, and sd between stacks.
 
@@ -72,12 +72,20 @@ _MODIFIED = {
 """Coefficients that multiply those of other columns, where the flag of that name is set."""
 
 
-def _indices(names: tuple[str, ...] | list[str]) -> list[int]:
+def _indices(names: Iterable[str]) -> list[int]:
     return [_SUM_AT[name] for name in names]
 
 
-_GPU, _HOST, _INLINE, _BESIDE = (_indices(list(names)) for names in (GPU, HOST, INLINE, BESIDE))
-_BUBBLE = _SUM_AT["bubble"]
+_FLAGGED = tuple((_COLUMN[name], _AT[name], _indices(columns)) for name, columns in _MODIFIED.items())
+"""Column of a flag, its coefficient, and the columns that it changes."""
+
+
+_GPU = slice(0, len(GPU))
+_HOST = slice(_GPU.stop, _GPU.stop + len(HOST))
+_INLINE = slice(_HOST.stop, _HOST.stop + len(INLINE))
+_BESIDE = slice(_INLINE.stop, _INLINE.stop + len(BESIDE))
+_BUBBLE = _BESIDE.stop
+"""The summed columns are the first of `COLUMNS`, in this order."""
 
 
 def _loadings() -> Draws:
@@ -92,26 +100,28 @@ _LOADINGS = _loadings()
 
 
 def _scaled(rows: Draws, coefficients: Draws) -> Draws:
-    """Seconds of every summed column, shape (rows, summed columns); coefficients (names,) or (rows, names)."""
-    logs = np.atleast_2d(coefficients) @ _LOADINGS.T
-    logs = np.broadcast_to(logs, (len(rows), len(_SUMMED))).copy()
-    each = np.broadcast_to(np.atleast_2d(coefficients), (len(rows), len(NAMES)))
-    for name, columns in _MODIFIED.items():
-        logs[:, _indices(list(columns))] += (rows[:, _COLUMN[name]] * each[:, _AT[name]])[:, None]
-    return np.asarray(rows[:, [_COLUMN[name] for name in _SUMMED]] * np.exp(logs))
+    """Seconds of every summed column, shape (rows, summed columns)."""
+    scaled = rows[:, : len(_SUMMED)] * np.exp(_LOADINGS @ coefficients)
+    for column, at, changed in _FLAGGED:
+        flag = rows[:, column]
+        if flag.any():
+            factor = np.exp(flag * coefficients[at])
+            for index in changed:
+                scaled[:, index] *= factor
+    return np.asarray(scaled)
 
 
 def _parts(scaled: Draws) -> tuple[Draws, Draws, Draws, Draws, Draws]:
     """GPU, host, inline, beside and bubble, each (rows,)."""
-    sums = [scaled[:, indices].sum(axis=1) for indices in (_GPU, _HOST, _INLINE, _BESIDE)]
+    sums = [scaled[:, part].sum(axis=1) for part in (_GPU, _HOST, _INLINE, _BESIDE)]
     return sums[0], sums[1], sums[2], sums[3], scaled[:, _BUBBLE]
 
 
 def log_seconds(rows: Draws, coefficients: Draws) -> Draws:
-    """Log of the seconds of steps; `rows` (rows, columns) of `basis`, coefficients (names,) or (rows, names)."""
+    """Log of the seconds of steps; `rows` (rows, columns) of `basis`, log coefficients (names,)."""
     gpu, host, inline, beside, bubble = _parts(_scaled(rows, coefficients))
     total = (np.hypot(gpu, host) + inline) * (1 + bubble) + beside
-    return np.asarray(np.log(total) + np.atleast_2d(coefficients)[:, _AT["all"]])
+    return np.asarray(np.log(total) + coefficients[_AT["all"]])
 
 
 def log_seconds_and_slopes(rows: Draws, coefficients: Draws) -> tuple[Draws, Draws]:
@@ -120,19 +130,38 @@ def log_seconds_and_slopes(rows: Draws, coefficients: Draws) -> tuple[Draws, Dra
     gpu, host, inline, beside, bubble = _parts(scaled)
     busy = np.hypot(gpu, host)
     total = (busy + inline) * (1 + bubble) + beside
-    weight = np.empty_like(scaled)
-    weight[:, _GPU] = ((1 + bubble) * gpu / busy / total)[:, None]
-    weight[:, _HOST] = ((1 + bubble) * host / busy / total)[:, None]
-    weight[:, _INLINE] = ((1 + bubble) / total)[:, None]
-    weight[:, _BESIDE] = (1 / total)[:, None]
-    weight[:, _BUBBLE] = (busy + inline) / total
-    shares = scaled * weight
-    slopes = shares @ _LOADINGS
-    for name, columns in _MODIFIED.items():
-        slopes[:, _AT[name]] = rows[:, _COLUMN[name]] * shares[:, _indices(list(columns))].sum(axis=1)
+    within = (1 + bubble) / total
+    scaled[:, _GPU] *= (within * gpu / busy)[:, None]
+    scaled[:, _HOST] *= (within * host / busy)[:, None]
+    scaled[:, _INLINE] *= within[:, None]
+    scaled[:, _BESIDE] /= total[:, None]
+    scaled[:, _BUBBLE] *= (busy + inline) / total
+    slopes = scaled @ _LOADINGS
+    for column, at, changed in _FLAGGED:
+        flag = rows[:, column]
+        if flag.any():
+            slopes[:, at] = flag * scaled[:, changed].sum(axis=1)
     slopes[:, _AT["all"]] = 1.0
-    everything = np.atleast_2d(coefficients)[:, _AT["all"]]
-    return np.asarray(np.log(total) + everything), np.asarray(slopes)
+    return np.asarray(np.log(total) + coefficients[_AT["all"]]), np.asarray(slopes)
+
+
+SHARES: Mapping[str, tuple[str, ...]] = {
+    "linear": ("linear", "linear_fp8", "linear_fp4", "ramp"),
+    "attention": ("attention", "attention_new", "attention_eager", "attention_short", "scores"),
+    "head": ("head", "loss"),
+    "elementwise": ("elementwise", "elementwise_eager"),
+    "per_pass": ("optimizer", "dequantise"),
+    "host": HOST,
+    "communication": (*INLINE, *BESIDE),
+    "bubble": ("bubble",),
+}
+"""Kinds of work by whose share of the time steps are compared."""
+_KINDS = np.array([[float(name in names) for names in SHARES.values()] for name in NAMES])
+
+
+def shares(slopes: Draws) -> Draws:
+    """Shares of the time by kind of work, in the order of `SHARES`, (rows, kinds), from slopes (rows, names)."""
+    return np.asarray(slopes @ _KINDS)
 
 
 TERMS: Mapping[str, tuple[str, ...]] = {
@@ -151,11 +180,11 @@ def seconds_by_term(rows: Draws, coefficients: Draws) -> dict[str, Draws]:
     scaled = _scaled(rows, coefficients)
     gpu, host, inline, beside, bubble = _parts(scaled)
     busy = np.hypot(gpu, host)
-    terms = {name: scaled[:, _indices(list(columns))].sum(axis=1) for name, columns in TERMS.items()}
+    terms = {name: scaled[:, _indices(columns)].sum(axis=1) for name, columns in TERMS.items()}
     terms["overhead"] = busy - gpu + scaled[:, _SUM_AT["ramp"]]
     terms["communication"] = inline + beside
     terms["bubble"] = (busy + inline) * bubble
-    factor = np.exp(np.atleast_2d(coefficients)[:, _AT["all"]])
+    factor = np.exp(coefficients[_AT["all"]])
     return {name: np.asarray(seconds * factor) for name, seconds in terms.items()}
 
 

@@ -18,18 +18,16 @@ from headway.predict.speed.basis import basis
 from headway.predict.speed.model import floor_seconds, seconds_by_term
 from headway.predict.speed.residual import FEW
 from headway.predict.speed.situation import Situation, features
-from headway.predict.speed.state import Speed, Stack, middle_and_difficulty
+from headway.predict.speed.state import Speed, Stack, log_middle_and_difficulty
 from headway.predict.speed.tiers import Quantiles, advice, tier_of
 from headway.predict.values import Constants
 from headway.work.step import step_work
 
-_MOST = 0.7
-"""Neighbours move the physics by at most this (log): beyond it they tell of another situation."""
-_AFTER = {"measured": 0.08, "after 3": 0.21}
+_CHUNK = 256
+"""Situations that are predicted at a time: their closeness to 400 neighbours then stays in the cache."""
+_AFTER = {"measured": 0.08, "after 3": 0.19}
 """Half-width of the interval that rows of the same machine, or three of a new stack, leave: half of `width80` as
 `./scripts/bench accuracy` prints it for `known_stack/without_vtrain` and `after_3`."""
-
-
 Binds = Literal["compute", "bandwidth", "overhead", "communication"]
 _BINDS: Mapping[Binds, tuple[str, ...]] = {
     "compute": ("linear", "recompute", "attention", "head"),
@@ -89,13 +87,16 @@ def log_quantiles(
 ) -> tuple[Draws, Draws, Draws]:
     """Log of p10, p50 and p90 of situations of one stack, each (rows,): the vectorised prediction.
 
-    All are of one stack and tier.
+    All are of one stack and tier. `rows` (rows, columns) are those of `basis`, `coordinates` those of `features`.
     """
-    middle, residual, difficulty = middle_and_difficulty(speed, stack, family, rows, coordinates, devices)
-    found = _quantiles(speed, stack, tier)
+    middle, difficulty = np.empty(len(rows)), np.empty(len(rows))
+    for start in range(0, len(rows), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        found = log_middle_and_difficulty(speed, stack, family, rows[part], coordinates[part], devices[part])
+        middle[part], difficulty[part] = found
+    width = _quantiles(speed, stack, tier)
     floor = np.log(np.maximum(floor_seconds(rows), 1e-12))
-    mid = np.maximum(middle + np.clip(residual, -_MOST, _MOST), floor)
-    return np.maximum(mid + found.low * difficulty, floor), mid, mid + found.high * difficulty
+    return np.maximum(middle + width.low * difficulty, floor), middle, middle + width.high * difficulty
 
 
 def predict_step(situation: Situation, speed: Speed, constants: Constants) -> StepTime:

@@ -48,7 +48,7 @@ class Situation:
     """Name under which the stack's measurements are known; empty or unknown: the family's effect."""
     family: str = HUGGINGFACE
     kernels: str = ""
-    """Words of fused kernels in use: `foak`, `liger`, `foundry` (flash attention of 2023)."""
+    """Words of fused kernels in use: `foak`, `unsloth`, `liger`, `foundry` (flash attention of 2023)."""
     context: int = 1
     """Ranks that share one sequence."""
     virtual: int = 1
@@ -59,6 +59,11 @@ class Situation:
     """The stack's own word for its precision where `recipe.precision` has none: `nvfp4`, `mxfp8`, `gptq`, `rowwise`."""
     optimizer_step: bool = True
     """False where only forward and backward are timed."""
+
+    @property
+    def fused(self) -> bool:
+        """Whether Unsloth's kernels are in use, by themselves or as fms-acceleration's "fused ops and kernels"."""
+        return "foak" in self.kernels or "unsloth" in self.kernels
 
     @property
     def device(self) -> str:
@@ -72,10 +77,11 @@ class Situation:
 
 
 FEATURES = (
-    "tokens hidden layers length accumulation data tensor pipeline context peak bandwidth checkpointing"
-    " quantised adapter sparse nodes sharding head_dim virtual format fused"
+    "data tensor pipeline context peak bandwidth checkpointing quantised adapter sparse nodes sharding head_dim virtual"
+    " format fused"
 ).split()
-"""Coordinates in which neighbours are looked for; sizes are natural logarithms."""
+"""Machine and recipe, by which situations are compared besides what their time goes into; sizes are natural
+logarithms."""
 
 _CHECKPOINTING = {"full": 2.0, "selective": 1.0}
 _SHARDING = {"zero1": 0.5, "zero2": 0.8, "zero3": 1.0}
@@ -90,14 +96,9 @@ def _format(situation: Situation) -> float:
 
 def features(situation: Situation) -> Draws:
     """The situation's coordinates, in the order of `FEATURES`; shape (features,)."""
-    arch, recipe, batches, node = situation.architecture, situation.recipe, situation.batches, situation.node
+    arch, recipe, node = situation.architecture, situation.recipe, situation.node
     peaks = node.device.peak_flop_per_s
     sizes = (
-        batches.micro_rows * batches.row_tokens,
-        arch.hidden,
-        arch.layers + arch.decoder_layers,
-        batches.longest_row_tokens,
-        recipe.grad_accum,
         recipe.parallel.data,
         recipe.parallel.tensor,
         recipe.parallel.pipeline,
@@ -117,6 +118,6 @@ def features(situation: Situation) -> Draws:
             math.log(arch.head_dim),
             math.log(situation.virtual),
             _format(situation),
-            float("foak" in situation.kernels),
+            float(situation.fused),
         ]
     )

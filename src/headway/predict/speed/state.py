@@ -5,20 +5,23 @@ Owns the nouns and the prediction of many rows at once. How they are learnt is `
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from headway.domain.spread import Draws
-from headway.predict.speed.model import BETWEEN, NAMES, log_seconds_and_slopes
-from headway.predict.speed.residual import NOISE, Neighbours, total_variance
+from headway.predict.speed.model import BETWEEN, NAMES, floor_seconds, log_seconds_and_slopes
+from headway.predict.speed.residual import FEW, NOISE, Neighbours, coordinates, total_variance
 from headway.predict.speed.situation import HUGGINGFACE, family_of
 from headway.predict.speed.tiers import Quantiles
 
-_TYPICAL = 0.15
-"""Log sd of a step of an unseen stack. Difficulties there are the geometric mean of it and of their own: between one
-stack's rows they tell less of the error than between stacks (leave-stack-out, published rows)."""
+_MOST = 0.7
+"""Neighbours move the physics by at most this (log): beyond it they tell of another situation."""
+_TYPICAL, _OWN = 0.15, 0.25
+"""Log sd of a step of an unseen stack, and the power of a step's own in its difficulty, the rest being the typical:
+between the rows of one stack their own tells less of the error than between stacks (leave-stack-out, published rows).
+It holds until more than `FEW` rows of a stack are known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -79,14 +82,26 @@ def framework_of(name: str, speed: Speed) -> Framework:
     return Framework(words=words, family=family, stack=stack)
 
 
-def middle_and_difficulty(
-    speed: Speed, stack: Stack | None, family: str, basis: Draws, features: Draws, devices: list[str]
-) -> tuple[Draws, Draws, Draws]:
-    """Log seconds by physics, the neighbours' residual, and the local difficulty (log sd); each (rows,)."""
+def _tempered(difficulty: Draws) -> Draws:
+    return np.asarray(difficulty**_OWN * _TYPICAL ** (1 - _OWN))
+
+
+def log_middle_and_difficulty(
+    speed: Speed, stack: Stack | None, family: str, rows: Draws, features: Draws, devices: Sequence[str]
+) -> tuple[Draws, Draws]:
+    """Log of the median seconds of steps of one stack, and the local difficulty (log sd); each (rows,).
+
+    Rows (rows, columns) of `basis`, features (rows, features) of `situation`. Physics, what neighbours add to it, and
+    no less than the dense peak takes.
+    """
     effect = stack.effect if stack else speed.centre(family)
-    middle, slopes = log_seconds_and_slopes(basis, speed.coefficients + effect)
+    middle, slopes = log_seconds_and_slopes(rows, speed.coefficients + effect)
+    floor = np.log(np.maximum(floor_seconds(rows), 1e-12))
     if stack is None:
-        sd = np.sqrt(((slopes * BETWEEN) ** 2).sum(1) + total_variance(0) + NOISE**2)
-        return middle, np.zeros(len(basis)), np.sqrt(sd * _TYPICAL)
-    residual, variance = stack.neighbours.residual(features, devices)
-    return middle, residual, np.sqrt(variance + ((slopes * stack.doubt) ** 2).sum(1))
+        sd = np.sqrt((slopes**2) @ BETWEEN**2 + total_variance(0) + NOISE**2)
+        return np.maximum(middle, floor), _tempered(sd)
+    residual, variance = stack.neighbours.residual(coordinates(features, middle, slopes), devices)
+    difficulty = np.sqrt(variance + (slopes**2) @ stack.doubt**2)
+    if stack.rows <= FEW:
+        difficulty = _tempered(difficulty)
+    return np.maximum(middle + np.clip(residual, -_MOST, _MOST), floor), difficulty

@@ -6,7 +6,8 @@ that were made on rows held out, in units of a local difficulty. No posterior is
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,10 +19,8 @@ TIERS = ("measured", "same stack", "same device", "same generation", "never seen
 
 _ENOUGH = 20
 """Held-out errors from which a stack's own quantiles are taken instead of its tier's."""
-_EVENNESS = 0.78
-"""Power of a stack's rows by which each of them counts less; 1 makes stacks equal."""
-_FEW_STACKS = 3
-"""Stacks whose rows a tier needs for quantiles of its own."""
+_FEW_STACKS, _FEW_ROWS = 3, 40
+"""Stacks, and rows of them, that a tier needs for quantiles of its own; with fewer it has those of the better one."""
 _NARROWS = {
     "measured": "three of your own steps of different size would replace the published neighbours",
     "same stack": "a 60 s measurement on this device",
@@ -47,35 +46,35 @@ def weighted_quantile(values: Draws, weights: Draws, share: float) -> float:
     return float(np.interp(share, reached / weights.sum(), values[order]))
 
 
+def _even(groups: Sequence[str]) -> Draws:
+    """Weights by which every group (stack) counts with the root of its rows."""
+    size = Counter(groups)
+    return np.array([size[name] ** -0.5 for name in groups])
+
+
 def quantiles(scores: Draws, groups: list[str]) -> Quantiles:
     """Quantiles of scores in which every group (stack) counts with the root of its rows."""
-    size = {name: groups.count(name) for name in set(groups)}
-    weights = np.array([size[name] ** -0.5 for name in groups])
-    low, high = (weighted_quantile(scores, weights, share) for share in (0.1, 0.9))
+    low, high = (weighted_quantile(scores, _even(groups), share) for share in (0.1, 0.9))
     return Quantiles(low=min(low, -1e-3), high=max(high, 1e-3), count=len(scores))
 
 
 def even_quantiles(scores: Draws, groups: list[str]) -> Quantiles:
-    """Quantiles of the scores' size, in which stacks count almost alike: the next stack is one, however long.
-
-    Both sides take the same: which way a new stack errs cannot be known, and twelve stacks do not tell.
-    """
-    size = {name: groups.count(name) for name in set(groups)}
-    weights = np.array([size[name] ** -_EVENNESS for name in groups])
-    wide = max(weighted_quantile(np.abs(scores), weights, 0.8), 1e-3)
+    """Quantiles of the scores' size: both sides take the same, for which way a new stack errs cannot be known."""
+    wide = max(weighted_quantile(np.abs(scores), _even(groups), 0.8), 1e-3)
     return Quantiles(low=-wide, high=wide, count=len(scores))
 
 
 def by_tier(scores: Draws, stacks: list[str], tiers: list[str]) -> dict[str, Quantiles]:
-    """Quantiles of stacks held out: `unseen`, and each tier with rows of enough stacks, never under a better one."""
+    """Quantiles of stacks held out: `unseen`, and of each tier, never under those of a better one."""
     found = {"unseen": even_quantiles(scores, stacks)}
-    least = 0.0
+    best = found["unseen"]
     for tier in TIERS[2:]:
         own = [i for i, one in enumerate(tiers) if one == tier]
-        if len({stacks[i] for i in own}) >= _FEW_STACKS:
-            one = even_quantiles(scores[own], [stacks[i] for i in own])
-            least = max(least, one.high)
-            found[tier] = Quantiles(low=-least, high=least, count=one.count)
+        of = [stacks[i] for i in own]
+        if len(set(of)) >= _FEW_STACKS and len(own) >= _FEW_ROWS:
+            one = even_quantiles(scores[own], of)
+            best = one if tier == TIERS[2] or one.high > best.high else best
+        found[tier] = best
     return found
 
 
