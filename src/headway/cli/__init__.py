@@ -17,7 +17,8 @@ from headway.cli.refusals import exit_code_of
 COMMANDS = {
     "init": "Write a commented plan to start from.",
     "estimate": "Time, money and memory of a plan, or of one run given by flags.",
-    "explain": "The chain behind one figure of an estimate.",
+    "check": "What is wrong, doubtful or missing in a plan.",
+    "explain": "The chain behind one figure of an estimate, or the reason of a rule.",
     "catalog": "Known devices, offers and models.",
     "schema": "The JSON Schema of plan files, for editors.",
     "completion": "The completion script of a shell.",

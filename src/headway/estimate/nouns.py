@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from headway.domain.errors import Finding
 from headway.domain.experiment import Architecture, Batches, Recipe
 from headway.domain.machine import Node
 from headway.domain.spread import Spread
@@ -201,7 +200,6 @@ class Estimate:
     scenarios: tuple[Scenario, ...]
     left_out: Mapping[str, str]
     """Term -> what is missing, in words (`53 models x 10 tasks`)."""
-    findings: tuple[Finding, ...] = ()
     at_a_time: int = 1
     """Experiments that run side by side; `terms_s` are those of all of them."""
     measured: int = 0
