@@ -19,7 +19,7 @@ def render(page: Page, layout: Layout) -> Iterator[str]:
         where: Mapping[str, Any] = finding["where"]
         place = {"file": where["file"], "line": where["line"], "col": where["column"], "title": finding["code"]}
         said = ",".join(f"{key}={_property(str(value))}" for key, value in place.items() if value)
-        text = f"{finding['message']} {finding['hint']}".strip()
+        text = f"{finding['message']}. {finding['hint']}".strip()
         yield f"::{_COMMAND[finding['severity']]} {said}::{_data(visible(text))}\n"
 
 

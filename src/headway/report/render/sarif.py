@@ -46,7 +46,7 @@ def _result(finding: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {
         "ruleId": finding["code"],
         "level": _LEVEL[finding["severity"]],
-        "message": {"text": f"{finding['message']} {finding['hint']}".strip()},
+        "message": {"text": f"{finding['message']}. {finding['hint']}".strip()},
         "properties": {"evidence": finding["evidence"]},
     }
     if where["file"]:
