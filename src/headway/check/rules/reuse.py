@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from headway.check.case import Case, Reading
+from headway.check.hours import reading_of_steps
 from headway.check.rule import Rule
 from headway.check.words import counted, listed
 from headway.domain.errors import Finding, Fix, Position
@@ -17,14 +18,6 @@ from headway.schedule.reuse import Contained, Training, contained
 
 COOLDOWN = 0.2
 """Share of its steps that a branch needs to let the learning rate fall (arXiv:2405.18392, figure 5)."""
-
-
-def reading_of_steps(case: Case) -> Reading:
-    """By the author's rates where they time the steps of everything that is trained, else by prediction."""
-    for item in case.stated.estimate.experiments:
-        if any(stage.kind == "train" and "step" not in stage.terms_s for stage in item.stages):
-            return case.predicted
-    return case.stated
 
 
 def trainings(case: Case, reading: Reading) -> list[Training]:
@@ -55,12 +48,12 @@ def _nested(case: Case) -> Iterator[Finding]:
     reading, parts = _parts(case)
     parts = [one for one in parts if one.nested]
     if parts:
-        runs = counted(len(parts), "run")
-        branched = sum(one.saved_gpu_s(COOLDOWN) for one in parts)
+        branched = sum(part.saved_gpu_s(COOLDOWN) for part in parts)
+        one = len(parts) == 1
+        runs = "1 run differs" if one else f"{len(parts):,} runs differ"
         yield NESTED.finding(
-            f"{runs} differ{'s' if len(parts) == 1 else ''} from a longer one in nothing but steps and train"
-            f"{'s' if len(parts) == 1 else ''} its beginning again: {_saves(parts, reading)} saved by keeping checkpoints; "
-            f"{listed(_scales(parts))}",
+            f"{runs} from a longer one in nothing but steps, and train{'s' * one} its beginning again: "
+            f"{_saves(parts, reading)} saved by keeping checkpoints; {listed(_scales(parts))}",
             where=_at(parts[0], case.plan),
             evidence=_evidence(parts, reading) | {"gpu_hours_saved_with_cooldown": branched / 3600},
             hint=f"Say reuse: prefixes; where the learning rate has to fall for each scale, branches of "
