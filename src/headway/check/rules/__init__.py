@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from headway.check.rule import Rule
-from headway.check.rules import decisions, facts, memory, physics, questions, reuse
+from headway.check.rules import data, decisions, evaluation, facts, memory, physics, questions, replicates, reuse
 
-FILES = (physics, facts, questions, decisions, reuse, memory)
+FILES = (physics, facts, questions, decisions, evaluation, reuse, data, replicates, memory)
 
 RULES: Mapping[str, Rule] = MappingProxyType(
     {rule.code: rule for rule in sorted((rule for file in FILES for rule in file.RULES), key=lambda rule: rule.code)}
