@@ -45,7 +45,7 @@ def _on_test_sets(case: Case) -> Iterator[Finding]:
             where=case.plan.positions.get(f"datasets.{id}.split", dataset.where),
             evidence={"runs": list(runs), "count": len(runs), "split": dataset.split, "made_for_evaluation": made,
                       "scored_by": task},
-            hint="Train on its training split or on other data; keep it for evaluation.",
+            hint="Train on other rows, and keep these for evaluation.",
             severity="error" if certain else "warning",
         )  # fmt: skip
 

@@ -53,7 +53,7 @@ def _counted_again(case: Case) -> Iterator[Finding]:
             if not again or not before or value.range.low <= remaining * (1 + SLACK):
                 continue
             yield AGAIN.finding(
-                f"{format_duration(value.mid)} are claimed for what follows {_words(decision)}, "
+                f"{format_duration(value.mid)} are claimed for what follows {_words(decision)!r}, "
                 f"{format_duration(before)} of which are done by then: {format_duration(remaining)} remain",
                 where=value.where if value.where.line else claim.where,
                 evidence={

@@ -100,6 +100,7 @@ def _orphans(case: Case) -> Iterator[Finding]:
     ]
     total, share = share_of((seconds[id] for ids in orphans.values() for id in ids), reading)
     runs = sum(map(len, orphans.values()))
+    asked = [repr(phases[phase].asks) for phase in heaviest if phase in phases and phases[phase].asks]
     yield ORPHANS.finding(
         f"{counted(runs, 'run')} of {format_duration(total)} ({format_share(share)}) answer{'s' * (runs == 1)} no "
         f"question that names {'it' if runs == 1 else 'them'}: {listed(said)}",
@@ -107,9 +108,10 @@ def _orphans(case: Case) -> Iterator[Finding]:
         evidence={
             "runs": {phase: orphans[phase] for phase in heaviest},
             "gpu_hours": {phase: weights[phase][0] / 3600 for phase in heaviest},
-            "asks": {phase: phases[phase].asks for phase in heaviest if phase in phases and phases[phase].asks},
         },
-        hint="Add the question that they answer, or leave them out.",
+        hint=f"Make a question of what they ask ({listed(asked)}), or leave them out."
+        if asked
+        else "Add the question that they answer, or leave them out.",
     )
 
 
@@ -140,21 +142,21 @@ def _not_continued(case: Case) -> Iterator[Finding]:
     if not pretrained or len(pretrained) == len(runs):
         return
     starts = {stage.fingerprint for one in runs for stage in one.stages[:-1] if stage.kind == "train"}
+    went_on = [one for one in pretrained if one.stages[-1].fingerprint in starts]
     ending = [one for one in pretrained if one.stages[-1].fingerprint not in starts]
     if not ending:
         return
     reading = reading_of_steps(case)
     seconds = gpu_seconds(reading)
     total, share = share_of((seconds[one.id] for one in ending), reading)
-    went_on = len(pretrained) - len(ending)
     yield NOT_CONTINUED.finding(
         f"{len(ending)} of {counted(len(pretrained), 'pretrained model')} ({format_duration(total)}, "
         f"{format_share(share)}) {'is' if len(ending) == 1 else 'are'} never fine-tuned: what pretraining brings to "
-        f"fine-tuned tasks is measured on {went_on or 'none'}",
+        f"fine-tuned tasks is measured on {len(went_on) or 'none'} of them",
         where=phases[ending[0].phase].where,
         evidence={
             "not_continued": [one.id for one in ending],
-            "continued": [one.id for one in pretrained if one not in ending],
+            "continued": [one.id for one in went_on],
         },
         hint="Add chains that start from the pretrained models: stages: [{data: CORPUS}, {data: TASK}].",
     )

@@ -13,9 +13,10 @@ from headway.check.rule import Rule
 from headway.check.words import counted, listed
 from headway.domain.errors import Finding, Fix, Position
 from headway.domain.plan import Plan
-from headway.domain.units import format_duration, format_share
+from headway.domain.units import format_duration, format_number, format_share
 from headway.schedule.reuse import Contained, Training, contained
 
+HOUR_S = 3600.0
 COOLDOWN = 0.2
 """Share of its steps that a branch needs to let the learning rate fall (arXiv:2405.18392, figure 5)."""
 
@@ -55,7 +56,7 @@ def _nested(case: Case) -> Iterator[Finding]:
             f"{runs} from a longer one in nothing but steps, and train{'s' * one} its beginning again: "
             f"{_saves(parts, reading)} saved by keeping checkpoints; {listed(_scales(parts))}",
             where=_at(parts[0], case.plan),
-            evidence=_evidence(parts, reading) | {"gpu_hours_saved_with_cooldown": branched / 3600},
+            evidence=_evidence(parts, reading) | {"gpu_hours_saved_with_cooldown": branched / HOUR_S},
             hint=f"Say reuse: prefixes; where the learning rate has to fall for each scale, branches of "
             f"{format_share(COOLDOWN)} of the steps leave {format_duration(branched)} saved.",
             fix=_share_prefixes(case.plan),
@@ -109,7 +110,8 @@ def _may_share(plan: Plan) -> bool:
 
 def _saves(parts: Sequence[Contained], reading: Reading) -> str:
     saved, total = sum(one.saved_gpu_s() for one in parts), reading.estimate.gpu_s.p50
-    return f"{format_duration(saved)} of {format_duration(total)} on GPUs ({format_share(saved / total)})"
+    hours, of = format_number(saved / HOUR_S), format_number(total / HOUR_S)
+    return f"{hours} of {of} GPU-hours ({format_share(saved / total)})"
 
 
 def _scales(parts: Sequence[Contained]) -> list[str]:
@@ -139,7 +141,7 @@ def _at(one: Contained, plan: Plan) -> Position:
 def _evidence(parts: Sequence[Contained], reading: Reading) -> dict[str, object]:
     saved = sum(one.saved_gpu_s() for one in parts)
     return {
-        "gpu_hours_saved": saved / 3600,
+        "gpu_hours_saved": saved / HOUR_S,
         "share": saved / reading.estimate.gpu_s.p50,
         "rates": reading.estimate.rates,
         "trainings": [
@@ -147,7 +149,7 @@ def _evidence(parts: Sequence[Contained], reading: Reading) -> dict[str, object]
                 "experiment": one.part.experiment,
                 "stage": one.part.stage.name,
                 "steps": one.part.steps,
-                "gpu_hours": one.saved_gpu_s() / 3600,
+                "gpu_hours": one.saved_gpu_s() / HOUR_S,
                 "same_as": one.same.experiment if one.same is not None else None,
                 "contained_in": one.whole.experiment,
                 "contained_in_steps": one.whole.steps,
