@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
 from tests.check.found import in_example, in_text, only
 
 PLAN = """headway: 1

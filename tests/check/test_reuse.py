@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.check.found import EXAMPLES, after_fixes, in_example, in_text, only
 
 from headway.plan import read_plan
-from tests.check.found import EXAMPLES, after_fixes, in_example, in_text, only
 
 TAXONOMY = (EXAMPLES / "qwen2-taxonomy" / "plan.yaml").read_text(encoding="utf-8")
 HOUR_STEPS = 2000

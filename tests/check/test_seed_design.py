@@ -1,4 +1,4 @@
-"""Findings by hand about design and omissions: the rule that is said to catch each does, in the example of its document."""
+"""Findings by hand about design and omissions: the rule that is said to catch each does, in its document's example."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import csv
 from pathlib import Path
 
 import pytest
-
 from tests.check.found import in_example
 
 TABLE = Path(__file__).parent / "seeds" / "c.csv"

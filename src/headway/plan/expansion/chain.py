@@ -5,7 +5,7 @@ Owns the decision what kind of work a stage is, and the chain of fingerprints. I
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from headway.domain.plan import Evaluation, Stage
@@ -69,7 +69,8 @@ def make_stage(parts: Parts, spot: Spot, chain: Chain) -> Made:
     else:
         mark, course = digest(chain.model, kind, model_mark, tasks, *_other_work(spot, kind)), ""
         after = chain
-    return Made(_stage(parts, spot, kind, model, evaluation, mark, course), after, tasks)
+    stage = _stage(parts, spot, kind, model, evaluation)
+    return Made(replace(stage, fingerprint=mark, course=course), after, tasks)
 
 
 def _refuse_contradictions(parts: Parts, spot: Spot, kind: str) -> None:
@@ -108,9 +109,8 @@ def _other_work(spot: Spot, kind: str) -> tuple[str, ...]:
     )
 
 
-def _stage(
-    parts: Parts, spot: Spot, kind: str, model: Name | None, evaluation: Evaluation | None, mark: str, course: str
-) -> Stage:
+def _stage(parts: Parts, spot: Spot, kind: str, model: Name | None, evaluation: Evaluation | None) -> Stage:
+    """The stage but for its identity."""
     found, own = spot.level.values, spot.level.own
     recipe, trainer = parts.recipe(found), parts.trainer(found)
     epochs, steps, tokens, _ = parts.budget(found) if kind == "train" else (None, None, None, "")
@@ -145,8 +145,6 @@ def _stage(
         machine=parts.machine(found),
         stated=_with_wall(parts.stated(found), spot.wall),
         stated_at={**spot.level.stated_at, "wall": spot.experiment} if spot.wall else spot.level.stated_at,
-        fingerprint=mark,
-        course=course,
         where=spot.entry.where,
     )
 
