@@ -34,6 +34,12 @@ class TestEvaluation:
         assert finding.evidence["evaluations"] == 1
         assert "by prediction" in finding.message
 
+    def test_evaluations_on_the_way_are_counted(self) -> None:
+        tasks = (
+            "datasets: {kept: {rows: 1k, length: 20}}\ntasks: {kept: {}}\nevaluate: {tasks: kept, every: 100 steps}\n"
+        )
+        assert only(in_text(PLAN + tasks, "HW601")).message.startswith("10 evaluations of 1 trained model have")
+
     def test_validation_counts_as_being_looked_at(self) -> None:
         plan = PLAN + "datasets: {kept: {rows: 1k, length: 20}}\ntasks: {kept: {}}\n"
         assert only(in_text(plan, "HW602")).evidence["trained"] == 1
@@ -62,6 +68,12 @@ class TestStatedHours:
     def test_tokenizing_304000_rows_is_called_negligible(self) -> None:
         found = evidence("llama7b-addition", "HW604")
         assert (found["term"], found["rows"]) == ("tokenize", 304_000)
+
+
+@pytest.mark.parametrize("form", ["step: negligible, tokenize: negligible", "wall: 5 h", "throughput: 5 samples/s"])
+def test_hours_stated_in_other_forms_are_read(form: str) -> None:
+    plan = PLAN.replace("step: 1 s, load: 30 s, tokenize: 1 min, final_save: 5 s", form) + "matrix: {seed: [1, 2]}\n"
+    assert {finding.code for finding in in_text(plan, "HW5", "HW6")} <= {"HW603", "HW611", "HW612"}
 
 
 class TestSafeguards:

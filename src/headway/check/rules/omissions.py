@@ -36,16 +36,17 @@ def _uncosted(case: Case) -> Iterator[Finding]:
         for _, stage, stated in _said(case)
         if stage.kind == "train" and "evaluation" in stated.left_out and "step" in stated.terms_s
     ]
-    if not models:
+    total = case.stated.estimate.subtotal_gpu_s.p50
+    if not models or not total:
         return
     evaluations = sum(stated.evaluations for _, stated in models)
-    tasks = {stated.evaluations for _, stated in models}
+    tasks = {len(stage.evaluate.tasks) if stage.evaluate is not None else 0 for stage, _ in models}
+    once = evaluations == len(models) * max(tasks)
     rate = _stated_evaluation(case)
-    total = case.stated.estimate.subtotal_gpu_s.p50
     predicted = case.predicted.estimate.terms_s.get("evaluation")
     evidence: dict[str, object] = {"models": len(models), "evaluations": evaluations}
     if rate is not None:
-        each, one = evaluations * rate, len(models) * rate
+        each, one = evaluations * rate, evaluations / max(tasks) * rate
         evidence |= {"gpu_hours_at_each_task": each / 3600, "gpu_hours_at_all_tasks": one / 3600}
         evidence |= _at_every_stage(case, rate)
         price = (
@@ -57,10 +58,10 @@ def _uncosted(case: Case) -> Iterator[Finding]:
         price = f"about {format_duration(predicted.p50)} by prediction"
     else:
         price = "unknown"
-    many = f"{counted(next(iter(tasks)), 'task')}" if len(tasks) == 1 else f"{evaluations:,} evaluations"
-    have = "has" if len(models) == 1 else "have"
+    trained = counted(len(models), "trained model")
+    many = f"{trained} x {counted(max(tasks), 'task')}" if once else f"{evaluations:,} evaluations of {trained}"
     yield UNCOSTED.finding(
-        f"{counted(len(models), 'trained model')} x {many} {have} no stated time: {price}",
+        f"{many} {'has' if many.startswith('1 ') else 'have'} no stated time: {price}",
         where=_evaluate_at(models[0][0], case),
         evidence=evidence,
         hint="State it where they are evaluated: stated: {evaluation: TIME} is for each task.",
@@ -125,16 +126,17 @@ def _left_out(case: Case) -> Iterator[Finding]:
     missing: dict[str, float] = {}
     first: Stage | None = None
     guessed = {item.id: item.stages for item in case.predicted.estimate.experiments}
+    whole = _stated_as_a_whole(case)
     place: dict[str, int] = {}
     for id, stage, stated in _said(case):
         place[id] = index = place.get(id, -1) + 1
-        if stage.kind != "train" or "step" not in stated.terms_s or "wall" in stage.stated.terms:
+        if stage.kind != "train" or "step" not in stated.terms_s or "wall" in stage.stated.terms or id in whole:
             continue
         for term, spread in guessed[id][index].terms_s.items():
             if term in WORDS and term not in stated.terms_s:
                 missing[term] = missing.get(term, 0.0) + spread.p50
                 first = first or stage
-    if first is None or any("wall" in one.stated.terms for one in case.plan.experiments):
+    if first is None:
         return
     seconds, total = sum(missing.values()), case.stated.estimate.subtotal_wall_s.p50
     share = seconds / total if total else 0.0
@@ -148,6 +150,14 @@ def _left_out(case: Case) -> Iterator[Finding]:
     )
 
 
+def _stated_as_a_whole(case: Case) -> frozenset[str]:
+    """Ids of experiments whose whole time is stated, or that of their phase: nothing of it is left out."""
+    phases = {phase.id for phase in case.plan.phases if "wall" in phase.stated.terms}
+    return frozenset(
+        one.id for one in case.plan.experiments if "wall" in one.stated.terms or one.phase in phases
+    )  # fmt: skip
+
+
 def _stated_at(stage: Stage, case: Case) -> Position:
     parts = stage.stated.terms.get("step")
     if parts:
@@ -158,7 +168,7 @@ def _stated_at(stage: Stage, case: Case) -> Position:
 def _called_negligible(case: Case) -> Iterator[Finding]:
     total = case.stated.estimate.subtotal_wall_s.p50
     seen: set[str] = set()
-    for _, stage, estimate in stages(case):
+    for _, stage, estimate in stages(case) if total else ():
         for term, spread in estimate.terms_s.items():
             value = stage.stated.terms.get(term, {}).get("")
             if value is None or value.mid > 0 or value.unknown or term in seen or spread.p50 < NOT_NEGLIGIBLE * total:

@@ -99,7 +99,8 @@ def _parts(case: Case) -> tuple[Reading, list[Contained]]:
     if not _may_share(case.plan):
         return case.predicted, []
     reading = reading_of_steps(case)
-    return reading, list(contained(trainings(case, reading)))
+    found = contained(trainings(case, reading))
+    return reading, [one for one in found if one.part.gpu_s > 0]
 
 
 def _may_share(plan: Plan) -> bool:
