@@ -77,6 +77,10 @@ class TestQuestions:
         assert evidence("HW503")["gpu_hours"] == {"2A": pytest.approx(127.5), "3A": pytest.approx(25.0)}
         assert "2A General Pretraining (127.5 h, 37.3 %)" in taxonomy("HW503").message
 
+    def test_a_question_to_all_runs_leaves_none_out(self) -> None:
+        plan = HEAD + "data: {rows: 1k, length: 20}\nquestions: {q: {ask: Is it good?, answered_by: all}}\n"
+        assert in_text(plan, "HW503") == ()
+
     def test_one_of_27_pretrained_models_is_fine_tuned(self) -> None:
         assert evidence("HW505")["continued"] == ["2B/mixed-financial-10k"]
         assert len(evidence("HW505")["not_continued"]) == 26

@@ -76,14 +76,12 @@ def trains(experiment: Experiment) -> bool:
 
 
 def _orphans(case: Case) -> Iterator[Finding]:
-    if not case.plan.questions:
-        return
-    answering = set()
+    answering: set[str] = set()
     for question in case.plan.questions.values():
         if question.answered_by is not None and ALL not in question.answered_by.patterns:
             answering |= set(select(case.plan, question.answered_by))
     orphans: dict[str, list[str]] = {}
-    for one in case.plan.experiments:
+    for one in case.plan.experiments if answering else ():  # where none names a run, none leaves one out
         if trains(one) and not one.optional and one.id not in answering:
             orphans.setdefault(one.phase, []).append(one.id)
     if not orphans:
@@ -210,7 +208,7 @@ ORPHANS = Rule(
     code="HW503",
     name="runs that answer no question",
     severity="warning",
-    says="Every run that trains is named by a question, where a plan has questions.",
+    says="Every run that trains is named by a question, where questions name runs.",
     because="Hours that no question needs are the first to save. A question that is answered by `all` names no run.",
     fails=_PHASES.replace("KEY", "steps").replace("WHICH", "small"),
     passes=_PHASES.replace("KEY", "steps").replace("WHICH", "small, large"),
