@@ -135,6 +135,9 @@ class Stage:
     """Level each stated term comes from: path of the plan, phase, experiment or stage that says it."""
     fingerprint: str = ""
     """Identity of the model after this stage: what was trained, on what, from what."""
+    course: str = ""
+    """Identity of a training apart from its length: of two stages that share it, the shorter is how the longer begins.
+    Empty for a stage that does not train."""
     where: Position = Position()
 
 

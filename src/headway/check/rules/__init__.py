@@ -9,9 +9,23 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from headway.check.rule import Rule
-from headway.check.rules import facts, memory, physics
+from headway.check.rules import (
+    data,
+    decisions,
+    evaluation,
+    facts,
+    memory,
+    omissions,
+    physics,
+    questions,
+    replicates,
+    reuse,
+    safeguards,
+)
 
-FILES = (physics, facts, memory)
+FILES = (
+    physics, facts, questions, decisions, evaluation, reuse, data, replicates, omissions, safeguards, memory,
+)  # fmt: skip
 
 RULES: Mapping[str, Rule] = MappingProxyType(
     {rule.code: rule for rule in sorted((rule for file in FILES for rule in file.RULES), key=lambda rule: rule.code)}
