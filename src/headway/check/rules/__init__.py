@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from headway.check.rule import Rule
-from headway.check.rules import facts, memory, methods, physics, power, samples
+from headway.check.rules import facts, memory, methods, names, physics, power, samples, sizes
 
-FILES = (physics, methods, power, samples, facts, memory)
+FILES = (physics, methods, power, samples, facts, names, sizes, memory)
 
 RULES: Mapping[str, Rule] = MappingProxyType(
     {rule.code: rule for rule in sorted((rule for file in FILES for rule in file.RULES), key=lambda rule: rule.code)}

@@ -15,7 +15,7 @@ from headway.check.rule import Rule
 from headway.domain.errors import Finding, Position
 from headway.domain.plan import Stage
 from headway.domain.statement import Factor
-from headway.domain.units import Range, format_duration, format_share
+from headway.domain.units import Range, format_duration, format_number, format_share
 from headway.estimate.nouns import Basis, StageEstimate
 from headway.estimate.step import HARDLY_FASTER
 
@@ -52,11 +52,11 @@ def _beliefs(case: Case) -> Iterator[_Belief]:
                     seen.add(factor.change.where)
                     yield _factor(factor, without, stage.stated.source)
     for claim in case.plan.claims:
-        for words in claim.values:
+        for index, words in enumerate(claim.values):
             if claim.path[-1] == "says" and isinstance(words, str) and _FASTER.search(words) and _compared(words):
                 yield _Belief(
                     words=words.rstrip("."), says="", change=None, without=_compared(words), source="",
-                    where=claim.where,
+                    where=case.plan.positions.get(f"claims.says.{index}", claim.where) if not claim.owner else claim.where,
                 )  # fmt: skip
 
 
@@ -86,6 +86,8 @@ def effect(basis: Basis, without: str) -> float:
 
 
 def _in_words(change: float) -> str:
+    if change > 1:
+        return f"{format_number(1 + change)} x the time"
     return f"{format_share(abs(change))} {'faster' if change < 0 else 'slower'}"
 
 
