@@ -9,9 +9,41 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from headway.check.rule import Rule
-from headway.check.rules import billing, disk, facts, memory, methods, names, physics, power, prices, samples, sizes, text
+from headway.check.rules import (
+    billing,
+    checkpoints,
+    diagnoses,
+    disk,
+    facts,
+    interruptions,
+    memory,
+    methods,
+    names,
+    physics,
+    power,
+    prices,
+    samples,
+    sizes,
+    text,
+)
 
-FILES = (physics, methods, power, samples, facts, names, sizes, prices, billing, text, memory, disk)
+FILES = (
+    physics,
+    methods,
+    power,
+    samples,
+    facts,
+    names,
+    sizes,
+    prices,
+    billing,
+    text,
+    memory,
+    disk,
+    interruptions,
+    checkpoints,
+    diagnoses,
+)
 
 RULES: Mapping[str, Rule] = MappingProxyType(
     {rule.code: rule for rule in sorted((rule for file in FILES for rule in file.RULES), key=lambda rule: rule.code)}

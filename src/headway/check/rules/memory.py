@@ -9,7 +9,7 @@ from collections.abc import Hashable, Iterator
 from dataclasses import replace
 
 from headway.check.case import Case
-from headway.check.causes import causes
+from headway.check.causes import causes, written_at
 from headway.check.rule import Rule
 from headway.domain.errors import Finding
 from headway.domain.experiment import Recipe
@@ -135,7 +135,7 @@ def _replicas(case: Case) -> Iterator[Finding]:
         yield REPLICAS.finding(
             f"every one of {basis.recipe.parallel.data} GPUs holds weights, gradients and optimizer of {basis.model}, "
             f"{format_bytes(states)}{also}; sharded over them, the job needs {format_bytes(peak_bytes)} a GPU{words}",
-            where=case.plan.where("parallel") if case.plan.where("parallel").line else cause.stage.where,
+            where=written_at(case, cause, "parallel"),
             evidence={
                 "experiments": cause.ids, "states_bytes": states, "states_with_masters_bytes": mixed,
                 "sharded_peak_bytes": peak_bytes,
@@ -161,7 +161,7 @@ def _logits(case: Case) -> Iterator[Finding]:
         yield WIDE_LOGITS.finding(
             f"logits take {format_bytes(size)} in fp32, {format_share(size / usable)} of the GPU: {rows} x up to "
             f"{tokens:,.0f} tokens x {vocab:,} words, and their gradient",
-            where=case.plan.where("micro_batch") if case.plan.where("micro_batch").line else cause.stage.where,
+            where=written_at(case, cause, "micro_batch"),
             evidence={
                 "experiments": cause.ids, "logits_bytes": size, "usable_bytes": usable, "rows": rows,
                 "tokens": tokens, "vocabulary": vocab,
