@@ -23,7 +23,7 @@ from headway.estimate.nouns import Estimate, Rates
 from headway.plan import PlanFile
 from headway.schedule.place import place
 
-IMMEDIATE = ("HW201", "HW203", "HW301", "HW302", "HW701")
+IMMEDIATE = ("HW201", "HW202", "HW203", "HW301", "HW302", "HW701")
 """Rules that need nothing but an estimate: what `estimate` says on its own page."""
 
 

@@ -43,7 +43,7 @@ def causes(case: Case, key: Key) -> tuple[Cause, ...]:
         if cause is None:
             continue
         one = found.setdefault(cause, Cause(experiment=experiment, stage=stage, estimate=estimate))
-        if experiment.id not in one.ids:
+        if one.ids[-1:] != [experiment.id]:  # the stages of an experiment follow each other
             one.ids.append(experiment.id)
     return tuple(found.values())
 

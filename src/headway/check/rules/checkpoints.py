@@ -77,8 +77,9 @@ def _between_failures_s(case: Case) -> tuple[float, str]:
     """Mean seconds between interruptions on the plan's machine, and the words for it."""
     hazard = case.machine.hazard_per_hour if case.machine is not None else None
     if hazard is None or hazard.mid == 0:
-        return FAILURE_S, "one failure a day, assumed"
-    return mean_time_between_s(hazard.mid), f"the stated hazard, one in {format_duration(mean_time_between_s(hazard.mid))}"
+        return FAILURE_S, "one failure a day (assumed)"
+    between_s = mean_time_between_s(hazard.mid)
+    return between_s, f"the stated hazard, one interruption in {format_duration(between_s)}"
 
 
 def _too_often(case: Case) -> Iterator[Finding]:
@@ -94,8 +95,8 @@ def _too_often(case: Case) -> Iterator[Finding]:
         risk = interrupted_within(saving.work_s, Range.point(-math.expm1(-3600 / between_s))).mid
         yield TAX.finding(
             f"checkpoints take {format_share(saving.share)} of the time: {format_duration(saving.dump_s)} after every "
-            f"{format_duration(saving.between_s)}; at {words}, {format_duration(best_s)} is best (Young), "
-            f"and {format_share(risk)} is the chance of losing anything at all",
+            f"{format_duration(saving.between_s)}; with {words}, the best interval is {format_duration(best_s)} "
+            f"(Young), and the {format_duration(saving.work_s)} of the stage are interrupted with {format_share(risk)}",
             where=save.where,
             evidence={
                 "experiments": cause.ids, "dump_s": saving.dump_s, "between_s": saving.between_s,
@@ -133,8 +134,8 @@ def _too_seldom(case: Case) -> Iterator[Finding]:
         best_s = daly_interval_s(saving.dump_s, between_s)
         steps = nice_steps(best_s / saving.step_s)
         yield SELDOM.finding(
-            f"a checkpoint after every {format_duration(saving.between_s)} loses half of it with each interruption; at "
-            f"{words}, {format_duration(best_s)} is best (Daly)",
+            f"a checkpoint after every {format_duration(saving.between_s)} loses half of it with each interruption; "
+            f"with {words}, the best interval is {format_duration(best_s)} (Daly)",
             where=save.where,
             evidence={
                 "experiments": cause.ids, "dump_s": saving.dump_s, "between_s": saving.between_s, "daly_s": best_s,
@@ -168,7 +169,9 @@ def _otherwise(case: Case) -> Iterator[Finding]:
             evidence={"claimed_s": value.mid, "steps": steps, "step_s": step.p50, "computed_s": computed.mid},
             hint="Say the time instead of the steps (save: {every: 5 min}), or correct the claim.",
             severity=None if estimate.stated_step_s is not None else "warning",
-            fix=Fix(where=value.where, old=value.text, new=spoken, says="steps times the time of a step"),
+            fix=Fix(
+                where=value.where, old=value.text, new=spoken.replace(",", ""), says="steps times the time of a step"
+            ),
         )
 
 

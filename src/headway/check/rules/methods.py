@@ -54,9 +54,10 @@ def _beliefs(case: Case) -> Iterator[_Belief]:
     for claim in case.plan.claims:
         for index, words in enumerate(claim.values):
             if claim.path[-1] == "says" and isinstance(words, str) and _FASTER.search(words) and _compared(words):
+                item = "" if claim.owner else f"claims.says.{index}"
                 yield _Belief(
                     words=words.rstrip("."), says="", change=None, without=_compared(words), source="",
-                    where=case.plan.positions.get(f"claims.says.{index}", claim.where) if not claim.owner else claim.where,
+                    where=case.plan.positions.get(item, claim.where),
                 )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 
 from headway.check.case import Case, Doubt
 from headway.check.rule import Rule
@@ -57,7 +58,11 @@ def _no_model(case: Case) -> Iterator[Finding]:
         yield NO_MODEL.finding(
             f"{one.words} does not exist; {one.use} is computed with",
             where=one.where,
-            evidence={"experiments": list(dict.fromkeys(one.experiments)), "computed_with": one.use, "exist": list(doubt.candidates)},
+            evidence={
+                "experiments": list(dict.fromkeys(one.experiments)),
+                "computed_with": one.use,
+                "exist": list(doubt.candidates),
+            },
             hint=f"{doubt.hint}: name the one that is meant.",
         )
 
@@ -160,6 +165,21 @@ def _other_gpu(case: Case) -> Iterator[Finding]:
         )
 
 
+def _no_instance(case: Case) -> Iterator[Finding]:
+    for machine in case.lookup.machines.values():
+        instance, provider = machine.spec.instance, machine.spec.provider
+        everything = case.known.listed(provider, "", "") if provider else ()
+        if instance is None or not everything or case.known.listed(provider, instance.words, ""):
+            continue
+        near = get_close_matches(instance.words, sorted({offer.instance for offer in everything}), n=3)
+        yield NO_INSTANCE.finding(
+            f"no offer of {provider} is known by the name of {instance.words}, among {len(everything)}",
+            where=instance.where,
+            evidence={"machine": machine.name, "instance": instance.words, "nearest": near},
+            hint=f"Is {' or '.join(near)} meant?" if near else "headway catalog offers lists what is known.",
+        )
+
+
 def _devices(sold: tuple[Offer, ...]) -> list[str]:
     """`8 x H100 SXM 80GB`, each once."""
     return list(dict.fromkeys(f"{o.gpus} x {o.device}" if o.gpus > 1 else o.device for o in sold))
@@ -237,4 +257,14 @@ OTHER_GPU = Rule(
     passes=_MACHINE.format(machine="{instance: p4d.24xlarge, gpu: A100 SXM 40GB, gpus: 8, price: $32.77/h}"),
     find=_other_gpu,
 )
-RULES = (NO_MODEL, NO_GPU, SEVERAL_GPUS, OTHER_MEMORY, REPORTED_MEMORY, OTHER_GPU)
+NO_INSTANCE = Rule(
+    code="HW321",
+    name="instance nobody offers",
+    severity="warning",
+    says="An instance is one that its provider offers.",
+    because="What cannot be booked has no price; a letter more or less is another machine at three times the price.",
+    fails=_MACHINE.format(machine="{provider: AWS, instance: p5.24xlarge, gpu: H100 SXM 80GB, price: $30/h}"),
+    passes=_MACHINE.format(machine="{provider: AWS, instance: p5.48xlarge, gpu: H100 SXM 80GB, price: $55/h}"),
+    find=_no_instance,
+)
+RULES = (NO_MODEL, NO_GPU, SEVERAL_GPUS, OTHER_MEMORY, REPORTED_MEMORY, OTHER_GPU, NO_INSTANCE)

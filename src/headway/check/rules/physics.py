@@ -111,10 +111,10 @@ def _differs(case: Case) -> Iterator[Finding]:
         stated, predicted, apart = cause.estimate.stated_step_s, cause.basis.step_s, _times_apart(cause.estimate)
         assert stated is not None and apart is not None  # the cause says so
         size = f"{format_number(apart)} x as long as" if apart > 1 else f"{format_number(1 / apart)} x shorter than"
+        between = f"{format_duration(predicted.p10)} to {format_duration(predicted.p90)}"
         yield FAR_FROM_PREDICTION.finding(
             f"the stated step of {format_duration(stated.p50)} is {size} headway predicts "
-            f"({format_duration(predicted.p50)}, {format_duration(predicted.p10)} to {format_duration(predicted.p90)}): "
-            + _likely(cause.basis, apart),
+            f"({format_duration(predicted.p50)}, {between}): {_likely(cause.basis, apart)}",
             where=stated_step_at(cause, case.plan),
             evidence={
                 "experiments": cause.ids,

@@ -144,9 +144,7 @@ def _listed_as(machine: Machine, offers: tuple[Offer, ...], of: Callable[[Offer]
 
 def _rows(offers: tuple[Offer, ...]) -> dict[str, object]:
     """Instance, price, date and source of offers, for the evidence."""
-    return {
-        "listed": [[o.provider, o.instance, o.usd_per_hour, o.spot_usd_per_hour, o.priced_on] for o in offers[:5]]
-    }
+    return {"listed": [[o.provider, o.instance, o.usd_per_hour, o.spot_usd_per_hour, o.priced_on] for o in offers[:5]]}
 
 
 def _not_sold(case: Case) -> Iterator[Finding]:
@@ -166,7 +164,11 @@ def _not_sold(case: Case) -> Iterator[Finding]:
 
 
 def _undated(case: Case) -> Iterator[Finding]:
-    bare = [(machine, price) for machine, price in _priced(case) if not price.date]
+    bare = [
+        (machine, price)
+        for machine, price in _priced(case)
+        if not price.date and not _is_far(price.range, _asked(machine, _own_offers(case, machine), _on_demand), NEAR)
+    ]  # where it is far from its offers, that is said instead, and a date asked for
     if not bare:
         return
     names = [machine.name for machine, _ in bare]
@@ -176,7 +178,7 @@ def _undated(case: Case) -> Iterator[Finding]:
         + (", ..." if len(bare) > 4 else ""),
         where=bare[0][1].where,
         evidence={"machines": names, "without_source": [m.name for m, price in bare if not price.source]},
-        hint="Write price: {use: $3.06/h, date: 2026-07-20, source: ...}, or leave it to the catalog's dated ones.",
+        hint=f"Write price: {{use: {bare[0][1].text}, date: ..., source: ...}}, or leave it to the dated catalog.",
     )
 
 
@@ -230,8 +232,8 @@ OTHERS_PRICE = Rule(
     name="price of another instance",
     severity="warning",
     says="The price of an instance is its own.",
-    because="$32.77/h was p4d.24xlarge (8 x A100 40GB) for years, and is often quoted for p5.48xlarge (8 x H100), which "
-    "cost $98.32 at first and $55.04 in 2026 (AWS price list, 2026-07-20).",
+    because="$32.77/h was p4d.24xlarge (8 x A100 40GB) for years, and is quoted for p5.48xlarge (8 x H100), which cost "
+    "$98.32 at first and $55.04 in 2026 (AWS price list, 2026-07-20).",
     fails=_RENTED.format(machine=_AWS + "price: $32.77/h"),
     passes=_RENTED.format(machine=_AWS + "price: $55.04/h"),
     find=_from_another,
@@ -241,8 +243,8 @@ FAR_PRICE = Rule(
     name="price far from offers",
     severity="warning",
     says="A stated price lies within 10 % of the dated offers of that machine.",
-    because="GCP lists a V100 by itself; the n1-highmem-8 that carries it is billed besides: $2.95 and not $2.48 an hour "
-    "(The Full Stack, 2025-03-07).",
+    because="GCP lists a V100 by itself; the n1-highmem-8 that carries it is billed besides: $2.95 and not $2.48 an "
+    "hour (The Full Stack, 2025-03-07).",
     fails=_RENTED.format(machine="provider: GCP, instance: n1-highmem-8, gpu: V100 SXM2 16GB, price: $2.48/h"),
     passes=_RENTED.format(machine="provider: GCP, instance: n1-highmem-8, gpu: V100 SXM2 16GB, price: $2.95/h"),
     find=_far,

@@ -77,11 +77,14 @@ def _trained(case: Case) -> Iterator[Finding]:
             evidence={"claimed": value.mid, "trainable": counted, "parameters": basis.parameters, "by_targets": others},
             hint=_choice(fitting, others),
             severity="warning" if fitting else None,
-            fix=None if fitting else Fix(
-                where=value.where, old=value.text, new=format_count(counted) if whole else share.replace(" ", ""),
-                says="the count of the configuration",
-            ),
-        )  # fmt: skip
+            fix=None if fitting else _counted(value, format_count(counted) if whole else share),
+        )
+
+
+def _counted(value: Value, count: str) -> Fix:
+    """The claim with what was counted, as a plan writes it: without commas and blanks."""
+    new = count.replace(",", "").replace(" ", "")
+    return Fix(where=value.where, old=value.text, new=new, says="the count of the configuration")
 
 
 def _alternatives(basis: Basis) -> dict[str, int]:
@@ -109,11 +112,8 @@ def _parameters(case: Case) -> Iterator[Finding]:
             where=value.where,
             evidence={"claimed": value.mid, "parameters": basis.parameters, "model": basis.model},
             hint="Take the count of the configuration, or name the model that is meant.",
-            fix=Fix(
-                where=value.where, old=value.text, new=format_count(basis.parameters),
-                says="the count of the configuration",
-            ),
-        )  # fmt: skip
+            fix=_counted(value, format_count(basis.parameters)),
+        )
 
 
 _CLAIM = """headway: 1

@@ -43,8 +43,12 @@ def _texts(case: Case) -> Iterator[tuple[str, Position]]:
         yield phase.asks, phase.where
     for experiment in plan.experiments:
         yield experiment.name, experiment.where
-    for named in (*plan.datasets.values(), *plan.tasks.values(), *plan.references.values(), *plan.options.values()):
-        yield named.name, named.where
+    for dataset in plan.datasets.values():
+        yield dataset.name, dataset.where
+    for task in plan.tasks.values():
+        yield task.name, task.where
+    for option in plan.options.values():
+        yield option.name, option.where
     for question in plan.questions.values():
         yield question.ask, question.where
     for claim in plan.claims:
