@@ -35,7 +35,7 @@ def test_half_a_unit_of_the_last_telling_digit(text: str, dimension: str, low: f
 
 
 def test_about_is_a_tenth_at_least() -> None:
-    value = Value(range=Range.point(45.0), unit="s", text="~45.00 s")
+    value = Value(range=Range.point(45.0), unit="s", text="45.00 s", stated_as="~45 seconds")
     assert as_written(value).low == pytest.approx(40.5)
 
 

@@ -6,7 +6,7 @@ Owns the wiring. Rules are `check/`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from headway.app.inputs import Inputs, Request, gather, own_machine
@@ -100,8 +100,9 @@ def _doubt(kind: str, name: str) -> Doubt | None:
 
 @cache
 def _listed(provider: str, instance: str, device: str) -> tuple[Offer, ...]:
+    find = partial(find_offers, device=device or None, provider=provider or None, instance=instance or None)
     try:
-        return find_offers(device=device or None, provider=provider or None, instance=instance or None)
+        return tuple(dict.fromkeys((*find(), *find(spot=True))))
     except UserError:
         return ()
 

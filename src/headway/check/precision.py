@@ -1,4 +1,4 @@
-"""Figures at the precision they were written with: `2.5M` stands for 2.45M to 2.55M, `~45 s` for more.
+"""Figures at the precision they were written with: `2.5M` stands for 2.45M to 2.55M, and for more where a document says about.
 
 Owns the reading of digits. What a figure is compared with is a rule's affair.
 """
@@ -13,7 +13,7 @@ from headway.domain.units import Range
 _NUMBER = re.compile(r"\d[\d_]*(?:\.\d+)?")
 _ROUGH = re.compile(r"[~≈]|\babout\b|\baround\b|\broughly\b")
 ROUGHLY = 0.1
-"""Doubt that a figure with `~` admits, at least."""
+"""Doubt that a document's `~45 s` (`stated_as`) admits, at least."""
 
 
 def as_written(value: Value) -> Range:
@@ -24,7 +24,7 @@ def as_written(value: Value) -> Range:
     """
     numbers = _NUMBER.findall(value.text)
     low, high = (_half(numbers[at]) if numbers else 0.0 for at in (0, -1))
-    if _ROUGH.search(value.text):
+    if _ROUGH.search(value.stated_as):
         low, high = max(low, ROUGHLY), max(high, ROUGHLY)
     return Range(value.range.low * (1 - low), value.mid, value.range.high * (1 + high))
 

@@ -24,7 +24,7 @@ def _blocks(case: Case) -> Iterator[Finding]:
             continue
         least = f", at least {format_duration(rule.minimum_s)}" if rule.minimum_s > rule.granularity_s else ""
         yield BLOCK.finding(
-            f"{rule.provider} bills by {format_duration(rule.granularity_s)}{least}, not in blocks of {block.text}",
+            f"{rule.provider} rounds time up to {format_duration(rule.granularity_s)}{least}, not to {block.text}",
             where=block.where,
             evidence={
                 "machine": machine.name, "stated_s": block.mid, "granularity_s": rule.granularity_s,

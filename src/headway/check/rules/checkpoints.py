@@ -29,6 +29,9 @@ FAILURE_S = 24 * 3600.0
 TOO_SELDOM = 2.5
 """Times Daly's interval from which more is lost than an early save would cost: his optimum is flat."""
 WORTH_S = 3600.0
+"""Work of less may be lost without a word."""
+WORTH_DUMPS_S = 60.0
+"""Checkpoints that take less in all are nobody's trouble."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,14 +64,16 @@ def _saving(stage: Stage, estimate: StageEstimate) -> _Saving | None:
     stated = stage.stated.terms.get("checkpoint", {})
     dump_s = sum(part.mid for part in stated.values()) if stated else written.p50 / saves.during if written else 0.0
     work_s = step.p50 * estimate.steps
-    every = stage.save.every_steps if stage.save is not None else None
-    between_s = every * step.p50 if every else work_s / (saves.during + 1)
+    save = stage.save
+    between_s = work_s / (saves.during + 1)
+    if save is not None and (save.every_steps or save.every_s):
+        between_s = save.every_steps * step.p50 if save.every_steps else save.every_s or between_s
     return _Saving(dump_s=dump_s, between_s=between_s, step_s=step.p50, work_s=work_s)
 
 
 def _dear(stage: Stage, estimate: StageEstimate) -> Hashable:
     saving = _saving(stage, estimate)
-    if saving is None or saving.share < WORTH_SHARE:
+    if saving is None or saving.share < WORTH_SHARE or saving.work_s / saving.between_s * saving.dump_s < WORTH_DUMPS_S:
         return None
     return (saving.dump_s, saving.between_s)
 
@@ -113,8 +118,8 @@ def nice_steps(steps: float) -> int:
     """The largest of 1, 2, 2.5 and 5 times a power of ten that is not above `steps`; at least 1."""
     if steps < 1:
         return 1
-    power = 10.0 ** math.floor(math.log10(steps))
-    return max(1, int(max(factor * power for factor in (1, 2, 2.5, 5) if factor * power <= steps)))
+    power = 10.0 ** (len(str(int(steps))) - 1)
+    return int(max(factor * power for factor in (1, 2, 2.5, 5) if factor * power <= steps))
 
 
 def _rare(case: Case, stage: Stage, estimate: StageEstimate) -> Hashable:

@@ -22,6 +22,8 @@ class _Mismatch:
     words: re.Pattern[str]
     why: str
     instead: str
+    remedy_only: bool = False
+    """The words are wrong as a remedy; as a cause they may be right."""
 
 
 def _words(text: str) -> re.Pattern[str]:
@@ -43,13 +45,14 @@ MISMATCHES = (
     ),
     _Mismatch(
         symptoms=("step",),
-        words=_words(r"\bgrad(ient)?[ _]?accum\w*"),
+        words=_words(r"^(?!.*\b(less|lower|reduc\w*|fewer|smaller|no|without)\b[^,;]*accum).*\bgrad(ient)?[ _]?accum"),
+        remedy_only=True,
         why="accumulation makes an optimizer step of several passes and no pass faster",
         instead="A larger micro_batch, packing or shorter rows make a token cheaper.",
     ),
     _Mismatch(
         symptoms=("step", "wall"),
-        words=_words(r"\bmemory\b.*(\bover\b|>|\babove\b)"),
+        words=_words(r"\bmemory\b.*(\bover|>|\babove)\s*\d"),
         why="memory that is in use slows nothing down while the step fits",
         instead="Look for allocator retries or host offloading; leave memory that is merely full.",
     ),
@@ -71,7 +74,8 @@ def _diagnoses(case: Case) -> Iterator[Finding]:
         symptoms = [key for key in ("step", "wall") if key in alert]
         for position, (cause, remedy) in enumerate(_entries(alert)):
             for one in MISMATCHES:
-                if not set(symptoms) & set(one.symptoms) or not one.words.search(f"{cause}: {remedy}"):
+                said = remedy if one.remedy_only else f"{cause}: {remedy}"
+                if not set(symptoms) & set(one.symptoms) or not one.words.search(said):
                     continue
                 paths = [f"run.alert.{prefix}check.{key}" for prefix in (f"{index}.", "") for key in (cause, position)]
                 known = [case.plan.positions[path] for path in paths if path in case.plan.positions]

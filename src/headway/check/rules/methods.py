@@ -5,6 +5,7 @@ Owns stated factors and words about a method against headway's prediction of the
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
@@ -23,9 +24,14 @@ WITHOUT = "all weights"
 IN_16_BITS = "16 bits"
 _ADAPTERS = re.compile(r"\b(lora|dora|peft|adapters?)\b", re.IGNORECASE)
 _QUANTISED = re.compile(r"\b(int8|nf4|[48][- ]?bits?|qlora|quanti[sz]\w*|bitsandbytes)\b", re.IGNORECASE)
-_FASTER = re.compile(r"\b(faster|speeds?|quicker|efficien\w+|accelerat\w+)\b", re.IGNORECASE)
+_FASTER = re.compile(
+    r"\b(faster|speeds?|quicker|accelerat\w+)\b|(?<!parameter[- ])(?<!memory[- ])\befficien", re.IGNORECASE
+)
 TOLERANCE = 0.1
 """Share of a step by which a stated factor may differ from the predicted one: half the error of the best stacks."""
+
+FASTER = Range(-1.0, -TOLERANCE, 0.0)
+"""What words without a figure mean: any less time than now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,8 +40,8 @@ class _Belief:
 
     words: str
     says: str
-    change: Range | None
-    """Share of the time, negative: faster; None where no figure is given, only that it is faster."""
+    change: Range
+    """Share of the time, negative: faster; open at one end where no figure is given."""
     without: str
     """The key of `Basis.otherwise_s` that it is compared with."""
     source: str
@@ -48,7 +54,7 @@ def _beliefs(case: Case) -> Iterator[_Belief]:
         for stage in experiment.stages:
             for factor in stage.stated.factors:
                 without = _compared(factor.cause)
-                if without and factor.change.where not in seen:
+                if without and factor.change.unit == "share" and factor.change.where not in seen:
                     seen.add(factor.change.where)
                     yield _factor(factor, without, stage.stated.source)
     for claim in case.plan.claims:
@@ -56,7 +62,7 @@ def _beliefs(case: Case) -> Iterator[_Belief]:
             if claim.path[-1] == "says" and isinstance(words, str) and _FASTER.search(words) and _compared(words):
                 item = "" if claim.owner else f"claims.says.{index}"
                 yield _Belief(
-                    words=words.rstrip("."), says="", change=None, without=_compared(words), source="",
+                    words=words.rstrip("."), says="", change=FASTER, without=_compared(words), source="",
                     where=case.plan.positions.get(item, claim.where),
                 )  # fmt: skip
 
@@ -64,9 +70,9 @@ def _beliefs(case: Case) -> Iterator[_Belief]:
 def _factor(factor: Factor, without: str, source: str) -> _Belief:
     change = factor.change
     ends = sorted(factor.sign * end for end in (change.range.low, change.range.mid, change.range.high))
-    known = change.unit == "share" and not change.unknown
+    unknown = FASTER if factor.sign < 0 else Range(0.0, TOLERANCE, math.inf)
     return _Belief(
-        words=factor.cause, says=change.stated_as or change.text, change=Range(*ends) if known else None,
+        words=factor.cause, says=change.stated_as or change.text, change=unknown if change.unknown else Range(*ends),
         without=without, source=change.source or source, where=change.where,
     )  # fmt: skip
 
@@ -98,7 +104,7 @@ def _contradicted(case: Case) -> Iterator[Finding]:
         if cause is None:
             continue
         found = effect(cause.basis, belief.without)
-        stated = belief.change or Range(-1.0, -TOLERANCE, 0.0)
+        stated = belief.change
         if stated.low - TOLERANCE <= found <= stated.high + TOLERANCE:
             continue
         step_s, other_s = cause.basis.otherwise_s["as planned"], cause.basis.otherwise_s[belief.without]
@@ -108,15 +114,11 @@ def _contradicted(case: Case) -> Iterator[Finding]:
             f"{format_duration(step_s)} a step against {format_duration(other_s)} with {belief.without}",
             where=belief.where,
             evidence={
-                "experiments": cause.ids, "stated_share": None if belief.change is None else list(_ends(belief.change)),
+                "experiments": cause.ids, "stated_share": [stated.low, stated.high],
                 "predicted_share": found, "step_s": step_s, "without_s": other_s,
             },
             hint="Name a measurement as its source, or leave it out: a factor without one is an assumption.",
         )  # fmt: skip
-
-
-def _ends(value: Range) -> tuple[float, float, float]:
-    return value.low, value.mid, value.high
 
 
 def _no_gain(_: Stage, stage: StageEstimate) -> Hashable:

@@ -36,7 +36,7 @@ def _stated(case: Case) -> Iterator[tuple[Machine, Value, float]]:
 
 def _limits(case: Case) -> Iterator[Finding]:
     for machine, value, limit in _stated(case):
-        if not math.isclose(value.mid, limit, rel_tol=0.01):
+        if machine is not case.machine or not math.isclose(value.mid, limit, rel_tol=0.01):
             continue
         gpu_s = case.predicted.estimate.gpu_s if not case.stated.estimate.gpu_s.p50 else case.stated.estimate.gpu_s
         spec = replace(machine.spec, power={"board_limit": value})
@@ -44,8 +44,8 @@ def _limits(case: Case) -> Iterator[Finding]:
         assert modelled is not None  # a board limit is given
         by_limit, low, high = (joule / _J_PER_KWH for joule in (gpu_s.p50 * limit, modelled.p10, modelled.p90))
         yield LIMIT_AS_DRAW.finding(
-            f"{format_number(limit)} W is the board limit of {machine.node.device.name}, which a run that waits does "
-            f"not draw, and the host is not in it: {format_duration(gpu_s.p50)} take {format_number(by_limit)} kWh by "
+            f"{format_number(limit)} W is the board limit of {machine.node.device.name}, not what it draws in a run, "
+            f"and the host is not in it: {format_duration(gpu_s.p50)} take {format_number(by_limit)} kWh by "
             f"it, {format_number(low)} to {format_number(high)} kWh from the wall by headway's shares",
             where=value.where,
             evidence={

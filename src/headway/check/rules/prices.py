@@ -29,7 +29,7 @@ def _priced(case: Case) -> Iterator[tuple[Machine, Value]]:
     """Machines whose price on demand the plan states."""
     for machine in case.lookup.machines.values():
         price = machine.spec.price
-        if price is not None and not price.unknown:
+        if price is not None and not price.unknown and price.noun != "GPU-h":
             yield machine, price
 
 

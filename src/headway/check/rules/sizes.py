@@ -70,14 +70,15 @@ def _trained(case: Case) -> Iterator[Finding]:
         counted, share = basis.trainable_parameters, format_share(basis.trainable_parameters / basis.parameters)
         said = f"rank {adapter.rank} on {', '.join(adapter.targets)}" if adapter else "what is not frozen"
         whole = claim.path[0] == "trainable"
+        sure = adapter is None or any(path.endswith("adapter.targets") for path in case.plan.positions)
         yield TRAINED_SIZE.finding(
             f"{value.text} trained {'parameters' if whole else 'of the parameters'} are claimed; {said} has "
             f"{format_count(counted)}, {share} of {format_count(basis.parameters)}",
             where=value.where,
             evidence={"claimed": value.mid, "trainable": counted, "parameters": basis.parameters, "by_targets": others},
             hint=_choice(fitting, others),
-            severity="warning" if fitting else None,
-            fix=None if fitting else _counted(value, format_count(counted) if whole else share),
+            severity=None if sure else "warning",
+            fix=_counted(value, format_count(counted) if whole else share) if sure else None,
         )
 
 
@@ -119,7 +120,7 @@ def _parameters(case: Case) -> Iterator[Finding]:
 _CLAIM = """headway: 1
 model: Qwen/Qwen2-0.5B
 data: {{rows: 1k, length: 128}}
-adapter: {{method: lora, rank: 4}}
+adapter: {{method: lora, rank: 4, targets: all-linear}}
 run: {{machine: RTX 4090}}
 claims: {{{claim}}}
 """

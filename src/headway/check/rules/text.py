@@ -16,6 +16,8 @@ WRONGLY_READ_AS = ("mac_roman", "cp1252", "latin-1")
 """Encodings that UTF-8 is most often mistaken for: old Macs, Windows, the web's default."""
 SHOWN = 60
 """Characters of a long text that a message repeats."""
+LINES_AFTER = 30
+"""Lines below the place of an entry within which its texts stand."""
 _RUN = re.compile(r"[^\x00-\x7f]+(?:\s?[^\x00-\x7f]+)*")
 
 
@@ -70,13 +72,13 @@ def _damaged(case: Case) -> Iterator[Finding]:
             where=where,
             evidence={"text": text, "meant": meant, "characters": len(text) - len(meant)},
             hint="Read the source as UTF-8.",
-            fix=Fix(where=where, old=text, new=meant, says="the text as it was written"),
+            fix=Fix(where=where, old=text, new=meant, says="the text as it was written") if where != near else None,
         )
 
 
 def _place(text: str, lines: list[str], near: Position) -> Position:
-    """Where the text stands in the file, at or after the nearest known place."""
-    for number in range(max(near.line, 1), len(lines) + 1):
+    """Where the text stands in the file, at or soon after the nearest known place, which it is otherwise."""
+    for number in range(max(near.line, 1), min(near.line + LINES_AFTER, len(lines)) + 1):
         column = lines[number - 1].find(text)
         if column >= 0:
             return Position(near.file, number, column + 1)
