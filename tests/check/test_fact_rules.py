@@ -110,9 +110,17 @@ def test_targets_that_make_the_claim_true_are_named() -> None:
 
 
 @pytest.mark.parametrize(
-    "claims", ["trainable: 2.2M", "trainable: 2M", "trainable_share: 0.4%", "trainable: {use: 2.3M, stated_as: ~2.3M}", "parameters: 494M",
-               "parameters: 0.5B", "trainable: 2-3M"],
-)  # fmt: skip
+    "claims",
+    [
+        "trainable: 2.2M",
+        "trainable: 2M",
+        "trainable: 2-3M",
+        "trainable: {use: 2.3M, stated_as: ~2.3M}",
+        "trainable_share: 0.4%",
+        "parameters: 494M",
+        "parameters: 0.5B",
+    ],
+)
 def test_a_claim_that_rounds_to_the_count_is_left_alone(claims: str) -> None:
     assert not found(f"adapter: {{method: lora, rank: 4}}\nrun: {{machine: RTX 4090}}\nclaims: {{{claims}}}\n")
 

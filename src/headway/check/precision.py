@@ -1,4 +1,4 @@
-"""Figures at the precision they were written with: `2.5M` stands for 2.45M to 2.55M, and for more where a document says about.
+"""Figures at the precision they were written with: `2.5M` is 2.45M to 2.55M, and more where it says about.
 
 Owns the reading of digits. What a figure is compared with is a rule's affair.
 """
