@@ -31,7 +31,7 @@ def _hazards(case: Case) -> Iterator[Finding]:
             continue
         if hazard.source and not any(word in hazard.source.lower() for word in ADVISORS):
             continue
-        wall_s = case.predicted.estimate.wall_s.p50
+        wall_s, share = case.predicted.estimate.wall_s.p50, hazard.text.partition("/")[0]
         hourly, _, monthly = hazard_sensitivity(wall_s, hazard.range)
         if hourly.interrupted_within.mid < HARMLESS:
             continue
@@ -43,7 +43,7 @@ def _hazards(case: Case) -> Iterator[Finding]:
                 "machine": machine.name, "wall_s": wall_s, "source": hazard.source,
                 "per_hour": hourly.interrupted_within.mid, "per_month": monthly.interrupted_within.mid,
             },
-            hint="Say where it comes from and per what: hazard: {use: 5%/month, source: ..., date: ...}.",
+            hint=f"Say where it comes from and per what: hazard: {{use: {share}/month, source: ...}}.",
         )  # fmt: skip
 
 

@@ -22,6 +22,7 @@ from headway.estimate.step import HARDLY_FASTER
 
 WITHOUT = "all weights"
 IN_16_BITS = "16 bits"
+_WITHOUT = {WITHOUT: "all weights trained", IN_16_BITS: "weights in 16 bits"}
 _ADAPTERS = re.compile(r"\b(lora|dora|peft|adapters?)\b", re.IGNORECASE)
 _QUANTISED = re.compile(r"\b(int8|nf4|[48][- ]?bits?|qlora|quanti[sz]\w*|bitsandbytes)\b", re.IGNORECASE)
 _FASTER = re.compile(
@@ -111,7 +112,7 @@ def _contradicted(case: Case) -> Iterator[Finding]:
         said = f"{belief.words}: {belief.says}" if belief.says else f'"{belief.words}"'
         yield METHOD.finding(
             f"{said}{'' if belief.source else ', without a source'}: headway predicts {_in_words(found)} here, "
-            f"{format_duration(step_s)} a step against {format_duration(other_s)} with {belief.without}",
+            f"{format_duration(step_s)} a step against {format_duration(other_s)} with {_WITHOUT[belief.without]}",
             where=belief.where,
             evidence={
                 "experiments": cause.ids, "stated_share": [stated.low, stated.high],
@@ -140,7 +141,7 @@ def _saves_no_time(case: Case) -> Iterator[Finding]:
             f"step, and {format_duration(other_s)} for training all weights in 16 bits",
             where=case.plan.where("adapter"),
             evidence={"experiments": cause.ids, "step_s": step_s, "all_weights_s": other_s},
-            hint="Keep it for its memory and small checkpoints; fewer layers (targets: [q, v]) would save time.",
+            hint="Keep it for its memory and small checkpoints; fewer layers (targets: [q, v]) cost less of it.",
         )
 
 

@@ -18,7 +18,7 @@ from headway.predict.rates import dense_peak_flop_per_s
 
 IMPOSSIBLE = 1.0
 DOUBTFUL = 0.6
-"""Published training hardly exceeds this share of the dense peak (llm-foundry, torchtitan, Megatron-Bridge)."""
+"""Published training hardly exceeds this share: 8 of 1,870 steps of dense models on V100, A100 and H100."""
 SUSPICIOUS = 0.03
 """Below this share of the dense peak a training step is mostly overhead, or the rate is wrong."""
 APART = 1.5
@@ -203,8 +203,8 @@ NEAR_PEAK = Rule(
     name="step near the peak",
     severity="warning",
     says="A stated step uses at most 60 % of the dense peak.",
-    because="Published training, tuned by vendors, hardly exceeds 60 %; fine-tuning with an ordinary "
-    "trainer 20-50 %. More is often a step of less work than the plan counts.",
+    because="Of 1,870 published steps of dense models on V100, A100 and H100, eight use more, seven of them BERT, "
+    "whose head computes few of its tokens. More is often a step of less work than the plan counts.",
     fails=_STATED.format(step="120 ms"),
     passes=_STATED.format(step="0.4 s"),
     find=_doubts,

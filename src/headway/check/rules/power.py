@@ -51,9 +51,7 @@ def _limits(case: Case) -> Iterator[Finding]:
             evidence={
                 "machine": machine.name, "board_limit_w": limit, "kwh": by_limit, "kwh_with_host": [low, high],
             },
-            hint="Say which watt it is: power: {board_limit: 450 W}, {average: ...} or {wall: ...}, measured.".replace(
-                "450", format_number(limit)
-            ),
+            hint=f"Say which watt it is: power: {{board_limit: {format_number(limit)} W}}, or measured: average, wall.",
         )  # fmt: skip
 
 
