@@ -119,10 +119,19 @@ def test_targets_that_make_the_claim_true_are_named() -> None:
         "trainable_share: 0.4%",
         "parameters: 494M",
         "parameters: 0.5B",
+        "trainable_share: 0.4452%",  # of the model
+        "trainable_share: 0.4432%",  # of model and adapter, as PEFT prints it
     ],
 )
 def test_a_claim_that_rounds_to_the_count_is_left_alone(claims: str) -> None:
     assert not found(f"adapter: {{method: lora, rank: 4}}\nrun: {{machine: RTX 4090}}\nclaims: {{{claims}}}\n")
+
+
+def test_a_model_may_be_called_by_its_name() -> None:
+    text = BASE.replace("Qwen2-0.5B", "Qwen2-7B") + "run: {machine: H200}\n"
+    for claim, codes in (("7B", []), ("7.6B", []), ("8B", []), ("6B", ["HW310"]), ("7.0B", [])):
+        plan = read_plan("plan.yaml", text=f"{text}claims: {{parameters: {claim}}}\n")
+        assert [one.code for one in Project(plan).check(select=("HW310",)).findings] == codes, claim
 
 
 def test_miscounted_parameters_are_fixed_in_the_file(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ Owns the comparison with what the configuration adds up to. Counting is `work/pa
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
@@ -21,14 +22,23 @@ from headway.work.parameters import trainable_parameters
 
 TARGETS = {"q and v": ("q", "v"), "attention": ("attention",), "MLP": ("mlp",), "all linear layers": ("all-linear",)}
 """Choices of layers that are common: PEFT's default for most models, attention alone, feed-forward alone, all."""
+_IN_NAME = re.compile(r"(?<![\d.a-zA-Z])(\d+(?:\.\d+)?)([bBmM])(?![a-zA-Z])")
+_SCALE = {"b": 1e9, "m": 1e6}
 TRAINED = ("trainable", "trainable_share")
 
 
-def _of(basis: Basis, key: str) -> float:
-    """What the configuration says of a claim."""
-    if key == "parameters":
-        return float(basis.parameters)
-    return basis.trainable_parameters / (basis.parameters if key == "trainable_share" else 1)
+def _of(basis: Basis, key: str) -> tuple[float, ...]:
+    """What may rightly be claimed: with and without the adapter in the whole (PEFT counts it in), and the model's name.
+
+    `Qwen2-7B` has 7.6B parameters, and nobody errs who calls it a model of 7B.
+    """
+    whole, trained = float(basis.parameters), float(basis.trainable_parameters)
+    both = (whole, whole + trained) if basis.recipe.adapter is not None else (whole,)
+    if key == "trainable":
+        return (trained,)
+    if key == "trainable_share":
+        return tuple(trained / one for one in both)
+    return (*both, *(float(size) * _SCALE[letter.lower()] for size, letter in _IN_NAME.findall(basis.model)))
 
 
 def _sizes(case: Case) -> Mapping[str, Mapping[tuple[int, int], Basis]]:
@@ -53,7 +63,8 @@ def _contradicted(case: Case, keys: tuple[str, ...]) -> Iterator[tuple[Claim, Va
             if not isinstance(value, Value) or value.unknown or not found:
                 continue
             meant = as_written(value)
-            if not any(meant.low <= _of(basis, claim.path[0]) <= meant.high for basis in found.values()):
+            right = (one for basis in found.values() for one in _of(basis, claim.path[0]))
+            if not any(meant.low <= one <= meant.high for one in right):
                 yield claim, value, next(iter(found.values()))
 
 
