@@ -83,7 +83,7 @@ def _trained(case: Case) -> Iterator[Finding]:
         whole = claim.path[0] == "trainable"
         sure = adapter is None or any(path.endswith("adapter.targets") for path in case.plan.positions)
         yield TRAINED_SIZE.finding(
-            f"{value.text} trained {'parameters' if whole else 'of the parameters'} are claimed; {said} has "
+            f"{value.text} {'' if whole else 'of the parameters '}are claimed to be trained; {said} has "
             f"{format_count(counted)}, {share} of {format_count(basis.parameters)}",
             where=value.where,
             evidence={"claimed": value.mid, "trainable": counted, "parameters": basis.parameters, "by_targets": others},
