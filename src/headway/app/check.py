@@ -6,22 +6,24 @@ Owns the wiring. Rules are `check/`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache, partial
 from pathlib import Path
 
 from headway.app.inputs import Inputs, Request, gather, own_machine
 from headway.app.money import bill_of, energy_of
 from headway.app.timing import jobs_of, side_by_side
-from headway.catalog import find_offers
+from headway.catalog import find_device, find_model, find_offers
 from headway.catalog.datasets import benchmark_names, dataset_rows
-from headway.catalog.devices import devices
-from headway.check.case import Case, Known, Reading
+from headway.catalog.devices import Ambiguous, Nonexistent, devices
+from headway.check.case import Case, Doubt, Known, Reading
 from headway.check.run import check, chosen
-from headway.domain.errors import Finding
+from headway.domain.errors import Finding, UserError
+from headway.domain.machine import Offer
 from headway.estimate.nouns import Estimate, Rates
 from headway.plan import PlanFile
 from headway.schedule.place import place
 
-IMMEDIATE = ("HW201", "HW203", "HW301", "HW302", "HW701")
+IMMEDIATE = ("HW201", "HW202", "HW203", "HW301", "HW302", "HW701")
 """Rules that need nothing but an estimate: what `estimate` says on its own page."""
 
 
@@ -73,8 +75,36 @@ def _reading(inputs: Inputs, rates: Rates) -> Reading:
 
 def _known(inputs: Inputs) -> Known:
     return Known(
-        devices=devices(), offers=find_offers(), today=inputs.today, rows=dataset_rows(), benchmarks=benchmark_names()
+        devices=devices(),
+        offers=find_offers(),
+        today=inputs.today,
+        rows=dataset_rows(),
+        benchmarks=benchmark_names(),
+        doubt=_doubt,
+        listed=_listed,
     )
+
+
+@cache
+def _doubt(kind: str, name: str) -> Doubt | None:
+    """What the catalog has against a name. One that it has never heard of may exist all the same."""
+    try:
+        find_model(name) if kind == "model" else find_device(name)
+    except (Ambiguous, Nonexistent) as error:
+        several = isinstance(error, Ambiguous)
+        return Doubt(rule=error.rule, hint=error.hint, candidates=error.candidates, several=several)
+    except UserError:
+        pass
+    return None
+
+
+@cache
+def _listed(provider: str, instance: str, device: str) -> tuple[Offer, ...]:
+    find = partial(find_offers, device=device or None, provider=provider or None, instance=instance or None)
+    try:
+        return tuple(dict.fromkeys((*find(), *find(spot=True))))
+    except UserError:
+        return ()
 
 
 def plan_text(file: str) -> str:

@@ -32,6 +32,17 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Doubt:
+    """Why a name means no one thing, in the catalog's words."""
+
+    rule: str
+    hint: str
+    candidates: tuple[str, ...]
+    several: bool
+    """It fits several things; False: there is no such thing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
     """Facts of the catalog that rules compare with."""
 
@@ -43,6 +54,10 @@ class Known:
     """Rows of well-known datasets by name, lower case."""
     benchmarks: frozenset[str] = frozenset()
     """Names, lower case, of datasets that are made for evaluation only."""
+    doubt: Callable[[str, str], Doubt | None] = lambda kind, name: None
+    """Of a name, `model` or `gpu`; None where it means one thing, or where the catalog does not know."""
+    listed: Callable[[str, str, str], tuple[Offer, ...]] = lambda provider, instance, device: ()
+    """Offers of an instance and a device, each empty where it does not matter; empty for what the catalog lacks."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,9 @@ from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
 
 from headway.check.case import Case
+from headway.domain.errors import Position
 from headway.domain.plan import Experiment, Stage
+from headway.domain.selection import ancestry
 from headway.estimate.nouns import Basis, ExperimentEstimate, StageEstimate
 
 
@@ -41,9 +43,22 @@ def causes(case: Case, key: Key) -> tuple[Cause, ...]:
         if cause is None:
             continue
         one = found.setdefault(cause, Cause(experiment=experiment, stage=stage, estimate=estimate))
-        if experiment.id not in one.ids:
+        if one.ids[-1:] != [experiment.id]:  # the stages of an experiment follow each other
             one.ids.append(experiment.id)
     return tuple(found.values())
+
+
+def written_at(case: Case, cause: Cause, key: str) -> Position:
+    """Where `key` stands for the stage of a cause: in a phase around it, innermost first, or at the plan's top.
+
+    The place of the stage itself where it stands in none of them.
+    """
+    chain = ancestry(case.plan.phases).get(cause.experiment.phase, ())
+    for depth in range(len(chain) + 1):
+        path = "".join(f"phases.{phase}." for phase in reversed(chain[depth:])) + key
+        if path in case.plan.positions:
+            return case.plan.positions[path]
+    return cause.stage.where
 
 
 def stages(case: Case) -> Iterator[tuple[Experiment, Stage, StageEstimate]]:

@@ -73,6 +73,8 @@ class Cadence:
     every_s: float | None = None
     keep: int | None = None
     """Checkpoints kept; None: all."""
+    text: str = ""
+    """`50 steps`, as written; it stands at `where`."""
     where: Position = Position()
 
 

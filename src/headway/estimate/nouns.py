@@ -91,6 +91,9 @@ class Basis:
     fits_probability: float
     trainable_parameters: int
     parameters: int
+    otherwise_s: Mapping[str, float] = field(default_factory=dict)
+    """For a stage with an adapter: middle seconds of a step `as planned`, with `all weights` trained in 16 bits
+    instead, and with the frozen weights in `16 bits` where they are quantised."""
     assumed: Mapping[str, str] = field(default_factory=dict)
     """What the plan did not say and what was taken instead: `precision` -> `bf16, the best of the device`."""
     warnings: tuple[str, ...] = ()

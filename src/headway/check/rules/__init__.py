@@ -10,22 +10,56 @@ from types import MappingProxyType
 
 from headway.check.rule import Rule
 from headway.check.rules import (
+    billing,
+    checkpoints,
     data,
     decisions,
+    diagnoses,
+    disk,
     evaluation,
     facts,
+    interruptions,
     memory,
+    methods,
+    names,
     omissions,
     physics,
+    power,
+    prices,
     questions,
     replicates,
     reuse,
     safeguards,
+    samples,
+    sizes,
+    text,
 )
 
 FILES = (
-    physics, facts, questions, decisions, evaluation, reuse, data, replicates, omissions, safeguards, memory,
-)  # fmt: skip
+    billing,
+    checkpoints,
+    data,
+    decisions,
+    diagnoses,
+    disk,
+    evaluation,
+    facts,
+    interruptions,
+    memory,
+    methods,
+    names,
+    omissions,
+    physics,
+    power,
+    prices,
+    questions,
+    replicates,
+    reuse,
+    safeguards,
+    samples,
+    sizes,
+    text,
+)
 
 RULES: Mapping[str, Rule] = MappingProxyType(
     {rule.code: rule for rule in sorted((rule for file in FILES for rule in file.RULES), key=lambda rule: rule.code)}
