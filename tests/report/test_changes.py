@@ -79,7 +79,7 @@ def test_what_stops_to_fit_is_named() -> None:
     found = changes(answered(), answered(**big))
     shown = str(diff_page(found).view())
     assert "fits no more" in shown
-    assert "a, b, c" in shown
+    assert "c, b, a" in shown  # the largest change of time first
 
 
 def test_totals_of_the_document_are_sums_of_its_changes() -> None:

@@ -17,7 +17,7 @@ from headway.estimate.nouns import ExperimentEstimate, Fits
 from headway.report.answer import Answer
 
 Sign = Literal["+", "~", "-"]
-SMALLEST_SHARE = 0.0005
+SMALLEST_SHARE = 0.01
 """Changes of hours, dollars or bytes below this share are none."""
 
 
