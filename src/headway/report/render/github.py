@@ -15,7 +15,8 @@ _COMMAND = {"error": "error", "warning": "warning", "info": "notice"}
 
 def render(page: Page, layout: Layout) -> Iterator[str]:
     """One line for each finding of the page's document."""
-    for finding in page.document().get("findings", ()):
+    found = page.document()
+    for finding in (*found.get("findings", ()), *found.get("found", ())):
         where: Mapping[str, Any] = finding["where"]
         place = {"file": where["file"], "line": where["line"], "col": where["column"], "title": finding["code"]}
         said = ",".join(f"{key}={_property(str(value))}" for key, value in place.items() if value)
