@@ -20,8 +20,10 @@ from headway.domain.errors import UserError
 from judging import folds
 from judging.baseline import constant_utilisation
 from judging.folds import Fold
-from judging.prediction import LEARNS, Predictor, capacity_bytes, memory_predictor, predictor
+from judging.prediction import LEARNS, Predictor, predictor
+from judging.remembered import judge_memory
 from judging.scores import Judgement, groups, memory_groups, small_adapter
+from peaks import peaks
 from rows import DATA, Case, Unusable, cases, load
 
 SCHEMA = "headway.accuracy/1"
@@ -29,7 +31,7 @@ OWN_ROWS = (1, 3)
 Maker = Callable[..., Predictor]
 
 
-def folds_of(usable: Sequence[Case]) -> list[Fold]:
+def folds_of(usable: Sequence[Case]) -> list[Fold[Case]]:
     """What is judged after learning from what. A file with splits is never learnt from.
 
     Rows that are not judged (unpacked ones with a known mean length) may be learnt from, and are judged as small
@@ -50,7 +52,7 @@ def folds_of(usable: Sequence[Case]) -> list[Fold]:
     return found
 
 
-def without_case(refused: Sequence[Unusable], found: Sequence[Fold]) -> list[Judgement]:
+def without_case(refused: Sequence[Unusable], found: Sequence[Fold[Case]]) -> list[Judgement]:
     """Rows that qualify and could not be read: no answer in every split that they would be in."""
     splits = [split for split in dict.fromkeys(fold.split for fold in found) if not split.startswith("after_")]
     return [
@@ -62,7 +64,7 @@ def without_case(refused: Sequence[Unusable], found: Sequence[Fold]) -> list[Jud
     ]
 
 
-def judge(found: Iterable[Fold], make: Maker) -> list[Judgement]:
+def judge(found: Iterable[Fold[Case]], make: Maker) -> list[Judgement]:
     """Predictions of every held row that counts, by predictors that learnt from their folds."""
     judgements: list[Judgement] = []
     for fold in found:
@@ -76,32 +78,6 @@ def judge(found: Iterable[Fold], make: Maker) -> list[Judgement]:
             if case.seconds is not None
         ]
     return judgements
-
-
-def judge_memory(usable: Sequence[Case]) -> tuple[list[Judgement], list[float]]:
-    """Peak bytes of the rows of trust A and B whose longest row is known, with their cards' capacities.
-
-    A file with splits is judged by what is shipped; otherwise sources are left out one at a time.
-    """
-    seen = [case for case in usable if case.peak_bytes is not None and case.trust in ("A", "B")]
-    parts = folds.stated(seen) if any(case.split for case in seen) else folds.unseen_stack(seen)
-    judgements, capacities = [], []
-    for fold in parts:
-        predict = memory_predictor(fold.training)
-        for case in fold.held:
-            if case.peak_bytes is not None:
-                answer = predict(case)
-                judgements.append(
-                    Judgement(
-                        label=case.label,
-                        split="memory",
-                        prediction=answer,
-                        measured=case.peak_bytes,
-                        seen_by=case.peak_seen_by,
-                    )
-                )
-                capacities.append(capacity_bytes(case))
-    return judgements, capacities
 
 
 def unanswered(refused: Sequence[Unusable]) -> dict[str, int]:
@@ -155,7 +131,8 @@ def table(title: str, found: Mapping[str, Mapping[str, float]], least: int = 1) 
 
 def report(path: Path, *, peers: bool) -> tuple[dict[str, Any], dict[str, Sequence[Judgement]]]:
     """Everything that is printed, as plain data, and the judgements behind it."""
-    usable, refused = cases(load(path))
+    rows = load(path)
+    usable, refused = cases(rows)
     found = folds_of(usable)
     makers: dict[str, Maker] = {"headway": predictor, "constant utilisation": constant_utilisation}
     if peers:
@@ -168,7 +145,7 @@ def report(path: Path, *, peers: bool) -> tuple[dict[str, Any], dict[str, Sequen
     judged: dict[str, Sequence[Judgement]] = {
         name: judge(found if name in learning else splits, make) + nothing for name, make in makers.items()
     }
-    remembered, capacities = judge_memory(usable)
+    remembered, capacities = judge_memory(peaks(rows)[0])
     scores = {
         name: {group: score.to_dict() for group, score in groups(judgements).items()}
         for name, judgements in judged.items()

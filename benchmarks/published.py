@@ -77,14 +77,14 @@ def table() -> str:
             )
     peers = {name: groups for name, groups in predictors.items() if name not in ("headway", CONSTANT)}
     if peers:
-        lines += ["", "| the same rows by a peer, as published | answered | median error of its answers; p90, no answer counting 100 % |"]
-        lines += ["| --- | --- | --- |", *(_peer(name, groups) for name, groups in peers.items())]
+        lines += ["", "| the same rows by a peer | answered | median error of its answers | p90, no answer is 100 % |"]
+        lines += ["| --- | --- | --- | --- |", *(_peer(name, groups["unseen_stack"]) for name, groups in peers.items())]
     return "\n".join(lines) + "\n"
 
 
-def _peer(name: str, groups: Mapping[str, Mapping[str, float]]) -> str:
-    score = groups["unseen_stack"]
-    return f"| {name} | {score['answered']:,} of {score['n']:,} | {_percent(score['mdape_answered'])}; {_percent(score['p90'])} |"
+def _peer(name: str, score: Mapping[str, float]) -> str:
+    answered = f"{score['answered']:,} of {score['n']:,}"
+    return f"| {name} | {answered} | {_percent(score['mdape_answered'])} | {_percent(score['p90'])} |"
 
 
 def _both(score: Mapping[str, float] | None) -> str:

@@ -22,6 +22,7 @@ from headway.work.parameters import count_parameters
 from headway.work.step import Work, step_work
 from reading.architecture import architecture
 from reading.cells import Row, Unreadable, noted, number
+from reading.held import TRAINS_MORE, peak_of
 from reading.machine import node, spreading
 from reading.recipe import batches_of, recipe
 
@@ -37,12 +38,7 @@ _TUNED = re.compile(
     r"megatron|nemo|foundry|internevo|torchtitan|deeplearningexamples|nvidia dle|nanogpt|fms-fsdp", re.I
 )
 _BOARD = re.compile(r"\s*[- ](SXM\d?|PCIe|NVL|OAM|\d+GB)\b")
-_GB_ROWS = ("Lightning-AI/litgpt",)
-"""Sources that divide bytes by 10^9; the others print GiB, most of them under the name of GB."""
-_TRAINS_MORE = "(emb)"
 _KERNELS = ("liger", "foak", "unsloth", "padding-free", "multipack", "scattermoe", "apex")
-_RESERVED = ("huggingface/peft", "unslothai/notebooks", "pytorch/torchtitan", "modelscope/ms-swift")
-_ALLOCATED = ("Lightning-AI/litgpt",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +120,7 @@ class Case:
             id=self.id,
             source=self.source,
             task=self.task,
-            gpu=_card(self.node.device.name),
+            gpu=card(self.node.device.name),
             parameters_b=self.parameters_b,
             trust=self.trust,
             split=self.split,
@@ -183,41 +179,22 @@ def _seconds(row: Row, batches: Batches, fixed: bool) -> float | None:
     return step
 
 
-def _peak(row: Row, gpus: int) -> tuple[float | None, str]:
-    """Peak bytes of one GPU and who saw them. Qwen's multi-GPU rows add all GPUs up.
-
-    Its "LoRA (emb)" rows train embedding and head too, for which a recipe has no word: their peaks are not judged.
-    """
-    value = number(row, "peak_mem_gb")
-    if value is None or _TRAINS_MORE in row["model"]:
-        return None, ""
-    if noted(row, r"memory is summed over GPUs"):
-        value /= gpus
-    if noted(row, r"nvidia-smi"):
-        seen = "device"
-    elif noted(row, r"max allocated|peak is allocated") or row["source"] in _ALLOCATED:
-        seen = "allocated"
-    elif noted(row, r"reserved") or row["source"] in _RESERVED:
-        seen = "reserved"
-    else:
-        seen = "device"
-    return value * (1e9 if row["source"] in _GB_ROWS else 2.0**30), seen
-
-
 def _stack(row: Row) -> str:
     return "tuned" if _TUNED.search(row["framework"]) or row["source"].startswith("mlcommons") else "huggingface"
 
 
-def _card(name: str) -> str:
+def card(name: str) -> str:
+    """A device's name without form factor and memory."""
     return _BOARD.sub("", name).strip()
 
 
-def _unusable(row: Row, reason: str) -> Unusable:
+def unusable(row: Row, reason: str) -> Unusable:
+    """A row with the reason why it cannot be used."""
     label = Label(
         id=row["id"],
         source=row["source"],
         task=row["task"],
-        gpu=_card(row["gpu"]),
+        gpu=card(row["gpu"]),
         parameters_b=number(row, "params_b") or 0.0,
         trust=row["trust"],
         split=row.get("split") or "",
@@ -231,9 +208,9 @@ def read(row: Row) -> Case | Unusable:
     try:
         return _case(row)
     except Unreadable as reason:
-        return _unusable(row, str(reason))
+        return unusable(row, str(reason))
     except UserError as error:
-        return _unusable(row, f"cannot be described: {error.rule}")
+        return unusable(row, f"cannot be described: {error.rule}")
 
 
 def _case(row: Row) -> Case:
@@ -247,10 +224,10 @@ def _case(row: Row) -> Case:
     bare, batches, length = batches_of(row, spread)
     full = recipe(row, spread, bare)
     more = (
-        ("embedding and head are trained too: left out, its memory not judged",) if _TRAINS_MORE in row["model"] else ()
+        ("embedding and head are trained too: left out, its memory not judged",) if TRAINS_MORE in row["model"] else ()
     )
     seconds = _seconds(row, batches, length.fixed)
-    peak, seen = _peak(row, machine.total_gpus)
+    peak, seen = peak_of(row, machine.total_gpus)
     if seconds is None and peak is None:
         raise Unreadable("neither a speed nor a peak of memory")
     return Case(

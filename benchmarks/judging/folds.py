@@ -9,8 +9,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-
-from rows import Case
+from typing import Generic, Protocol, TypeVar
 
 KNOWN, UNSEEN = "known_stack", "unseen_stack"
 CONFIGURATION_FOLDS = 5
@@ -18,14 +17,36 @@ PICKS = 5
 """Choices of a stack's own first rows; each other row is judged after one of them."""
 
 
+class Published(Protocol):
+    """What splits are made by: a measured step or a measured peak."""
+
+    @property
+    def source(self) -> str:
+        """Where the row was published."""
+        ...
+
+    @property
+    def split(self) -> str:
+        """The row's own split; empty where the file has none."""
+        ...
+
+    @property
+    def configuration(self) -> tuple[str, ...]:
+        """Rows that agree in it are never separated."""
+        ...
+
+
+R = TypeVar("R", bound=Published)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fold:
+class Fold(Generic[R]):
     """Rows to learn from (None: the shipped calibration), a user's own rows, and the rows to judge."""
 
     split: str
-    training: tuple[Case, ...] | None
-    held: tuple[Case, ...]
-    own: tuple[Case, ...] = ()
+    training: tuple[R, ...] | None
+    held: tuple[R, ...]
+    own: tuple[R, ...] = ()
 
 
 def _order(text: str) -> str:
@@ -33,20 +54,20 @@ def _order(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def by_source(cases: Sequence[Case]) -> dict[str, list[Case]]:
+def by_source(cases: Sequence[R]) -> dict[str, list[R]]:
     """Cases of each source, in the order of the file."""
-    found: defaultdict[str, list[Case]] = defaultdict(list)
+    found: defaultdict[str, list[R]] = defaultdict(list)
     for case in cases:
         found[case.source].append(case)
     return dict(found)
 
 
-def _configurations(cases: Sequence[Case]) -> list[tuple[str, ...]]:
+def _configurations(cases: Sequence[R]) -> list[tuple[str, ...]]:
     """The configurations of one source, shuffled the same way every time."""
     return sorted({case.configuration for case in cases}, key=lambda key: _order(repr(key)))
 
 
-def known_stack(cases: Sequence[Case]) -> Iterator[Fold]:
+def known_stack(cases: Sequence[R]) -> Iterator[Fold[R]]:
     """Leave configurations out: those of each source are dealt to five folds.
 
     A source with a single configuration is never a known stack and is not judged here.
@@ -63,14 +84,14 @@ def known_stack(cases: Sequence[Case]) -> Iterator[Fold]:
             yield Fold(split=KNOWN, training=training, held=held)
 
 
-def unseen_stack(cases: Sequence[Case]) -> Iterator[Fold]:
+def unseen_stack(cases: Sequence[R]) -> Iterator[Fold[R]]:
     """Leave sources out, one at a time."""
     for source, rows in by_source(cases).items():
         training = tuple(case for case in cases if case.source != source)
         yield Fold(split=UNSEEN, training=training, held=tuple(rows))
 
 
-def after(cases: Sequence[Case], own_rows: int, training: tuple[Case, ...] | None = None) -> Iterator[Fold]:
+def after(cases: Sequence[R], own_rows: int, training: tuple[R, ...] | None = None) -> Iterator[Fold[R]]:
     """A stack that nobody knew, after `own_rows` configurations of it were measured.
 
     Five choices of own configurations; a row is judged after one of the choices that lack its configuration.
@@ -82,7 +103,7 @@ def after(cases: Sequence[Case], own_rows: int, training: tuple[Case, ...] | Non
             continue
         others = training if training is not None else tuple(case for case in cases if case.source != source)
         picks = [tuple(keys[(pick * own_rows + i) % len(keys)] for i in range(own_rows)) for pick in range(PICKS)]
-        held: defaultdict[int, list[Case]] = defaultdict(list)
+        held: defaultdict[int, list[R]] = defaultdict(list)
         for index, case in enumerate(rows):
             free = [pick for pick in range(PICKS) if case.configuration not in picks[pick]]
             if free:
@@ -92,7 +113,7 @@ def after(cases: Sequence[Case], own_rows: int, training: tuple[Case, ...] | Non
             yield Fold(split=f"after_{own_rows}", training=others, held=tuple(judged), own=own)
 
 
-def stated(cases: Sequence[Case]) -> Iterator[Fold]:
+def stated(cases: Sequence[R]) -> Iterator[Fold[R]]:
     """The file's own splits: judged by what is shipped, nothing of the file is learnt from."""
     for split in dict.fromkeys(case.split for case in cases):
         yield Fold(split=split, training=None, held=tuple(case for case in cases if case.split == split))

@@ -9,25 +9,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-import numpy as np
-
-from headway.catalog.calibration import shipped_calibration
 from headway.catalog.speed import shipped_speed
-from headway.domain.spread import Draws
-from headway.predict.fits import usable_bytes
 from headway.predict.learning.calibrate import calibrate, fit
 from headway.predict.learning.record import from_record
-from headway.predict.memory import memory
 from headway.predict.speed.predict import predict_step
 from headway.predict.speed.state import Speed
 from judging.sample import constants, sample, situation
 from rows import Case
 
-DRAWS = 400
 LEARNS = "cross-validated: fitted anew without what is judged"
 """What `predictor` makes of its training rows, for the title of the table."""
-_LEFT_OUT = {"allocated": ("context", "allocator", "workspace"), "reserved": ("context",), "device": ()}
-"""Memory terms that an observer does not see."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,16 +33,6 @@ class Prediction:
 
 Predictor = Callable[[Case], Prediction | None]
 """None: no answer."""
-
-
-@cache
-def _constants() -> dict[str, Draws]:
-    return shipped_calibration().draws(np.random.default_rng(20261121), DRAWS)
-
-
-def _spread(values: Draws | float, tier: str) -> Prediction:
-    p10, p50, p90 = (float(one) for one in np.quantile(np.asarray(values), (0.1, 0.5, 0.9)))
-    return Prediction(p10=p10, p50=p50, p90=p90, tier=tier)
 
 
 @cache
@@ -75,20 +56,3 @@ def predictor(training: Sequence[Case] | None, own: Sequence[Case] = ()) -> Pred
         return Prediction(p10=found.p10_s, p50=found.p50_s, p90=found.p90_s, tier=found.tier)
 
     return answer
-
-
-def memory_predictor(training: Sequence[Case] | None) -> Predictor:
-    """Peak bytes of one GPU as the row's observer saw them; the shipped constants are not refitted."""
-    del training
-
-    def peak(case: Case) -> Prediction:
-        need = memory(case.architecture, case.recipe, case.batches, _constants())
-        unseen = sum((need.terms.get(name, 0.0) for name in _LEFT_OUT[case.peak_seen_by]), start=0.0)
-        return _spread(need.peak_bytes - unseen, case.peak_seen_by)
-
-    return peak
-
-
-def capacity_bytes(case: Case) -> float:
-    """Bytes that a program can allocate on the case's device (median)."""
-    return float(np.median(np.asarray(usable_bytes(case.node.device, _constants()))))

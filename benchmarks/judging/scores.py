@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from judging.folds import KNOWN
+from judging.folds import KNOWN, UNSEEN
 from judging.prediction import Prediction
 from rows import ADAPTERS, Label
 
@@ -33,7 +33,7 @@ class Judgement:
     prediction: Prediction | None
     measured: float
     seen_by: str = ""
-    """Of memory: who saw the peak (`Case.peak_seen_by`)."""
+    """Of memory: who saw the peak (`Peak.seen_by`)."""
 
     @property
     def error(self) -> float:
@@ -160,25 +160,44 @@ def groups(judgements: Iterable[Judgement]) -> Mapping[str, Score]:
     return found
 
 
-def memory_groups(judgements: Sequence[Judgement], capacities: Sequence[float]) -> dict[str, dict[str, float]]:
-    """Groups of memory predictions; `memory` also has the share of false fits.
+def _false_fits(members: Sequence[tuple[Judgement, float]]) -> float:
+    """Share predicted under the card's capacity and measured over it, or within 2 % of it."""
+    wrong = [
+        one.prediction is not None and one.prediction.p50 < limit and one.measured >= 0.98 * limit
+        for one, limit in members
+    ]
+    return float(np.mean(wrong))
 
-    A false fit: predicted under the card's capacity, measured over it or within 2 % of it.
-    """
-    if not judgements:
-        return {}
+
+def _memory_parts(name: str, members: Sequence[tuple[Judgement, float]]) -> dict[str, dict[str, float]]:
+    """A group of memory predictions, as the mean over its sources, and by task, GPU, observer, source and trust."""
     parts: defaultdict[str, list[tuple[Judgement, float]]] = defaultdict(list)
+    for one, limit in members:
+        label = one.label
+        kinds = {"task": label.task, "gpu": label.gpu, "seen_by": one.seen_by, "source": label.source}
+        for kind, value in (kinds | {"trust": label.trust}).items():
+            parts[f"{name}/{kind}/{value}"].append((one, limit))
+    found = {
+        group: score([one for one, _ in own]).to_dict() | {"false_fits": round(_false_fits(own), 4)}
+        for group, own in ({name: list(members)} | dict(sorted(parts.items()))).items()
+    }
+    by_source = [_false_fits(own) for group, own in parts.items() if group.startswith(f"{name}/source/")]
+    found[f"{name}/mean_over_sources"] = mean_over_sources([one for one, _ in members]).to_dict() | {
+        "false_fits": round(float(np.mean(by_source)), 4)
+    }
+    return found
+
+
+def memory_groups(judgements: Sequence[Judgement], capacities: Sequence[float]) -> dict[str, dict[str, float]]:
+    """Groups of memory predictions, each with the share of false fits; a group for each split under its name.
+
+    `memory` is of unseen stacks; of a file that has splits of its own and none of that name, of all its rows.
+    """
+    by_split: defaultdict[str, list[tuple[Judgement, float]]] = defaultdict(list)
     for one, capacity in zip(judgements, capacities, strict=True):
-        names = ["memory", f"memory/task/{one.label.task}", f"memory/gpu/{one.label.gpu}"]
-        names += [f"memory/seen_by/{one.seen_by}", f"memory/source/{one.label.source}"]
-        for name in names:
-            parts[name].append((one, capacity))
-    found = {}
-    for name, members in sorted(parts.items()):
-        false_fits = sum(
-            one.prediction is not None and one.prediction.p50 < limit and one.measured >= 0.98 * limit
-            for one, limit in members
-        )
-        found[name] = score([one for one, _ in members]).to_dict() | {"false_fits": round(false_fits / len(members), 4)}
-    found["memory/mean_over_sources"] = mean_over_sources(judgements).to_dict()
+        by_split[one.split].append((one, capacity))
+    whole = by_split.get(UNSEEN) or [pair for group in by_split.values() for pair in group]
+    found = _memory_parts("memory", whole) if whole else {}
+    for split, group in by_split.items():
+        found |= _memory_parts(f"memory/{split}", group)
     return found

@@ -17,10 +17,13 @@ import accuracy
 from judging import folds
 from judging.baseline import constant_utilisation
 from judging.peers import PEERS, _job
-from judging.prediction import Prediction, Predictor, memory_predictor, predictor
+from judging.prediction import Prediction, Predictor, predictor
+from judging.remembered import judge_memory, memory_predictor
 from judging.scores import Judgement, groups, mean_over_sources, memory_groups, score, small_adapter
+from peaks import peaks
 from rows import Case, Label, cases, load
 
+PEAKS = peaks(load())[0]
 USABLE = [case for case in cases(load())[0] if case.seconds is not None and case.trust in ("A", "B")]
 JUDGED = [case for case in USABLE if case.judged]
 SAMPLE = JUDGED[::25]
@@ -169,10 +172,28 @@ def test_every_sampled_row_gets_an_ordered_answer() -> None:
 
 
 def test_peak_memory_is_predicted_as_its_observer_sees_it() -> None:
-    case = next(case for case in USABLE if case.source == "huggingface/peft" and case.peak_bytes)
-    found = memory_predictor(None)(case)
-    assert found is not None and case.peak_bytes
-    assert found.p50 == pytest.approx(case.peak_bytes, rel=0.15)
+    peak = next(peak for peak in PEAKS if peak.source == "huggingface/peft")
+    found = memory_predictor(None)(peak)
+    assert found.tier == "known stack"
+    assert found.p10 < found.p50 < found.p90
+    assert found.p50 == pytest.approx(peak.peak_bytes, rel=0.10)
+    stranger = replace(peak, label=replace(peak.label, source="nobody"))
+    assert memory_predictor(None)(stranger).tier == "unseen stack"
+
+
+def test_peaks_are_judged_by_who_did_not_see_them_and_rows_with_splits_by_what_is_shipped() -> None:
+    two = [peak for peak in PEAKS if peak.source in ("huggingface/peft", "QwenLM/Qwen")]
+    judgements, capacities = judge_memory([*two, *PEAKS[:40]])
+    assert len(judgements) == len(capacities)
+    assert {one.split for one in judgements} == {"known_stack", "unseen_stack"}
+    found = memory_groups(judgements, capacities)
+    for name in ("memory", "memory/known_stack", "memory/unseen_stack"):
+        assert {"mdape", "coverage80", "false_fits"} <= set(found[name])
+        assert {f"{name}/mean_over_sources", f"{name}/source/QwenLM/Qwen", f"{name}/gpu/A100"} <= set(found)
+    assert found["memory"] == found["memory/unseen_stack"]
+    stated, _ = judge_memory([replace(two[0], label=replace(two[0].label, split="kept"))])
+    assert [one.split for one in stated] == ["kept"]
+    assert stated[0].prediction == memory_predictor(None)(two[0])
 
 
 def test_what_peers_are_told_is_plain_data() -> None:

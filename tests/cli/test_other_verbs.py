@@ -7,6 +7,7 @@ import io
 import json
 import os
 import shlex
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -228,3 +229,37 @@ def test_width_and_color_come_from_the_environment(monkeypatch: pytest.MonkeyPat
 
 def test_assumptions_keep_what_stands_after_the_first_equals_sign() -> None:
     assert assumptions(("a.b=1=2", "c = x y ")) == {"a.b": "1=2", "c": "x y"}
+
+
+# ---- trace
+
+
+@pytest.mark.skipif(find_spec("torch") is not None, reason="what is said where torch is missing")
+def test_trace_says_what_to_install(run) -> None:
+    outcome = run("trace", "Qwen/Qwen2-0.5B")
+    assert (outcome.code, outcome.out) == (1, "")
+    assert "pip install 'headway[train]'" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("Qwen/Qwen2-0.5B", "1k"), "no experiments"),
+        (("no/such-model",), "config.json"),
+        (("./nowhere",), "nowhere"),
+        (("Qwen/Qwen2-0.5B", "--lora", "4", "--full"), "one way"),
+    ],
+)
+def test_trace_refuses_what_it_cannot_mean(run, words: tuple[str, ...], says: str) -> None:
+    outcome = run("trace", *words)
+    assert outcome.code in (1, 2)
+    assert says in outcome.err
+
+
+def test_trace_takes_a_plan_or_flags(run, plan) -> None:
+    outcome = run("trace", plan, "--lora", "4", "--target", "q")
+    assert outcome.code == 2
+    assert "--lora, --target" in outcome.err
+    unknown = run("trace", plan, "small/9k")
+    assert unknown.code == 2
+    assert "small/1k" in unknown.err

@@ -50,16 +50,16 @@ FOUND = _compared()
 
 
 def test_published_peaks_are_near_the_middle() -> None:
-    """On 2026-11-21: median error 5 %, nine in ten within 17 %."""
+    """On 2026-11-21: median error 3 %, nine in ten within 21 %, though nothing is said of their software."""
     errors = [abs(middle / measured - 1) for _, _, middle, measured, _ in FOUND.values()]
-    assert np.median(errors) < 0.10
-    assert np.quantile(errors, 0.9) < 0.30
+    assert np.median(errors) < 0.05
+    assert np.quantile(errors, 0.9) < 0.25
 
 
-def test_published_peaks_lie_within_the_interval_or_within_five_percent_of_it() -> None:
-    """On 2026-11-21: 93 %. Without the 5 %, 76 %: where weights and states decide, p90 is the middle, and is met."""
-    inside = [0.95 * low <= measured <= 1.05 * high for low, high, _, measured, _ in FOUND.values()]
-    assert np.mean(inside) >= 0.85
+def test_published_peaks_lie_within_the_interval() -> None:
+    """On 2026-11-21: 83 %, of rows that the interval was made from among others."""
+    inside = [low <= measured <= high for low, high, _, measured, _ in FOUND.values()]
+    assert np.mean(inside) >= 0.75
 
 
 def test_no_source_is_missed_altogether() -> None:

@@ -141,3 +141,9 @@ def test_the_streamed_document_is_the_same(many: Answer) -> None:
     streamed = streamed_document(many)
     assert not isinstance(streamed["experiments"], list)
     assert {**streamed, "experiments": list(streamed["experiments"])} == estimate_document(many)
+
+
+def test_a_prediction_says_what_it_stands_on(one: Answer) -> None:
+    [item] = estimate_document(one)["experiments"]
+    assert item["evidence"]["tier"] == "same device"
+    assert item["evidence"]["narrows"].startswith("a 60 s measurement")

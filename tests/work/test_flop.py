@@ -29,7 +29,12 @@ def count(arch: Architecture, recipe: Recipe, rows: int, tokens: int, *, attenti
 
 def recipe_of(row: dict[str, str]) -> Recipe:
     adapter = Adapter(rank=int(row["rank"]), targets=tuple(row["targets"].split())) if row["rank"] != "0" else None
-    return Recipe(adapter=adapter, gradient_checkpointing=row["checkpointing"], freeze=int(row["freeze"]))
+    return Recipe(
+        adapter=adapter,
+        gradient_checkpointing=row["checkpointing"],
+        freeze=int(row["freeze"]),
+        attention="eager",  # as they were counted
+    )
 
 
 def label(row: dict[str, str]) -> str:
@@ -58,7 +63,7 @@ def test_most_rows_agree_to_five_digits() -> None:
         )
         == pytest.approx(float(row["total_flop"]), rel=1e-5)
     ]
-    assert len(exact) >= len(ROWS) - 7 > 20  # the seven: the lowest block under adapters on some of q, k, v
+    assert len(exact) >= len(ROWS) - 1 > 20  # the one: adapters in frozen blocks, which PEFT runs all the same
 
 
 QV = Adapter(rank=16, targets=("q_proj", "v_proj"))

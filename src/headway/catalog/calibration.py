@@ -1,6 +1,7 @@
 """The shipped constants of the predictor, with their doubt and their sources.
 
-Owns `data/calibration.json`. What they mean is `predict/`; fitting them to measurements is `predict/` too.
+Owns `data/calibration.json`, and the constants of `data/memory.json`, which `./scripts/fit` writes. What they mean is
+`predict/`; fitting them to measurements is `predict/` too.
 """
 
 from __future__ import annotations
@@ -10,14 +11,16 @@ from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
 
+from headway.catalog.peaks import shipped_peaks
 from headway.domain.calibration import Calibration, Constant
 from headway.domain.units import Range
 
 
 @cache
 def shipped_calibration() -> Calibration:
-    """Every constant of `data/calibration.json`, by name; the file is parsed once, when first asked for."""
+    """Every constant of the two files, by name; they are parsed once, when first asked for."""
     text = (files("headway.catalog") / "data" / "calibration.json").read_text(encoding="utf-8")
+    rows = json.loads(text)["constants"] | shipped_peaks()["constants"]
     constants = {
         name: Constant(
             name=name,
@@ -29,6 +32,6 @@ def shipped_calibration() -> Calibration:
             date=row["date"],
             notes=row["notes"],
         )
-        for name, row in json.loads(text)["constants"].items()
+        for name, row in rows.items()
     }
     return Calibration(constants=MappingProxyType(constants))

@@ -1,4 +1,5 @@
-"""What is wrong, doubtful or missing in a plan: rules with codes, over the plan, its estimates and its claims.
+"""What is wrong, doubtful or missing in a plan, and what was promised against what is.
 
-Owns the rules and how they are run, chosen and fixed. Numbers come from the rooms below; the page is `report/`.
+Owns the rules with codes and how they are run, chosen and fixed; and formulas held against counts of the real model.
+Numbers come from the rooms below; pages are `report/`.
 """

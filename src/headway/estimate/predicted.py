@@ -19,7 +19,7 @@ from headway.domain.units import Range
 from headway.estimate.nouns import Basis, Saves
 from headway.estimate.resolve import Job, best_precision, dataset_rows, gpu_range
 from headway.estimate.setting import Setting
-from headway.estimate.step import basis_of, by_length, longer, over_lengths, spread_of
+from headway.estimate.step import basis_of, by_length, longer, over_lengths, software_for, spread_of
 from headway.predict.fits import largest_micro_batch
 from headway.predict.passes import forward_time, generation_time
 from headway.predict.values import Value, middle
@@ -45,7 +45,9 @@ class Predictor:
 
     def largest_micro_batch(self, job: Job) -> int:
         """The most rows in one pass that fit with 90 % probability; 0 when not even one does."""
-        return largest_micro_batch(job.architecture, job.recipe, job.batches, job.node.device, self.setting.constants)
+        software = software_for(self.setting, job)
+        constants = self.setting.constants
+        return largest_micro_batch(job.architecture, job.recipe, job.batches, job.node.device, constants, software)
 
     def tokens(self, job: Job) -> Spread:
         """Computed tokens of a stage, padding included."""

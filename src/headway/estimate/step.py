@@ -14,6 +14,7 @@ import numpy as np
 from headway.domain.calibration import draw_range
 from headway.domain.experiment import Batches, Lengths
 from headway.domain.machine import Node
+from headway.domain.software import Software
 from headway.domain.spread import Draws, Kind, Spread
 from headway.domain.statement import Value as StatedValue
 from headway.domain.units import Range, format_duration
@@ -22,6 +23,7 @@ from headway.estimate.resolve import Job
 from headway.estimate.setting import Setting, situation_of
 from headway.predict.fits import usable_bytes, verdict
 from headway.predict.memory import MemoryNeed, memory
+from headway.predict.peak.software import software_of
 from headway.predict.rates import dense_peak_flop_per_s
 from headway.predict.speed.predict import StepTime, predict_step
 from headway.predict.values import Value, constant, middle
@@ -45,7 +47,7 @@ def basis_of(setting: Setting, job: Job) -> Basis:
     bases = setting.memory.bases
     shape = replace(job.batches, steps_per_epoch=1, last_batch_rows=1, packed_rows=1.0)
     plan = setting.plan
-    said = (str(plan.assume.get(MFU, "")), plan.run.framework)
+    said = (str(plan.assume.get(MFU, "")), plan.run.framework, job.stage.parallel_kind)
     key = (setting.draws, job.architecture, job.recipe, shape, job.lengths, *said, *node_key(job.node))
     if key not in bases:
         bases[key] = _basis(setting, job)
@@ -163,12 +165,12 @@ def _no_faster(job: Job, otherwise: Mapping[str, float]) -> tuple[str, ...]:
 
 def _memory(setting: Setting, job: Job) -> MemoryNeed:
     """Memory for the longest rows; where only a mean length is known, between those of a short and a long tail."""
-    constants, batches = setting.constants, job.batches
-    need = memory(job.architecture, job.recipe, batches, constants)
+    constants, batches, software = setting.constants, job.batches, software_for(setting, job)
+    need = memory(job.architecture, job.recipe, batches, constants, software)
     short = min(SHORT_TAIL * batches.real_row_tokens, batches.longest_row_tokens)
     if job.recipe.pack or job.lengths.fixed or job.lengths.quantiles or short == batches.longest_row_tokens:
         return need
-    least = memory(job.architecture, job.recipe, replace(batches, longest_row_tokens=short), constants)
+    least = memory(job.architecture, job.recipe, replace(batches, longest_row_tokens=short), constants, software)
     share = np.linspace(0.0, 1.0, setting.draws)[np.random.default_rng(setting.seed).permutation(setting.draws)]
     moments = {
         name: {
@@ -177,6 +179,13 @@ def _memory(setting: Setting, job: Job) -> MemoryNeed:
         for name, terms in need.moments.items()
     }
     return MemoryNeed(moments=moments)
+
+
+def software_for(setting: Setting, job: Job) -> Software:
+    """What the plan's framework does to memory, spread as the stage says: ZeRO is DeepSpeed's."""
+    spread = job.stage.parallel_kind
+    words = f"{setting.framework.words} deepspeed" if spread.startswith("zero") else setting.framework.words
+    return software_of(words, spread)
 
 
 def over_lengths(setting: Setting, job: Job, values: list[Value]) -> Draws:

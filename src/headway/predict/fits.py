@@ -12,6 +12,7 @@ import numpy as np
 
 from headway.domain.experiment import Architecture, Batches, Recipe
 from headway.domain.machine import Device
+from headway.domain.software import ORDINARY, Software
 from headway.predict.memory import MemoryNeed, memory
 from headway.predict.values import Constants, Value, constant
 
@@ -44,7 +45,12 @@ def verdict(need: MemoryNeed, usable: Value) -> tuple[Fits, float]:
 
 
 def largest_micro_batch(
-    arch: Architecture, recipe: Recipe, batches: Batches, device: Device, constants: Constants
+    arch: Architecture,
+    recipe: Recipe,
+    batches: Batches,
+    device: Device,
+    constants: Constants,
+    software: Software = ORDINARY,
 ) -> int:
     """The most rows in one pass that fit with probability 0.9 or more; 0 when one row does not, at most 4,096.
 
@@ -52,7 +58,7 @@ def largest_micro_batch(
     """
 
     def fits(rows: int) -> bool:
-        need = memory(arch, replace(recipe, micro_batch=rows), replace(batches, micro_rows=rows), constants)
+        need = memory(arch, replace(recipe, micro_batch=rows), replace(batches, micro_rows=rows), constants, software)
         return verdict(need, usable)[0] == "yes"
 
     usable = usable_bytes(device, constants)

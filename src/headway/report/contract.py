@@ -98,7 +98,15 @@ def _experiment(item: ExperimentEstimate) -> dict[str, Any]:
         "terms_s": {term: spread(found) for term, found in item.terms_s.items()},
         "stages": len(item.stages),
         "optional": item.optional,
+        "evidence": _evidence(item),
     }
+
+
+def _evidence(item: ExperimentEstimate) -> dict[str, str] | None:
+    """What the prediction of the longest training stage's steps stands on; None where nothing is trained."""
+    trained = [stage for stage in item.stages if stage.basis is not None]
+    basis = max(trained, key=lambda stage: stage.gpu_s.p50).basis if trained else None
+    return None if basis is None else {"tier": basis.tier, "on": basis.evidence, "narrows": basis.narrows}
 
 
 def _is_rented(machine: MachineAnswer) -> bool:

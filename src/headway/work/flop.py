@@ -22,7 +22,7 @@ FUSED_BACKWARD = 1.25
 
 _FLASH = ("flash", "flash_attention_2", "flash_attention_3", "flex", "flex_attention", "xformers")
 _PLAIN = ("eager", "math")
-_ATTENTION_DEPTH = 1
+_ATTENTION_WORDS = ("q", "k", "v", "qkv")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,14 +131,41 @@ class _Flow:
             return 0
         return linear.from_block(self.recipe.freeze)
 
-    def through(self, linear: Linear, depth: int) -> int:
-        """Blocks in which gradients pass from the layer's output to its input; `depth` is the lowest adapted one."""
+    def through(self, linear: Linear) -> int:
+        """Blocks in which gradients pass from the layer's output to its input."""
         if self.recipe.adapter is None or needs_input_gradients(self.recipe) or not linear.block:
             return linear.from_block(gradients_from(self.recipe))
         lowest = self.lowest(linear)
         alive = linear.from_block(lowest)
-        beneath = linear.depth <= depth and linear.first <= lowest < linear.first + linear.blocks
-        return alive - 1 if alive and beneath else alive
+        inside = linear.first <= lowest < linear.first + linear.blocks
+        return alive - 1 if alive and inside and not self.adapted_before(linear) else alive
+
+    def adapted_before(self, linear: Linear) -> bool:
+        """Whether the layer's input, in a block that nothing trained stands beneath, comes through an adapter.
+
+        In a parallel block attention and feed-forward both begin at the block's input.
+        """
+        assert self.recipe.adapter is not None  # the caller asked
+        before = [one for one in adapted(self.arch, self.recipe.adapter) if one.block and one.depth < linear.depth]
+        if self.arch.parallel_block and linear.word == "down":
+            before = [one for one in before if one.word not in _ATTENTION_WORDS]
+        if self.arch.parallel_block and linear.word == "o":
+            before = [one for one in before if one.word in _ATTENTION_WORDS]
+        return bool(before)
+
+    def scores_of_the_lowest_block(self, query: Linear) -> float:
+        """Share of an attention's backward that adapted q, k or v cause in a block whose input gets no gradients.
+
+        Eager attention makes only the products that are asked for, of values, of probabilities, of queries and of
+        keys; a fused kernel makes all or none.
+        """
+        if self.recipe.adapter is None or self.through(query) == query.from_block(self.lowest(query)):
+            return 0.0
+        found = "".join(one.word for one in adapted(self.arch, self.recipe.adapter) if one.word in _ATTENTION_WORDS)
+        if self.recipe.attention not in _PLAIN:
+            return 1.0 if found else 0.0
+        needed = ("v" in found, "q" in found or "k" in found, "q" in found, "k" in found)
+        return sum(needed) / len(needed)
 
     def recomputed(self, linear: Linear) -> int:
         """Blocks in which a full checkpoint runs the layer's forward again."""
@@ -153,13 +180,6 @@ def blocks_with_gradients(arch: Architecture, recipe: Recipe) -> int:
     if recipe.adapter is not None and not any(one.block for one in adapted(arch, recipe.adapter)):
         return total if needs_input_gradients(recipe) else 0
     return max(0, total - gradients_from(recipe))
-
-
-def lowest_adapted(arch: Architecture, recipe: Recipe) -> int:
-    """Depth within a block of the first adapted layer; -1 when everything is trained."""
-    if recipe.adapter is None:
-        return -1
-    return min((one.depth for one in adapted(arch, recipe.adapter) if one.block), default=99)
 
 
 def _rows(arch: Architecture, linear: Linear, batches: Batches) -> float:
@@ -178,7 +198,7 @@ def _share(linear: Linear, recipe: Recipe, batches: Batches) -> float:
 
 
 def _base_products(arch: Architecture, recipe: Recipe, batches: Batches) -> Iterator[Product]:
-    flow, depth, split = _Flow(arch, recipe), lowest_adapted(arch, recipe), recipe.parallel.tensor
+    flow, split = _Flow(arch, recipe), recipe.parallel.tensor
     adapted_names = {one.name for one in adapted(arch, recipe.adapter)} if recipe.adapter else set()
     for linear in linears(arch):
         each = _share(linear, recipe, batches)
@@ -186,7 +206,7 @@ def _base_products(arch: Architecture, recipe: Recipe, batches: Batches) -> Iter
         skipped = linear.name == "down" and stops_before_down(arch) and "down" not in adapted_names
         counts = {
             "forward": linear.blocks,
-            "backward": flow.through(linear, depth) + flow.trained(linear),
+            "backward": flow.through(linear) + flow.trained(linear),
             "recompute": 0 if skipped else flow.recomputed(linear),
         }
         kind = "head" if linear.name.startswith("head") else "linear"
@@ -206,7 +226,7 @@ def _base_products(arch: Architecture, recipe: Recipe, batches: Batches) -> Iter
 
 
 def _adapter_products(arch: Architecture, recipe: Recipe, adapter: Adapter, batches: Batches) -> Iterator[Product]:
-    flow, depth = _Flow(arch, recipe), lowest_adapted(arch, recipe)
+    flow = _Flow(arch, recipe)
     rank, split = float(adapter.rank), recipe.parallel.tensor
     for linear in adapted(arch, adapter):
         each = _share(linear, recipe, batches)
@@ -214,7 +234,7 @@ def _adapter_products(arch: Architecture, recipe: Recipe, adapter: Adapter, batc
         live = linear.from_block(recipe.freeze)
         again = min(live, flow.recomputed(linear))
         last = linear.name == "down" and stops_before_down(arch)
-        down = {"forward": live, "backward": live + min(live, flow.through(linear, depth)), "recompute": again}
+        down = {"forward": live, "backward": live + min(live, flow.through(linear)), "recompute": again}
         up = {"forward": live, "backward": 2 * live, "recompute": 0 if last else again}
         for side, counts in (("down", down), ("up", up)):
             n, k = (rank, linear.inputs / split) if side == "down" else (linear.outputs / split, rank)
@@ -253,7 +273,7 @@ def attentions(arch: Architecture, recipe: Recipe, batches: Batches) -> tuple[At
     Backward is twice the forward; selective checkpointing recomputes only this (Korthikanti et al. 2022,
     arXiv:2205.05198, section 5).
     """
-    flow, depth = _Flow(arch, recipe), lowest_adapted(arch, recipe)
+    flow = _Flow(arch, recipe)
     pairs = batches.micro_rows * batches.row_tokens_squared * batches.micro_steps
     found = []
     for name, query, causal in _attention_blocks(arch):
@@ -262,10 +282,7 @@ def attentions(arch: Architecture, recipe: Recipe, batches: Batches) -> tuple[At
             arch, recipe.attention, row_tokens=batches.row_tokens, padded=batches.padding_share > 0, causal=causal
         )
         fused = FUSED_BACKWARD if recipe.attention not in _PLAIN else 1.0
-        alive = flow.through(query, depth)
-        if recipe.adapter is not None and depth <= _ATTENTION_DEPTH and not needs_input_gradients(recipe):
-            # the lowest block's scores get gradients from its adapted q, k or v, though its inputs get none
-            alive = query.from_block(flow.lowest(query))
+        alive = flow.through(query) + flow.scores_of_the_lowest_block(query)
         again = recipe.gradient_checkpointing in ("full", "selective")
         recompute = query.from_block(gradients_from(recipe)) if again else 0
         counts = (("forward", query.blocks, 1.0), ("backward", 2.0 * alive, fused), ("recompute", recompute, 1.0))

@@ -6,7 +6,7 @@ Owns the list that parameters, FLOP, traffic and memory are all counted from. Do
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from headway.domain.errors import UserError
@@ -262,6 +262,19 @@ def adapted(arch: Architecture, adapter: Adapter) -> tuple[Linear, ...]:
     if fuse_mlp and words_found & {"gate", "up"}:
         found = _fuse(found, ("gate", "up"))
     return tuple(found)
+
+
+def module_names(arch: Architecture, target: str) -> tuple[tuple[str, ...], ...]:
+    """What an adapter's target may be called in the Hugging Face class: the possible names of each layer it means.
+
+    A module's name means itself. A name that several layers share (GPT-2's `c_proj`) stands for none of them alone.
+    Raises `UserError` when the target names no layer of this architecture.
+    """
+    if target == "all-linear" or target in _FUSED_NAMES or target == "dense" or len(_NAMES.get(target, ())) == 1:
+        return ((target,),)
+    words = dict.fromkeys(one.word for one in adapted(replace(arch, fused_qkv=False), Adapter(targets=(target,))))
+    alone = {name: meant for name, meant in _NAMES.items() if len(meant) == 1} | _FUSED_NAMES
+    return tuple((word, *(name for name, meant in alone.items() if word in meant)) for word in words)
 
 
 def _unknown_target(arch: Architecture, target: str) -> UserError:

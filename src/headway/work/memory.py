@@ -10,11 +10,12 @@ feed-forwards, grouped queries, fused attention, eager RMSNorm (fp32 inside) and
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from headway.domain.errors import UserError
 from headway.domain.experiment import Architecture, Batches, Recipe
 from headway.domain.optimizer import OPTIMIZERS, optimizer_name
+from headway.domain.software import COMPILED_LOGIT_BYTES, ORDINARY, Software
 from headway.work.flop import blocks_with_gradients, eager_gelu
 from headway.work.linears import adapted, linears
 from headway.work.parameters import blocks_of, count_parameters, trainable_parameters
@@ -26,8 +27,10 @@ _ALWAYS = frozenset(MOMENTS)
 
 NF4_BYTES = 4.127 / 8
 """Bytes a parameter in 4 bits with double quantisation: 4 + 8/64 + 32/(64*256) (Dettmers et al. 2023, section 3)."""
-LOGITS_BYTES = 12.0
-"""Bytes a logit at the loss: fp32 log-probabilities and two fp32 gradients (transformers upcasts the logits)."""
+
+BUCKET_ELEMENTS = 2e8
+"""Gradients in a buffer that DeepSpeed averages at once, however few are trained; one is filled while the other is sent
+(`reduce_bucket_size` of most published configurations; its own default is 5e8)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,9 +72,10 @@ def element_bytes(precision: str) -> float:
     return 4.0 if precision in ("fp32", "tf32") else 2.0
 
 
-def trained_bytes(recipe: Recipe) -> float:
-    """Bytes of one trained weight: PEFT keeps adapters in fp32 on any base (`autocast_adapter_dtype`)."""
-    return 4.0 if recipe.adapter is not None else element_bytes(recipe.precision)
+def trained_bytes(recipe: Recipe, software: Software = ORDINARY) -> float:
+    """Bytes of one trained weight: adapters are in fp32 on any base where the software says so."""
+    wide = recipe.adapter is not None and software.wide_adapters
+    return 4.0 if wide else element_bytes(recipe.precision)
 
 
 def quantised_bytes(quantize: str) -> float | None:
@@ -83,13 +87,32 @@ def quantised_bytes(quantize: str) -> float | None:
     return known[quantize]
 
 
-def state_bytes(recipe: Recipe) -> float:
+def state_bytes(recipe: Recipe, software: Software = ORDINARY) -> float:
     """Optimizer states of one trained parameter, in bytes: they follow its dtype, or fp32 beside master weights."""
     states, fixed = OPTIMIZERS[optimizer_name(recipe.optimizer)]
-    return states * (4.0 if recipe.master_weights else trained_bytes(recipe)) + fixed
+    return states * _updated_bytes(recipe, software) + fixed
 
 
-def weight_bytes(arch: Architecture, recipe: Recipe) -> float:
+def _updated_bytes(recipe: Recipe, software: Software) -> float:
+    """Bytes of a weight as the optimizer sees it: fp32 where there is a master copy."""
+    return 4.0 if recipe.master_weights else trained_bytes(recipe, software)
+
+
+def _widened(recipe: Recipe, software: Software) -> bool:
+    """Whether what stands beside a quantised base is fp32."""
+    return software.widens_quantised and recipe.quantize in ("nf4", "int8")
+
+
+def _prepared(recipe: Recipe, software: Software) -> Software:
+    """The software's habits in this run: a base that is sharded is not prepared for k-bit training (trl)."""
+    return replace(software, widens_quantised=False) if _sharded_weights(recipe) else software
+
+
+def _sharded_weights(recipe: Recipe) -> bool:
+    return recipe.parallel.sharding == "zero3" and recipe.parallel.data > 1
+
+
+def weight_bytes(arch: Architecture, recipe: Recipe, software: Software = ORDINARY) -> float:
     """Bytes of all base weights, unsharded.
 
     Quantisation packs the linear layers of the blocks; PEFT's `prepare_model_for_kbit_training` upcasts the rest
@@ -99,52 +122,95 @@ def weight_bytes(arch: Architecture, recipe: Recipe) -> float:
     packed = quantised_bytes(recipe.quantize)
     if packed is None:
         return total * element_bytes(recipe.precision)
+    if recipe.quantize == "nf4":
+        packed = software.packed_bytes or packed
     inside = sum(one.weights * one.count for one in linears(arch) if one.block)
-    return inside * packed + (total - inside) * (2.0 if recipe.quantize == "fp8" else 4.0)
+    rest = 4.0 if _widened(recipe, software) else element_bytes(recipe.precision)
+    return inside * packed + (total - inside) * rest
 
 
-def _adapter_activations(arch: Architecture, recipe: Recipe) -> tuple[float, float]:
-    """Bytes a token, in the whole model: saved adapter inputs, replicated and split by tensor parallelism."""
+def _adapter_activations(arch: Architecture, recipe: Recipe, software: Software) -> tuple[float, float]:
+    """Bytes a token, in the whole model: saved adapter inputs, replicated and split by tensor parallelism.
+
+    An adapter casts its input to its own dtype and keeps the cast; with dropout it keeps what is left and a mask of one
+    byte a value. Without either, it keeps what is there anyway: q, k and v read one tensor, and o attention's result
+    (a copy of it, in a compiled block).
+    """
     if recipe.adapter is None:
         return 0.0, 0.0
-    own_copy = element_bytes(recipe.precision) < 4.0  # each adapter casts its input to fp32 and keeps the cast
+    e, dropped = trained_bytes(recipe, software), recipe.adapter.dropout > 0
+    own_copy = dropped or element_bytes(recipe.precision) < e
+    if recipe.compile or software.autocasts:
+        e = element_bytes(recipe.precision)
+    own_copy = own_copy and not recipe.compile
     whole = split = 0.0
     shared: set[str] = set()
     for one in adapted(arch, recipe.adapter):
         blocks = one.from_block(recipe.freeze) * one.active
-        whole += 4.0 * recipe.adapter.rank * blocks
+        whole += e * recipe.adapter.rank * blocks
         source = one.name if one.word in ("o", "down") or own_copy else f"input at {one.depth}"
         source += f" from {one.first}"
-        if source in shared or (not own_copy and one.word == "o"):
-            continue  # q, k and v read one tensor; o reads the attention's result, which is saved anyway
+        if source in shared or (not own_copy and not recipe.compile and one.word == "o"):
+            continue
         shared.add(source)
+        size = (e + dropped) * one.inputs * blocks
         if one.word in ("o", "down"):
-            split += 4.0 * one.inputs * blocks
+            split += size
         else:
-            whole += 4.0 * one.inputs * blocks
+            whole += size
     return whole, split
 
 
-def _block_activations(arch: Architecture, recipe: Recipe, batches: Batches) -> tuple[float, float]:
+def _block_activations(arch: Architecture, recipe: Recipe, batches: Batches, software: Software) -> tuple[float, float]:
     """Bytes a token that one block saves for its backward, without adapters: (replicated, split by tensor)."""
+    if recipe.compile:
+        return _compiled_activations(arch, recipe, software)
     e, full = element_bytes(recipe.precision), recipe.adapter is None
     crossed = arch.decoder_layers / blocks_of(arch)  # share of the blocks with a second attention and its norm
     norms = arch.norms_per_layer + crossed
-    if arch.norm_bias:  # LayerNorm saves its input and statistics; its output is the next layer's input
+    if (
+        arch.norm_bias or software.fused_norms
+    ):  # LayerNorm saves its input and statistics; its output is the next layer's input
         whole = norms * (arch.hidden * (e + (e if full else 0.0)) + 8.0)
     else:  # eager RMSNorm keeps an fp32 copy, and with trained weights the normalised value and the output
         whole = norms * (arch.hidden * (4.0 + (2 * e if full else 0.0)) + 4.0)
     wide, narrow = arch.heads * arch.head_dim, arch.kv_heads * arch.head_dim
-    repeated = recipe.attention == "eager" or (recipe.attention == "sdpa" and batches.padding_share > 0)
+    padded = recipe.attention == "sdpa" and batches.padding_share > 0
+    repeated = recipe.attention == "eager" or padded or software.repeats_keys
     split = e * (2 * wide + 2 * (wide if repeated else narrow)) + 4.0 * arch.heads
     if arch.qk_norm:
         split += (wide + narrow) * (4.0 + (e if full else 0.0)) + 4.0 * (arch.heads + arch.kv_heads)
     if arch.fused_qkv and not arch.learned_positions:  # v keeps all of qkv alive beside the rotated q and k
         split += e * (wide + narrow)
+    if software.keeps_quantised_inputs and recipe.quantize == "nf4":  # of q k v, of gate and up; of o; of down
+        whole += e * 2 * arch.hidden
+        split += e * (wide + _width(arch))
     if recipe.attention in ("eager", "math") and recipe.gradient_checkpointing != "selective":
         # softmax in fp32, its 16-bit copy and the dropped-out one
         split += arch.heads * batches.longest_row_tokens * (e if e == 4.0 else 4.0 + e)
     return whole, split * (1 + crossed) + _mlp_activations(arch, e, full)
+
+
+def _compiled_activations(arch: Architecture, recipe: Recipe, software: Software) -> tuple[float, float]:
+    """Bytes a token that a compiled block saves, without adapters: (replicated, split by tensor).
+
+    Inputs and results of products stay, what lies between is computed again (min-cut partitioner of torch 2.13, counted
+    in `tests/work/test_memory.py`): both residuals; q, k, v and attention's result; with trained weights the inputs of
+    q, o, gate and down; and the results of gate and up.
+    """
+    e, full = element_bytes(recipe.precision), recipe.adapter is None
+    wide, narrow = arch.heads * arch.head_dim, arch.kv_heads * arch.head_dim
+    crossed = arch.decoder_layers / blocks_of(arch)
+    attention = 2 * wide + 2 * (wide if software.repeats_keys else narrow) + (wide if full else 0)
+    statistics = 4.0 * (arch.norms_per_layer + crossed) * (2 if arch.norm_bias else 1)
+    whole = (arch.norms_per_layer + crossed) * e * arch.hidden * (2 if full else 1) + statistics
+    inner = ((2 if arch.gated else 1) + (1 if full else 0)) * _width(arch)
+    return whole, (e * attention + 4.0 * arch.heads) * (1 + crossed) + e * inner
+
+
+def _width(arch: Architecture) -> float:
+    """Inner width of a feed-forward that a token meets."""
+    return arch.experts_per_token * arch.ffn + arch.shared_ffn if arch.experts else arch.ffn
 
 
 def _mlp_activations(arch: Architecture, e: float, full: bool) -> float:
@@ -152,28 +218,56 @@ def _mlp_activations(arch: Architecture, e: float, full: bool) -> float:
     tensors = (3 if arch.gated else 4 if eager_gelu(arch) else 1) + (1 if full else 0)
     if not arch.experts:
         return e * tensors * arch.ffn
-    width = arch.experts_per_token * arch.ffn + arch.shared_ffn
     gathered = 2 * arch.experts_per_token * arch.hidden  # each expert's rows, gathered and weighted
-    return e * (tensors * width + gathered) + 4.0 * 2 * arch.experts
+    return e * (tensors * _width(arch) + gathered) + 4.0 * 2 * arch.experts
 
 
-def _activation_terms(arch: Architecture, recipe: Recipe, batches: Batches) -> list[MemoryTerm]:
-    """Saved activations, and with full checkpointing the block that is being recomputed."""
+def _kept_matmuls(arch: Architecture, recipe: Recipe) -> tuple[float, float]:
+    """Bytes a token that one block keeps where attention and every second product are kept: (replicated, split).
+
+    The block's input, q, v, attention's result and statistics, gate (or up) and down's product: of q k v o gate up
+    down, the first, third, ... (pytorch/torchtitan, `apply_ac`, option "op").
+    """
+    e = element_bytes(recipe.precision)
+    wide, narrow = arch.heads * arch.head_dim, arch.kv_heads * arch.head_dim
+    return e * 2 * arch.hidden, e * (2 * wide + narrow + _width(arch)) + 4.0 * arch.heads
+
+
+def _activation_terms(arch: Architecture, recipe: Recipe, batches: Batches, software: Software) -> list[MemoryTerm]:
+    """Saved activations, and with checkpointing the block that is being recomputed; gradients inside a block."""
     tokens, tensor = batches.micro_rows * batches.longest_row_tokens, recipe.parallel.tensor
-    whole, split = _block_activations(arch, recipe, batches)
-    blocks = blocks_with_gradients(arch, recipe)
-    more_whole, more_split = _adapter_activations(arch, recipe)
-    everything = tokens * (blocks * (whole + split / tensor) + more_whole + more_split / tensor)
+    shared = tensor if software.sequence_parallel else 1
+    whole, split = _block_activations(arch, recipe, batches, software)
+    blocks, e = blocks_with_gradients(arch, recipe), element_bytes(recipe.precision)
+    more_whole, more_split = _adapter_activations(arch, recipe, software)
+    everything = tokens * (blocks * (whole / shared + split / tensor) + more_whole / shared + more_split / tensor)
     in_flight = min(recipe.parallel.pipeline, batches.micro_steps) / recipe.parallel.pipeline  # 1F1B, first stage
-    if recipe.gradient_checkpointing != "full":
-        forward = frozenset(("loss",))
-        return [MemoryTerm(name="activations", bytes=everything * in_flight, moments=forward)]
-    residual = 4.0 if recipe.quantize in ("nf4", "int8") else element_bytes(recipe.precision)
-    kept = tokens * arch.hidden * residual * blocks * in_flight
+    # the gradient of down's input, and of the residual as it comes in and goes out
+    inside = tokens * e * (_width(arch) / tensor + 2 * arch.hidden / shared)
+    backward = frozenset(("backward_start", "backward_end"))
+    terms = [MemoryTerm(name="block_gradients", bytes=inside if blocks else 0.0, moments=backward)]
+    if recipe.gradient_checkpointing == "full":
+        kept_whole, kept_split = (4.0 if _widened(recipe, software) else e) * arch.hidden, 0.0
+    elif recipe.gradient_checkpointing == "selective" and software.keeps_matmuls:
+        kept_whole, kept_split = _kept_matmuls(arch, recipe)
+    else:
+        forward, last = frozenset(("loss", "backward_start")), frozenset(("backward_end",))
+        return [
+            *terms,
+            MemoryTerm(name="activations", bytes=everything * in_flight, moments=forward),
+            MemoryTerm(name="first_block", bytes=everything / blocks if blocks else 0.0, moments=last),
+        ]
+    if software.gathers_gradients and _sharded_weights(recipe) and recipe.adapter is not None:
+        # the gradient of every block's input, beside the input: 2.0-2.3 bytes a value of 16 bits in fms-acceleration's
+        # sharded LoRA rows of 7B, 8B and 70B, none on one GPU nor in full fine-tuning
+        size = tokens * blocks * arch.hidden * e / shared
+        terms.append(MemoryTerm(name="input_gradients", bytes=size, moments=backward))
+    kept = 0.0 if software.offloads_checkpoints else tokens * blocks * (kept_whole / shared + kept_split / tensor)
     one = everything / blocks if blocks else 0.0
     return [
-        MemoryTerm(name="activations", bytes=kept, moments=frozenset(("loss", "backward_start"))),
-        MemoryTerm(name="recomputed_block", bytes=one, moments=frozenset(("backward_start", "backward_end"))),
+        *terms,
+        MemoryTerm(name="activations", bytes=kept * in_flight, moments=frozenset(("loss", "backward_start"))),
+        MemoryTerm(name="recomputed_block", bytes=one, moments=backward),
     ]
 
 
@@ -184,16 +278,26 @@ def _sharded(recipe: Recipe, *stages: str) -> float:
     return 1.0 / (split * (parallel.data if parallel.sharding in stages else 1))
 
 
-def _state_terms(arch: Architecture, recipe: Recipe, batches: Batches) -> list[MemoryTerm]:
+def _state_terms(arch: Architecture, recipe: Recipe, batches: Batches, software: Software) -> list[MemoryTerm]:
     """Weights, gradients and optimizer: what ZeRO divides (Rajbhandari et al. 2020, arXiv:1910.02054, figure 1)."""
     trained = trainable_parameters(arch, recipe).total
-    each = trained_bytes(recipe)
+    each = trained_bytes(recipe, software)
     grads = frozenset(("backward_end", "optimizer")) if batches.micro_steps == 1 else _ALWAYS
+    whole = software.gathers_gradients and _sharded_weights(recipe) and batches.micro_steps > 1
+    gradients = trained * each * _sharded(recipe, "zero2", "zero3")
+    if whole:
+        gradients = trained * _updated_bytes(recipe, software) * _sharded(recipe)
+    states = trained * state_bytes(recipe, software) * _sharded(recipe, "zero1", "zero2", "zero3")
     terms = [
-        MemoryTerm(name="weights", bytes=weight_bytes(arch, recipe) * _sharded(recipe, "zero3")),
-        MemoryTerm(name="gradients", bytes=trained * each * _sharded(recipe, "zero2", "zero3"), moments=grads),
-        MemoryTerm(name="optimizer", bytes=trained * state_bytes(recipe) * _sharded(recipe, "zero1", "zero2", "zero3")),
+        MemoryTerm(name="weights", bytes=weight_bytes(arch, recipe, software) * _sharded(recipe, "zero3")),
+        MemoryTerm(name="gradients", bytes=gradients, moments=grads),
+        MemoryTerm(name="optimizer", bytes=states),
     ]
+    if recipe.parallel.data > 1 and recipe.parallel.sharding == "none" and software.copies_gradients:
+        terms.append(MemoryTerm(name="gradient_buckets", bytes=trained * each * _sharded(recipe)))
+    if recipe.parallel.data > 1 and not (software.fused_optimizer or software.gathers_gradients):
+        buffers = {"zero1": 2, "zero2": 2, "zero3": 1}.get(recipe.parallel.sharding, 0) * BUCKET_ELEMENTS
+        terms.append(MemoryTerm(name="reduce_buckets", bytes=buffers * each, moments=frozenset(MOMENTS[1:3])))
     if recipe.adapter is not None:
         terms.append(MemoryTerm(name="adapters", bytes=trained * each * _sharded(recipe, "zero3")))
     elif recipe.master_weights and each < 4.0:
@@ -202,13 +306,70 @@ def _state_terms(arch: Architecture, recipe: Recipe, batches: Batches) -> list[M
     return terms
 
 
-def _temporary_terms(arch: Architecture, recipe: Recipe, batches: Batches) -> list[MemoryTerm]:
-    """Logits, dequantised weights, gathered weights, and the second copy of a tied embedding's gradient."""
-    terms, tensor = [], recipe.parallel.tensor
+def loaded_bytes(arch: Architecture, recipe: Recipe, software: Software = ORDINARY) -> float:
+    """Bytes of base weights on one GPU while they are read: its share, and all of them where it reads them whole."""
+    whole = weight_bytes(arch, recipe, _prepared(recipe, software))
+    share = whole * _sharded(recipe, "zero3")
+    return share + (whole if software.loads_whole and _sharded_weights(recipe) else 0.0)
+
+
+def optimizer_copy_bytes(arch: Architecture, recipe: Recipe, software: Software = ORDINARY) -> float:
+    """Bytes that an optimizer of many small kernels holds beside its states: one more of them, in their dtype.
+
+    torch's multi-tensor AdamW takes the root of all second moments at once; a fused one does not, nor do 8-bit ones.
+    """
+    if software.fused_optimizer or "fused" in recipe.optimizer or "8bit" in recipe.optimizer.replace("_", ""):
+        return 0.0
+    share = _sharded(recipe, "zero1", "zero2", "zero3")
+    return trainable_parameters(arch, recipe).total * _updated_bytes(recipe, software) * share
+
+
+def _loss_terms(arch: Architecture, recipe: Recipe, batches: Batches, software: Software) -> list[MemoryTerm]:
+    """What the last norm keeps, and the logits with the loss's copies and gradients of them.
+
+    A loss fused with the head works on pieces of the tokens whose logits together are as large as the hidden states
+    (Liger Kernel, section 3.2): logits, their fp32 copy, and the gradient of the hidden states stay.
+    """
+    if arch.head == "none":
+        return []
     tokens, e = batches.micro_rows * batches.longest_row_tokens, element_bytes(recipe.precision)
-    if arch.head != "none":
-        logits = tokens * arch.vocab * LOGITS_BYTES / tensor
-        terms.append(MemoryTerm(name="logits", bytes=logits, moments=frozenset(("loss",))))
+    shared = recipe.parallel.tensor if software.sequence_parallel else 1
+    norm = (e if arch.norm_bias or software.fused_norms or recipe.compile else 4.0) + e
+    each = software.logit_bytes
+    if recipe.compile and software.compiles_loss:
+        each = min(each, COMPILED_LOGIT_BYTES)
+    logits = arch.vocab * each / recipe.parallel.tensor
+    if not software.logit_bytes:
+        logits = arch.hidden * (2 * e + 4.0) / recipe.parallel.tensor
+    return [
+        MemoryTerm(
+            name="final_norm",
+            bytes=tokens * arch.hidden * norm / shared,
+            moments=frozenset(("loss", "backward_start")),
+        ),
+        MemoryTerm(name="logits", bytes=tokens * logits, moments=frozenset(("loss",))),
+    ]
+
+
+def _gathered_bytes(arch: Architecture, recipe: Recipe, software: Software) -> float:
+    """Weights that others' shares are gathered for, on one GPU: the block at work and the one that is prefetched.
+
+    With pipeline stages every micro-step would gather them again: the stage's weights and fp32 gradients stay whole
+    (pytorch/torchtitan, `reshard_after_forward`).
+    """
+    parallel, e = recipe.parallel, element_bytes(recipe.precision)
+    split, others = parallel.tensor * parallel.pipeline, parallel.data - 1
+    total = weight_bytes(arch, recipe, software)
+    if parallel.pipeline > 1 and software.gathers_gradients:
+        return total / split * others / parallel.data
+    block = total * count_parameters(arch).blocks / count_parameters(arch).total
+    unit = block * min(1.0, 2 / blocks_of(arch))
+    return max(unit, arch.vocab * arch.hidden * e) / parallel.tensor * others / parallel.data
+
+
+def _temporary_terms(arch: Architecture, recipe: Recipe, software: Software) -> list[MemoryTerm]:
+    """Dequantised weights, gathered weights, and the second copy of a tied embedding's gradient."""
+    terms, tensor, e = [], recipe.parallel.tensor, element_bytes(recipe.precision)
     if recipe.adapter is None and recipe.freeze == 0:
         copies = 2 if arch.tied and arch.head != "none" else 0  # one from the head, one from the lookup, then their sum
         size = copies * arch.vocab * arch.hidden * e / tensor
@@ -216,21 +377,20 @@ def _temporary_terms(arch: Architecture, recipe: Recipe, batches: Batches) -> li
     if recipe.quantize in ("nf4", "int8"):
         tile = max(one.weights for one in linears(arch) if one.block) * e / tensor
         terms.append(MemoryTerm(name="dequantised_weight", bytes=tile, moments=frozenset(MOMENTS[1:3])))
-    if recipe.parallel.sharding == "zero3" and recipe.parallel.data > 1:
-        block = weight_bytes(arch, recipe) * count_parameters(arch).blocks / count_parameters(arch).total
-        unit = block * min(1.0, 2 / blocks_of(arch))  # the block at work and the one that is prefetched
-        head = arch.vocab * arch.hidden * e
-        others = recipe.parallel.data - 1  # a GPU's own share of the unit is there already
-        size = max(unit, head) / tensor * others / recipe.parallel.data
+    if _sharded_weights(recipe):
+        size = _gathered_bytes(arch, recipe, software)
         terms.append(MemoryTerm(name="gathered_weights", bytes=size, moments=frozenset(MOMENTS[:3])))
-    return [term for term in terms if term.bytes]
+    return terms
 
 
-def memory(arch: Architecture, recipe: Recipe, batches: Batches) -> Memory:
+def memory(arch: Architecture, recipe: Recipe, batches: Batches, software: Software = ORDINARY) -> Memory:
     """Bytes that one GPU holds while training, per named term and moment, for the longest rows of `batches`.
 
     Raises `UserError` for an unknown optimizer, quantisation or adapter target.
     """
-    terms = _state_terms(arch, recipe, batches)
-    terms += _activation_terms(arch, recipe, batches)
-    return Memory(terms=tuple(terms + _temporary_terms(arch, recipe, batches)))
+    software = _prepared(recipe, software)
+    terms = _state_terms(arch, recipe, batches, software)
+    terms += _activation_terms(arch, recipe, batches, software)
+    terms += _loss_terms(arch, recipe, batches, software)
+    terms += _temporary_terms(arch, recipe, software)
+    return Memory(terms=tuple(term for term in terms if term.bytes))

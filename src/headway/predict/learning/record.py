@@ -21,7 +21,8 @@ from headway.predict.speed.tiers import Quantiles
 SCHEMA = "headway.speed/1"
 
 
-def _rounded(values: Draws, digits: int = 4) -> list[float]:
+def rounded(values: Draws, digits: int = 4) -> list[float]:
+    """Numbers with so many digits behind the point, never -0."""
     return [float(f"{value:.{digits}f}") + 0.0 for value in values]
 
 
@@ -31,12 +32,12 @@ def _stack_record(stack: Stack) -> dict[str, Any]:
     return {
         "family": stack.family,
         "rows": stack.rows,
-        "effect": _rounded(stack.effect),
-        "doubt": _rounded(stack.doubt),
+        "effect": rounded(stack.effect),
+        "doubt": rounded(stack.doubt),
         "devices": devices,
         "device_of_row": [devices.index(device) for device in near.devices],
-        "features": [_rounded(row, 3) for row in near.features],
-        "weights": _rounded(near.weights),
+        "features": [rounded(row, 3) for row in near.features],
+        "weights": rounded(near.weights),
     }
 
 
@@ -46,8 +47,8 @@ def to_record(speed: Speed) -> dict[str, Any]:
         "schema": SCHEMA,
         "names": list(NAMES),
         "features": list(FEATURES),
-        "coefficients": _rounded(speed.coefficients),
-        "families": {name: _rounded(effect) for name, effect in speed.families.items()},
+        "coefficients": rounded(speed.coefficients),
+        "families": {name: rounded(effect) for name, effect in speed.families.items()},
         "devices": sorted(speed.devices),
         "generations": sorted(speed.generations),
         "known": {name: asdict(one) for name, one in speed.known.items()},
