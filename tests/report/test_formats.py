@@ -14,7 +14,7 @@ import headway.report.render
 from headway.cli.options import FORM_NAMES
 from headway.report.answer import Answer
 from headway.report.estimate_view import estimate_page
-from headway.report.render import FORMATS, text
+from headway.report.render import FORMATS, OF_FINDINGS, text
 from headway.report.view import Column, Detail, Fact, Layout, Note, Page, Section, Table, View, by_columns
 
 ODD = "a|b <script>*x*</script> `c` & d_e"
@@ -31,7 +31,7 @@ def odd_page() -> View:
 
 def test_every_file_of_the_folder_is_a_format() -> None:
     files = {path.stem for path in Path(headway.report.render.__file__).parent.glob("*.py")} - {"__init__"}
-    assert files == {render.__module__.rpartition(".")[2] for render in FORMATS.values()}
+    assert files == {render.__module__.rpartition(".")[2] for render in (FORMATS | OF_FINDINGS).values()}
     assert tuple(FORMATS) == FORM_NAMES
 
 

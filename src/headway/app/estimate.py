@@ -8,6 +8,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
+from headway.app.check import immediate
 from headway.app.inputs import Inputs, Request, gather
 from headway.app.money import booking_of, energy_of, interruptions, machine_answers, node_scenarios
 from headway.app.options import option_answers, unpriced
@@ -60,7 +61,7 @@ def answer(source: PlanFile, request: Request) -> Answer:
         epochs=epoch_table(inputs.plan, estimate),
         grid=grid(inputs.plan, estimate),
         sensitivity=moved,
-        findings=_findings(inputs.plan, estimate),
+        findings=_findings(inputs, estimate),
         narrower=_narrower(estimate, moved),
         next_command=_next(inputs, rates),
         today=inputs.today.isoformat(),
@@ -99,9 +100,9 @@ def _schedules(plan: Plan, estimate: Estimate) -> tuple[Rung, ...]:
     return makespans(jobs, GPU_COUNTS) if len(jobs) > 1 else ()
 
 
-def _findings(plan: Plan, estimate: Estimate) -> tuple[Finding, ...]:
-    """The estimate's own remarks, and what the rates asked for could not give."""
-    found = list(estimate.findings)
+def _findings(inputs: Inputs, estimate: Estimate) -> tuple[Finding, ...]:
+    """What the rules say that need no more than an estimate, and what the rates asked for could not give."""
+    plan, found = inputs.plan, list(immediate(inputs, estimate))
     if estimate.rates == "measured" and not estimate.measured:
         found.insert(
             0,

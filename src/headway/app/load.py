@@ -5,14 +5,17 @@ Owns the Python face of the verbs. Each verb's work is in the file of its name.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from headway.app.check import findings, plan_text
 from headway.app.estimate import answer
 from headway.app.inputs import Request, as_keys
-from headway.domain.errors import UsageError
+from headway.check.fix import fixed
+from headway.check.run import fails
+from headway.domain.errors import Finding, Fix, UsageError
 from headway.domain.measurement import Measurement
 from headway.domain.plan import Plan
 from headway.estimate.nouns import RATES, Estimate, Rates
@@ -52,6 +55,30 @@ class Result:
 
     def _repr_html_(self) -> str:
         return text(self.view(), "html")
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """What `check` found in a plan, and the plan's text with what it would change."""
+
+    findings: tuple[Finding, ...]
+    text: str
+    """The plan file as it stands; empty for a plan made in Python."""
+
+    @property
+    def fails(self) -> bool:
+        """True when something is wrong or doubtful."""
+        return fails(self.findings)
+
+    @property
+    def fixed(self) -> str:
+        """The text with every mechanical cure."""
+        return fixed(self.text, self.findings)[0]
+
+    @property
+    def fixes(self) -> tuple[Fix, ...]:
+        """The cures that `fixed` holds."""
+        return fixed(self.text, self.findings)[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +126,16 @@ class Project:
             today=today,
         )
         return Result(answer(self.source, request))
+
+    def check(
+        self, *, select: Sequence[str] = (), ignore: Sequence[str] = (), seed: int = 0, today: str = ""
+    ) -> CheckResult:
+        """What is wrong, doubtful or missing in the plan.
+
+        `select` and `ignore` are codes or their beginnings (`HW2`). Raises UsageError for a code that no rule has.
+        """
+        found = findings(self.source, Request(seed=seed, today=today), select=select, ignore=ignore)
+        return CheckResult(found, plan_text(self.plan.file))
 
 
 def load(path: str | Path | Mapping[str, Any], *, assume: Mapping[str, Any] | None = None) -> Project:

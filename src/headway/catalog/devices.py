@@ -34,6 +34,10 @@ class Ambiguous(UserError):
     """A name that fits several devices; `candidates` are their full names."""
 
 
+class Nonexistent(UserError):
+    """A name for what was never made: a card with another memory, a model in another size; `candidates` exist."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Entry:
     device: Device
@@ -191,7 +195,7 @@ def _unknown(text: str) -> UserError:
     )
 
 
-def _impossible(text: str, same: Sequence[_Entry], stated: float) -> UserError:
+def _impossible(text: str, same: Sequence[_Entry], stated: float) -> Nonexistent:
     """The card exists, but not with that memory: same memory on another card, same card, or a slice of it."""
     form = normalise(text).words & {"sxm", "pcie"}
     shortest = min((entry.card for entry in same), key=len)
@@ -203,7 +207,7 @@ def _impossible(text: str, same: Sequence[_Entry], stated: float) -> UserError:
     label = (lambda entry: entry.device.name) if form else _label
     sliced = [f"MIG {'/'.join(cuts)} slice of {label(e)}" for e in same if (cuts := _slices(e, stated))]
     meant = tuple(dict.fromkeys([*map(label, others), *map(label, same), *sliced]))
-    return UserError(
+    return Nonexistent(
         f"no {shortest}{' SXM' * ('sxm' in form)}{' PCIe' * ('pcie' in form)} has {stated / 1e9:.4g} GB of memory",
         got=repr(text),
         hint=f"It may mean {_either(meant)}; write the one you have",

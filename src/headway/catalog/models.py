@@ -14,7 +14,7 @@ from math import prod
 from types import MappingProxyType
 from typing import Any
 
-from headway.catalog.devices import Ambiguous
+from headway.catalog.devices import Ambiguous, Nonexistent
 from headway.catalog.tables import rows, words
 from headway.domain.errors import UserError
 from headway.domain.experiment import Architecture
@@ -133,7 +133,7 @@ def _unknown(text: str) -> UserError:
     )
 
 
-def _no_such_size(text: str, size: str, family: Mapping[str, str]) -> UserError:
+def _no_such_size(text: str, size: str, family: Mapping[str, str]) -> Nonexistent:
     """The generation exists, the size does not: which sizes it has, and which generations have that size."""
     sizes = sorted(family, key=_parameters)
     sample = _plain(family[sizes[0]])
@@ -142,7 +142,7 @@ def _no_such_size(text: str, size: str, family: Mapping[str, str]) -> UserError:
     brand = re.match(r"[a-z]*", _stem_and_size(text)[0])
     elsewhere = [n for n in _table() if _stem_and_size(n)[1] == size and brand and _same_brand(n, brand[0])]
     also = f"; {size.upper()} exists as {', '.join(map(_plain, elsewhere))}" if elsewhere else ""
-    return UserError(
+    return Nonexistent(
         "a model must exist in the size named",
         got=repr(text),
         hint=f"{generation} comes in {', '.join(s.upper() for s in sizes)}{also}",

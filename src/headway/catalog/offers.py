@@ -142,6 +142,7 @@ def billing_rule(provider: str) -> BillingRule | None:
                 minimum_s=float(row["minimum_s"]),
                 whole_node=row["whole_node"] == "yes",
                 spot_notice_s=number(row["spot_notice_s"]),
+                spot_name=row["spot_name"],
                 storage_when_stopped=row["storage_when_stopped"],
                 evidence=row["source"],
                 confidence=row["confidence"],

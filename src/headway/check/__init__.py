@@ -1,4 +1,5 @@
-"""What was promised against what is: estimates and formulas held against counts and measurements.
+"""What is wrong, doubtful or missing in a plan, and what was promised against what is.
 
-Owns the verdicts. The promises and the counts are made in other rooms.
+Owns the rules with codes and how they are run, chosen and fixed; and formulas held against counts of the real model.
+Numbers come from the rooms below; pages are `report/`.
 """

@@ -17,7 +17,9 @@ from headway.cli.refusals import exit_code_of
 COMMANDS = {
     "init": "Write a commented plan to start from.",
     "estimate": "Time, money and memory of a plan, or of one run given by flags.",
-    "explain": "The chain behind one figure of an estimate.",
+    "check": "What is wrong, doubtful or missing in a plan.",
+    "diff": "What a change of a plan costs.",
+    "explain": "The chain behind one figure of an estimate, or the reason of a rule.",
     "trace": "The formulas against the real model, counted without weights.",
     "catalog": "Known devices, offers and models.",
     "schema": "The JSON Schema of plan files, for editors.",

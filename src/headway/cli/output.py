@@ -21,9 +21,9 @@ _WIDEST = 200
 
 def write(page: Page, *, form: str, file: str | None) -> None:
     """The page in `form`, on stdout or in a file. Raises UserError for a file that cannot be written."""
-    from headway.report.render import FORMATS
+    from headway.report.render import FORMATS, OF_FINDINGS
 
-    pieces = FORMATS[form](page, layout(to_file=file is not None))
+    pieces = (FORMATS | OF_FINDINGS)[form](page, layout(to_file=file is not None))
     if file is None or file == "-":
         _stdout().writelines(pieces)
     else:

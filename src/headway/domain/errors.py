@@ -32,6 +32,18 @@ class Position:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Fix:
+    """A change of the file that cures a finding: the text `old` at `where` becomes `new`."""
+
+    where: Position
+    old: str
+    """What stands there now; nothing is changed where something else does."""
+    new: str
+    says: str
+    """What the change does, in words."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """A remark on a plan or an estimate; `code` is stable, `evidence` holds the numbers behind the sentence."""
 
@@ -41,6 +53,7 @@ class Finding:
     where: Position = Position()
     evidence: Mapping[str, object] = field(default_factory=dict)
     hint: str = ""
+    fix: Fix | None = None
 
 
 class UserError(Exception):

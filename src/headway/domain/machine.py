@@ -89,6 +89,8 @@ class BillingRule:
     whole_node: bool
     """True when the multi-GPU shapes are billed whole, whatever is used."""
     spot_notice_s: float | None = None
+    spot_name: str = ""
+    """What the provider calls machines that it may take back (`Spot`); `none` where it has none; empty: unknown."""
     storage_when_stopped: str = ""
     evidence: str = ""
     confidence: str = ""

@@ -73,6 +73,8 @@ class Cadence:
     every_s: float | None = None
     keep: int | None = None
     """Checkpoints kept; None: all."""
+    text: str = ""
+    """`50 steps`, as written; it stands at `where`."""
     where: Position = Position()
 
 
@@ -135,6 +137,9 @@ class Stage:
     """Level each stated term comes from: path of the plan, phase, experiment or stage that says it."""
     fingerprint: str = ""
     """Identity of the model after this stage: what was trained, on what, from what."""
+    course: str = ""
+    """Identity of a training apart from its length: of two stages that share it, the shorter is how the longer begins.
+    Empty for a stage that does not train."""
     where: Position = Position()
 
 

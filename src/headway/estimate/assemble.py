@@ -11,7 +11,6 @@ from headway.domain.plan import Phase, Plan
 from headway.domain.spread import Spread, total
 from headway.estimate.nouns import TERMS, Estimate, ExperimentEstimate, PhaseEstimate, Scenario
 from headway.estimate.predicted import Predictor
-from headway.estimate.questions.physics import findings
 from headway.estimate.setting import Setting
 from headway.estimate.stages import estimate_experiment
 from headway.estimate.stated import wall
@@ -45,7 +44,6 @@ def assemble(setting: Setting, predictor: Predictor) -> Estimate:
         buffer_share=buffer,
         scenarios=_scenarios(terms, serial, gpu, buffer),
         left_out=_left_out(counted),
-        findings=findings(done, plan),
         measured=sum(len(items) for items in setting.measurements.values()),
     )
 

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from headway.domain.errors import Finding
 from headway.domain.experiment import Architecture, Batches, Recipe
 from headway.domain.machine import Node
 from headway.domain.spread import Spread
@@ -92,6 +91,9 @@ class Basis:
     fits_probability: float
     trainable_parameters: int
     parameters: int
+    otherwise_s: Mapping[str, float] = field(default_factory=dict)
+    """For a stage with an adapter: middle seconds of a step `as planned`, with `all weights` trained in 16 bits
+    instead, and with the frozen weights in `16 bits` where they are quantised."""
     assumed: Mapping[str, str] = field(default_factory=dict)
     """What the plan did not say and what was taken instead: `precision` -> `bf16, the best of the device`."""
     warnings: tuple[str, ...] = ()
@@ -201,7 +203,6 @@ class Estimate:
     scenarios: tuple[Scenario, ...]
     left_out: Mapping[str, str]
     """Term -> what is missing, in words (`53 models x 10 tasks`)."""
-    findings: tuple[Finding, ...] = ()
     at_a_time: int = 1
     """Experiments that run side by side; `terms_s` are those of all of them."""
     measured: int = 0

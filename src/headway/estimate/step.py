@@ -63,6 +63,7 @@ def _basis(setting: Setting, job: Job) -> Basis:
     usable = usable_bytes(job.node.device, setting.constants)
     fits, probability = verdict(need, usable)
     model = job.stage.model
+    otherwise = _otherwise(setting, job, shown)
     return Basis(
         model=model.use if model else "",
         architecture=job.architecture,
@@ -87,8 +88,9 @@ def _basis(setting: Setting, job: Job) -> Basis:
         fits_probability=probability,
         trainable_parameters=trainable_parameters(job.architecture, job.recipe).total,
         parameters=count_parameters(job.architecture).total,
+        otherwise_s=otherwise,
         assumed=job.assumed,
-        warnings=(*(warning.message for warning in shown.warnings), *_no_faster(setting, job, shown)),
+        warnings=(*(warning.message for warning in shown.warnings), *_no_faster(job, otherwise)),
     )
 
 
@@ -139,15 +141,24 @@ def _assumed(setting: Setting, job: Job) -> dict[str, Draws]:
     return {"at the assumed utilisation": np.asarray(work.flop / (peak * mfu))}
 
 
-def _no_faster(setting: Setting, job: Job, shown: StepTime) -> tuple[str, ...]:
+def _otherwise(setting: Setting, job: Job, shown: StepTime) -> dict[str, float]:
+    """Seconds of the step as planned, without the adapter, and with the adapter on weights in 16 bits."""
+    recipe = job.recipe
+    if recipe.adapter is None:
+        return {}
+    others = {"all weights": replace(recipe, adapter=None, quantize="none")}
+    if recipe.quantize != "none":
+        others["16 bits"] = replace(recipe, quantize="none")
+    found = {name: _predicted(setting, replace(job, recipe=one), job.batches).p50_s for name, one in others.items()}
+    return {"as planned": shown.p50_s, **found}
+
+
+def _no_faster(job: Job, otherwise: Mapping[str, float]) -> tuple[str, ...]:
     """A warning where an adapter saves memory and no time: small models wait for launches, and adapters add some."""
-    if job.recipe.adapter is None:
+    if not otherwise or otherwise["as planned"] < HARDLY_FASTER * otherwise["all weights"]:
         return ()
-    full = replace(job, recipe=replace(job.recipe, adapter=None, quantize="none"))
-    other_s = _predicted(setting, full, job.batches).p50_s
-    if shown.p50_s < HARDLY_FASTER * other_s:
-        return ()
-    times = f"{format_duration(shown.p50_s)} against {format_duration(other_s)} a step"
+    step_s, other_s = otherwise["as planned"], otherwise["all weights"]
+    times = f"{format_duration(step_s)} against {format_duration(other_s)} a step"
     base = "" if job.recipe.quantize == "none" else f" on weights in {job.recipe.quantize}"
     return (f"the adapter{base} saves memory, not time: {times} for training all weights in 16 bits",)
 

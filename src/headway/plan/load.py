@@ -181,7 +181,7 @@ def _trained_on(experiments: Iterable[Experiment], datasets: Mapping[str, Datase
 
 
 def _file_name(file: str) -> str:
-    path = PurePath(file)
+    path = PurePath(file.rpartition(":")[2])  # after a git revision, where there is one
     return path.parent.name if path.stem == "plan" and path.parent.name else path.stem or "plan"
 
 

@@ -17,12 +17,12 @@ FIGURES = ("totals.gpu_hours", "phases.2A.gpu_hours", "experiments.2A/openwebtex
 
 
 @click.command(epilog=examples(*(f"headway explain {figure} plan.yaml" for figure in FIGURES)))
-@click.argument("words", nargs=-1, metavar="NUMBER PLAN")
+@click.argument("words", nargs=-1, metavar="NUMBER PLAN | CODE")
 @output
 @rates
 @loudness
 def command(words: tuple[str, ...], file: str | None, **given: Any) -> None:
-    """The chain behind one figure of an estimate.
+    """The chain behind one figure of an estimate, or what a rule of `check` is about: headway explain HW201.
 
     NUMBER is the figure's path, as `headway estimate --json` has it:
 
@@ -35,6 +35,8 @@ def command(words: tuple[str, ...], file: str | None, **given: Any) -> None:
     in either order.
     """  # noqa: D301 - click's mark for lines to be kept is a backspace
     form = chosen_form(given, file)
+    if len(words) == 1 and words[0].upper().startswith("HW"):
+        return _rule(words[0], form, file)
     number, plan = _which(words)
     from headway.app.explain import explain
     from headway.app.load import load
@@ -43,6 +45,16 @@ def command(words: tuple[str, ...], file: str | None, **given: Any) -> None:
     with as_plan_error():
         project = load(plan, assume=assumptions(given["assume"]))
         view = explain(project, number, rates=given["rates"], machine=given["machine"], seed=given["seed"])
+    write(Page(view=lambda: view, document=lambda: view_document(SCHEMA, view)), form=form, file=file)
+    return None
+
+
+def _rule(code: str, form: str, file: str | None) -> None:
+    """The page of one rule."""
+    from headway.report.check_view import rule_view
+    from headway.report.contract import view_document
+
+    view = rule_view(code)
     write(Page(view=lambda: view, document=lambda: view_document(SCHEMA, view)), form=form, file=file)
 
 

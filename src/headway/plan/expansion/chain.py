@@ -5,7 +5,7 @@ Owns the decision what kind of work a stage is, and the chain of fingerprints. I
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from headway.domain.plan import Evaluation, Stage
@@ -64,11 +64,13 @@ def make_stage(parts: Parts, spot: Spot, chain: Chain) -> Made:
         raise fault(spot.entry, "a model is needed", "none", hint, f"{spot.experiment}.model")
     evaluation, tasks = _evaluation(parts, spot, kind)
     if kind == "train":
-        mark = _trained(parts, spot, model_mark, chain)
+        mark, course = _trained(parts, spot, model_mark, chain)
         after = Chain(mark, "" if parts.trainer(found).carry == "fresh" else mark)
     else:
-        mark, after = digest(chain.model, kind, model_mark, tasks, *_other_work(spot, kind)), chain
-    return Made(_stage(parts, spot, kind, model, evaluation, mark), after, tasks)
+        mark, course = digest(chain.model, kind, model_mark, tasks, *_other_work(spot, kind)), ""
+        after = chain
+    stage = _stage(parts, spot, kind, model, evaluation)
+    return Made(replace(stage, fingerprint=mark, course=course), after, tasks)
 
 
 def _refuse_contradictions(parts: Parts, spot: Spot, kind: str) -> None:
@@ -88,12 +90,12 @@ def _refuse_contradictions(parts: Parts, spot: Spot, kind: str) -> None:
         )  # fmt: skip
 
 
-def _trained(parts: Parts, spot: Spot, model: str, chain: Chain) -> str:
+def _trained(parts: Parts, spot: Spot, model: str, chain: Chain) -> tuple[str, str]:
+    """Identity of the model after a training, and of the training apart from its length."""
     found = spot.level.values
-    return digest(
-        chain.start, model, parts.recipe(found).identity, parts.trainer(found).identity, parts.data(found)[1],
-        parts.budget(found)[3], str(parts.seed(found)),
-    )  # fmt: skip
+    how = (chain.start, model, parts.recipe(found).identity, parts.trainer(found).identity, parts.data(found)[1])
+    budget, seed = parts.budget(found)[3], str(parts.seed(found))
+    return digest(*how, budget, seed), digest(*how, "", seed)
 
 
 def _other_work(spot: Spot, kind: str) -> tuple[str, ...]:
@@ -107,7 +109,8 @@ def _other_work(spot: Spot, kind: str) -> tuple[str, ...]:
     )
 
 
-def _stage(parts: Parts, spot: Spot, kind: str, model: Name | None, evaluation: Evaluation | None, mark: str) -> Stage:
+def _stage(parts: Parts, spot: Spot, kind: str, model: Name | None, evaluation: Evaluation | None) -> Stage:
+    """The stage but for its identity."""
     found, own = spot.level.values, spot.level.own
     recipe, trainer = parts.recipe(found), parts.trainer(found)
     epochs, steps, tokens, _ = parts.budget(found) if kind == "train" else (None, None, None, "")
@@ -142,7 +145,6 @@ def _stage(parts: Parts, spot: Spot, kind: str, model: Name | None, evaluation: 
         machine=parts.machine(found),
         stated=_with_wall(parts.stated(found), spot.wall),
         stated_at={**spot.level.stated_at, "wall": spot.experiment} if spot.wall else spot.level.stated_at,
-        fingerprint=mark,
         where=spot.entry.where,
     )
 

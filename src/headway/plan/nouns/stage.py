@@ -267,7 +267,8 @@ def _cadence(node: Node | None) -> Cadence | None:
         every_epochs=every.mid if every is not None and every.noun.startswith("epoch") else None,
         every_s=every.mid if every is not None and every.unit == "s" else None,
         keep=forms.keep(node["keep"]) if "keep" in node else None,
-        where=node.where,
+        text=every.text if every is not None else "",
+        where=every.where if every is not None else node.where,
     )
 
 

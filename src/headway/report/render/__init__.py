@@ -1,4 +1,4 @@
-"""Renderers: a page as text for one kind of reader. One file a format, all in `FORMATS`.
+"""Renderers: a page as text for one kind of reader. One file a format, all in `FORMATS` or `OF_FINDINGS`.
 
 Owns the list. A renderer arranges what a page says; it computes and rounds nothing.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from headway.report.render import csv, html, json, markdown, terminal
+from headway.report.render import csv, github, html, json, markdown, sarif, terminal
 from headway.report.view import Layout, Page, View
 
 Render = Callable[[Page, Layout], Iterator[str]]
@@ -20,6 +20,9 @@ FORMATS: dict[str, Render] = {
     "json": json.render,
     "html": html.render,
 }
+"""For every page."""
+OF_FINDINGS: dict[str, Render] = {"github": github.render, "sarif": sarif.render}
+"""For pages of findings (`check_view`)."""
 
 
 def text(view: View, name: str, layout: Layout | None = None) -> str:

@@ -1,0 +1,67 @@
+"""Every rule by its code. A new rule: a function and its `Rule` in the file of its kind, and its name in `RULES` there.
+
+Owns the list. A test walks the folder, so that no file is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from headway.check.rule import Rule
+from headway.check.rules import (
+    billing,
+    checkpoints,
+    data,
+    decisions,
+    diagnoses,
+    disk,
+    evaluation,
+    facts,
+    interruptions,
+    memory,
+    methods,
+    names,
+    omissions,
+    physics,
+    power,
+    prices,
+    questions,
+    replicates,
+    reuse,
+    safeguards,
+    samples,
+    sizes,
+    text,
+)
+
+FILES = (
+    billing,
+    checkpoints,
+    data,
+    decisions,
+    diagnoses,
+    disk,
+    evaluation,
+    facts,
+    interruptions,
+    memory,
+    methods,
+    names,
+    omissions,
+    physics,
+    power,
+    prices,
+    questions,
+    replicates,
+    reuse,
+    safeguards,
+    samples,
+    sizes,
+    text,
+)
+
+RULES: Mapping[str, Rule] = MappingProxyType(
+    {rule.code: rule for rule in sorted((rule for file in FILES for rule in file.RULES), key=lambda rule: rule.code)}
+)
+"""By code, in the order of codes."""

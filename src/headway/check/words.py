@@ -1,0 +1,22 @@
+"""How findings put lists into words: the first few by name, the others by number.
+
+Owns the shortening. The whole list stands in a finding's evidence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+MOST = 4
+"""Names that a sentence bears."""
+
+
+def listed(names: Sequence[str], most: int = MOST) -> str:
+    """`a`, `a and b`, `a, b and c`, `a, b, c and 7 more`."""
+    shown = list(names) if len(names) <= most else [*names[: most - 1], f"{len(names) - most + 1:,} more"]
+    return " and ".join(part for part in (", ".join(shown[:-1]), shown[-1] if shown else "") if part)
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 run`, `2 runs`, `1,000 runs`; `noun` takes an s."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

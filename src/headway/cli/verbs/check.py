@@ -1,0 +1,64 @@
+"""`headway check`: what is wrong, doubtful or missing in a plan."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from headway.cli.options import assumptions, examples, loudness
+from headway.cli.output import write, write_file
+from headway.cli.refusals import ERROR, OK, as_plan_error
+
+FORMS = ("table", "md", "json", "github", "sarif")
+
+
+def _codes(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
+    """Codes given one by one or with commas."""
+    return tuple(code.strip().upper() for words in given for code in words.split(",") if code.strip())
+
+
+@click.command(
+    epilog=examples(
+        "headway check plan.yaml", "headway check plan.yaml --fix", "headway check plan.yaml --select HW2,HW7",
+        "headway explain HW201",
+    )
+)  # fmt: skip
+@click.argument("plan", required=False, metavar="PLAN")
+@click.option("--select", multiple=True, metavar="CODES", callback=_codes, help="Only these rules (HW2, HW701, ...).")
+@click.option("--ignore", multiple=True, metavar="CODES", callback=_codes, help="Not these rules.")
+@click.option("--fix", is_flag=True, help="Change the file where a rule knows the right text.")
+@click.option("--rules", is_flag=True, help="List all rules, with their codes.")
+@click.option("--assume", multiple=True, metavar="KEY=VALUE", help="Override a key of the plan; repeatable.")
+@click.option("--format", "form", type=click.Choice(FORMS), help="table (default), md, json, github, sarif.")
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+@click.option("-o", "--output", "file", metavar="FILE", help="Write to FILE.")
+@loudness
+def command(plan: str | None, file: str | None, **given: Any) -> int:
+    """What is wrong, doubtful or missing in a plan.
+
+    Exit code 0 when nothing is, 1 with a finding of severity error or warning, 3 when the plan cannot be read.
+    A comment `# headway: ignore HW123 reason` silences a rule for its line; before the first key, for the file.
+    """
+    form = "json" if given["as_json"] else given["form"] or "table"
+    from headway.report.check_view import check_page, rules_page
+
+    if given["rules"]:
+        write(rules_page(), form=form, file=file)
+        return OK
+    if plan is None:
+        raise click.UsageError("check takes a plan file: headway check plan.yaml")
+    from headway.app.load import load
+
+    with as_plan_error():
+        project = load(plan, assume=assumptions(given["assume"]))
+        result = project.check(select=given["select"], ignore=given["ignore"])
+        if given["fix"] and result.fixed != result.text:
+            write_file(plan, [result.fixed])
+            for fix in result.fixes:
+                click.echo(f"{fix.where}: {fix.says}", err=True)
+            result = load(plan, assume=assumptions(given["assume"])).check(
+                select=given["select"], ignore=given["ignore"]
+            )
+    write(check_page(result.findings, plan), form=form, file=file)
+    return ERROR if result.fails else OK

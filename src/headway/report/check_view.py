@@ -1,0 +1,116 @@
+"""Findings of `check` as a page, as the document `headway.check/1`, and rules as pages of their own.
+
+Owns the order and words of the page. What is found is `check/`.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from headway.check.rules import RULES
+from headway.check.run import counted
+from headway.domain.errors import Finding, UsageError
+from headway.report.contract import finding_document
+from headway.report.sections.remarks import finding_note
+from headway.report.view import Column, Fact, Note, Page, Section, View, by_columns
+
+SCHEMA = "headway.check/1"
+KINDS = {
+    "1": "Arithmetic and units",
+    "2": "Physics",
+    "3": "Facts",
+    "4": "Money and calendar",
+    "5": "Experimental design",
+    "6": "Omissions",
+    "7": "Memory and strategy",
+    "8": "Risk",
+}
+"""First digit of a code -> what kind of mistake it is about."""
+
+
+def check_page(findings: Sequence[Finding], plan: str) -> Page:
+    """What was found, by kind, the worst kinds of mistake not hidden behind the many."""
+    return Page(
+        view=lambda: _view(findings, plan),
+        document=lambda: {"schema": SCHEMA, "plan": plan, "counts": dict(counted(findings)),
+                          "findings": [document(finding) for finding in findings]},
+    )  # fmt: skip
+
+
+def document(finding: Finding) -> dict[str, Any]:
+    """F of the contract, with the rule's name and, where there is one, the fix."""
+    found = finding_document(finding) | {"name": RULES[finding.code].name}
+    if finding.fix is not None:
+        fix = finding.fix
+        found["fix"] = {"line": fix.where.line, "column": fix.where.column, "old": fix.old, "new": fix.new,
+                        "says": fix.says}  # fmt: skip
+    return found
+
+
+def _view(findings: Sequence[Finding], plan: str) -> View:
+    by_kind: dict[str, list[Finding]] = {}
+    for finding in findings:
+        by_kind.setdefault(finding.code[2], []).append(finding)
+    sections = [
+        Section(title=KINDS[kind], items=tuple(finding_note(finding) for finding in by_kind[kind]))
+        for kind in sorted(by_kind)
+    ]
+    fixable = sum(finding.fix is not None for finding in findings)
+    return View(
+        title=f"{plan}: {_sum(counted(findings))}",
+        subtitle=f"{fixable} can be changed by --fix" if fixable else "",
+        sections=tuple(sections),
+        next_command=_next(findings, plan, fixable),
+    )
+
+
+def _sum(counts: Mapping[str, int]) -> str:
+    said = [f"{number} {name}{'s' if number != 1 else ''}" for name, number in counts.items() if number]
+    return ", ".join(said).replace("infos", "remarks").replace("1 info", "1 remark") or "nothing found"
+
+
+def _next(findings: Sequence[Finding], plan: str, fixable: int) -> str:
+    if fixable:
+        return f"headway check {plan} --fix"
+    return f"headway explain {findings[0].code}" if findings else f"headway estimate {plan}"
+
+
+def rules_page() -> Page:
+    """Every rule with its code."""
+    rules = list(RULES.values())
+    table = by_columns(
+        [
+            (Column(name="Code"), [rule.code for rule in rules]),
+            (Column(name="severity", drop=1), [rule.severity for rule in rules]),
+            (Column(name="A plan must hold to", least=30), [rule.says for rule in rules]),
+        ]
+    )
+    view = View(title="Rules", sections=(Section(title="", items=(table,)),), next_command="headway explain HW201")
+    rows = [{"code": rule.code, "name": rule.name, "severity": rule.severity, "says": rule.says} for rule in rules]
+    return Page(view=lambda: view, document=lambda: {"schema": "headway.rules/1", "rules": rows})
+
+
+def rule_view(code: str) -> View:
+    """One rule: what it holds a plan to, why, and two plans that show it. Raises UsageError for an unknown code."""
+    rule = RULES.get(code.upper())
+    if rule is None:
+        near = tuple(known for known in RULES if known.startswith(code.upper()[:3]))[:5]
+        raise UsageError("a rule's code is needed", got=code, hint="headway check --rules lists them.", candidates=near)
+    facts = (
+        Fact(label="rule", text=rule.says),
+        Fact(label="why", text=rule.because),
+        Fact(label="severity", text=rule.severity),
+        Fact(label="silence", text=f"# headway: ignore {rule.code} REASON, at the end of the line"),
+    )
+    return View(
+        title=f"{rule.code}: {rule.name}",
+        sections=(Section(title="", items=facts), _example("fails", rule.fails), _example("passes", rule.passes)),
+        next_command=f"headway check plan.yaml --select {rule.code}",
+    )
+
+
+def _example(title: str, plan: str) -> Section:
+    lines = textwrap.dedent(plan).strip("\n").splitlines()
+    return Section(title=f"a plan that {title}", items=tuple(Note(text=line) for line in lines))
