@@ -9,8 +9,8 @@ import pytest
 
 import headway.check.rules as folder
 from headway.app.load import Project
+from headway.check.registry import FILES, RULES
 from headway.check.rule import Rule
-from headway.check.rules import FILES, RULES
 from headway.domain.errors import Finding
 from headway.plan import read_plan
 

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headway.check.fix import fixed
-from headway.check.rules import RULES
-from headway.check.run import check, chosen, counted, fails, ignored
+from headway.check.registry import RULES, chosen
+from headway.check.run import check, counted, fails, ignored
 from headway.cli import headway
 from headway.cli.refusals import exit_code_of
 from headway.domain.errors import Finding, Fix, Position, UsageError

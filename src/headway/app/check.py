@@ -16,14 +16,15 @@ from headway.catalog import find_device, find_model, find_offers
 from headway.catalog.datasets import benchmark_names, dataset_rows
 from headway.catalog.devices import Ambiguous, Nonexistent, devices
 from headway.check.case import Case, Doubt, Known, Reading
-from headway.check.run import check, chosen
+from headway.check.rules import facts, memory, physics
+from headway.check.run import check
 from headway.domain.errors import Finding, UserError
 from headway.domain.machine import Offer
 from headway.estimate.nouns import Estimate, Rates
 from headway.plan import PlanFile
 from headway.schedule.place import place
 
-IMMEDIATE = ("HW201", "HW202", "HW203", "HW301", "HW302", "HW701")
+IMMEDIATE = (physics.EXCEEDS_PEAK, physics.NEAR_PEAK, physics.WASTES_PEAK, *facts.RULES, memory.TOO_LARGE)
 """Rules that need nothing but an estimate: what `estimate` says on its own page."""
 
 
@@ -31,6 +32,8 @@ def findings(
     source: PlanFile, request: Request, *, select: Sequence[str] = (), ignore: Sequence[str] = ()
 ) -> tuple[Finding, ...]:
     """Everything that these rules find in the plan. Raises UsageError for a code that no rule has."""
+    from headway.check.registry import chosen  # all rules: `estimate` needs a few
+
     rules = chosen(select, ignore)
     return check(case_of(source, gather(source, request)), rules)
 
@@ -38,10 +41,9 @@ def findings(
 def immediate(inputs: Inputs, estimate: Estimate) -> tuple[Finding, ...]:
     """What the rules say that look at an estimate alone."""
     only = Reading(plan=inputs.plan, estimate=estimate, bill=None)
-    case = Case(
-        plan=inputs.plan, lookup=inputs.lookup, known=_known(inputs), read=lambda _: only, read_option=lambda *_: ()
-    )
-    return check(case, chosen(IMMEDIATE))
+    nothing = Known(devices={}, offers=(), today=inputs.today)
+    case = Case(plan=inputs.plan, lookup=inputs.lookup, known=nothing, read=lambda _: only, read_option=lambda *_: ())
+    return check(case, IMMEDIATE)
 
 
 def case_of(source: PlanFile, inputs: Inputs) -> Case:

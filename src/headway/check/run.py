@@ -1,36 +1,19 @@
 """All rules over one plan: chosen, ignored where the file says so, in the order of the file.
 
-Owns the choice of rules. Which rules there are is `rules/`; fixing is `fix`.
+Owns the order and what is ignored. Which rules there are is `registry`; fixing is `fix`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from headway.check.case import Case
 from headway.check.rule import Rule
-from headway.check.rules import RULES
-from headway.domain.errors import Finding, Severity, UsageError
+from headway.domain.errors import Finding, Severity
 
 _IGNORE = re.compile(r"#\s*headway:\s*ignore\s+(?P<codes>HW\d{1,3}(?:\s*,\s*HW\d{1,3})*)\b[ \t]*(?P<reason>[^\n#]*)")
 _SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
-
-
-def chosen(select: Sequence[str] = (), ignore: Sequence[str] = ()) -> tuple[Rule, ...]:
-    """Rules whose codes begin with one of `select` (all, where there is none) and with none of `ignore`.
-
-    Raises UsageError for a prefix that no rule has.
-    """
-    for prefix in (*select, *ignore):
-        if not any(code.startswith(prefix) for code in RULES):
-            raise UsageError("a rule's code, or the beginning of one, is needed", got=prefix,
-                             hint="Codes run from HW101 to HW8xx; headway check --rules lists them.")  # fmt: skip
-    return tuple(
-        rule
-        for code, rule in RULES.items()
-        if (not select or code.startswith(tuple(select))) and not (ignore and code.startswith(tuple(ignore)))
-    )
 
 
 def check(case: Case, rules: Iterable[Rule]) -> tuple[Finding, ...]:

@@ -21,8 +21,6 @@ from headway.domain.spread import Draws, Spread
 from headway.domain.units import Range
 from headway.estimate.nouns import Basis, Rates, StageEstimate
 from headway.estimate.resolve import Job, resolve
-from headway.predict.learning.calibrate import calibrate
-from headway.predict.learning.sample import sample_of
 from headway.predict.speed.situation import Situation
 from headway.predict.speed.state import Framework, Speed, framework_of
 
@@ -188,6 +186,9 @@ def _with_own_steps(
     jobs = _measured_jobs(plan, lookup, measured)
     if not jobs:
         return speed, framework
+    from headway.predict.learning.calibrate import calibrate  # few plans have measured steps
+    from headway.predict.learning.sample import sample_of
+
     framework = replace(framework, stack=OWN)
     situations = [situation_of(job, framework) for job in jobs.values()]
     own = sample_of(situations, [measured[key].seconds.mid for key in jobs], calibration.middle())

@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from headway.check.rules import RULES
+from headway.check.registry import RULES
 from headway.check.run import counted
 from headway.domain.errors import Finding, UsageError
 from headway.report.contract import finding_document
