@@ -34,19 +34,25 @@ def covered(value: Value) -> Range:
     A sample, an expression or a sum covers itself only. Where the document's words say about (`~`, `≈`), a whole unit
     of the last digit that is not 0.
     """
-    numbers = _NUMBER.findall(value.text)
+    text = _figure(value)
+    numbers = _NUMBER.findall(text)
     low, mid, high = value.range.low, value.range.mid, value.range.high
     if value.statistics or value.parts or not numbers:
         return value.range
     rough = bool(_ROUGH.search(value.stated_as))
-    if math.isinf(high) or value.range.is_point or low == 0.0 and len(numbers) == 1:
-        half = _half(numbers[0], mid, value, rough) if len(numbers) == 1 else _half_of_last(value.text)
+    if math.isinf(high) or value.range.is_point or (low == 0.0 and len(numbers) == 1):
+        half = _half(numbers[0], mid, value, rough) if len(numbers) == 1 else _half_of_last(text)
         return Range(max(0.0, low - half if low == mid else low), mid, high + half)
     if len(numbers) > 3:
         return value.range
     half_high = _half(numbers[-1], high, value, rough)
     half_low = _half(numbers[0], low, value, rough) if low else half_high
     return Range(max(0.0, low - half_low), mid, high + half_high)
+
+
+def _figure(value: Value) -> str:
+    """The text without what it comes after: `15 h` of `15 h after 1`."""
+    return value.text.partition(" after ")[0]
 
 
 def _half(number: str, end: float, value: Value, rough: bool) -> float:
@@ -100,7 +106,7 @@ def severity(share: float) -> Severity:
 
 def said(value: Value) -> str:
     """A figure as its author wrote it, with the unit that its key implies."""
-    text = value.text
+    text = _figure(value)
     if value.noun in ("GPU-h", "days") and value.noun not in text:
         return f"{text} {value.noun}"
     return text or shown(value.range, value)

@@ -85,13 +85,13 @@ def _node_hours(case: Case, scopes: Scopes) -> Iterator[Finding]:
         return
     gpus, scope = machine.node.total_gpus, scopes.plan()
     wall = scope.reading.estimate.wall_s
-    for claim, value in ((claim, value) for claim in claims for value in values(claim)):
+    for value in (value for claim in claims for value in values(claim)):
         hours = value.range.mid / gpus
         if value.noun == "node-h" and wall.p90 < value.mid and 0.5 * wall.p10 <= hours <= 2 * wall.p90:
             new = value.text.replace("node", "GPU")
             yield WRONG_UNIT.finding(
-                f"{said(value)} of a node with {gpus} GPUs are {format_number(value.mid * gpus / 3600)} GPU-h; the plan "
-                f"lasts {format_duration(wall.p50)}: {format_number(hours / 3600)} node-h, which are {new}, are meant",
+                f"{said(value)} of a node with {gpus} GPUs are {format_number(value.mid * gpus / 3600)} GPU-h; the "
+                f"plan lasts {format_duration(wall.p50)}: {format_number(hours / 3600)} node-h, which are {new}, are meant",
                 where=value.where,
                 evidence={"claimed_node_s": value.mid, "wall_s": wall.p50, "gpus": gpus},
                 hint="Say GPU-h for hours of one GPU, node-h for hours of the machine.",
@@ -115,7 +115,7 @@ def _rates(case: Case) -> Iterator[Finding]:
         base = Range(1 / step[2], 1 / step[1], 1 / step[0]) if value in stated and step else None
         if base is None and value is not known[0]:
             base = known[0].range * (1 / units[known[0].noun])
-        if base is None or value.noun in ("steps", "step") and value in stated:
+        if base is None or (value.noun in ("steps", "step") and value in stated):
             continue
         expected = base * units[value.noun]
         off = distance(covered(value), _widened(expected, known[0]))
