@@ -91,7 +91,7 @@ def _node_hours(case: Case, scopes: Scopes) -> Iterator[Finding]:
             new = value.text.replace("node", "GPU")
             yield WRONG_UNIT.finding(
                 f"{said(value)} of a node with {gpus} GPUs are {format_number(value.mid * gpus / 3600)} GPU-h; the "
-                f"plan lasts {format_duration(wall.p50)}: {format_number(hours / 3600)} node-h, which are {new}, are meant",
+                f"plan lasts {format_duration(wall.p50)}: {format_number(hours / 3600)} node-h are {new}",
                 where=value.where,
                 evidence={"claimed_node_s": value.mid, "wall_s": wall.p50, "gpus": gpus},
                 hint="Say GPU-h for hours of one GPU, node-h for hours of the machine.",
