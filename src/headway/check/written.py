@@ -15,6 +15,8 @@ from headway.domain.units import Range, format_count, format_duration, format_nu
 
 _NUMBER = re.compile(r"\d[\d_]*(?:\.\d+)?(?:[eE][+-]?\d+)?")
 _LAST_PIECE = re.compile(r"(\d[\d_.]*)\s*[^\d\s]+\s*$")
+_UNIT = re.compile(r"[a-z]+$")
+SECONDS = {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _ROUGH = re.compile(r"[~≈]|\b(?:about|around|roughly|approx)")
 SLIP = 0.02
 """A difference up to this share is that of figures rounded before they were multiplied or added."""
@@ -113,18 +115,22 @@ def said(value: Value) -> str:
 
 
 def shown(number: Range, like: Value) -> str:
-    """A range in the unit of `like`: `8.56 h`, `81.7 GPU-h`, `37.4 min to 59 min`."""
-    low, high = _text(number.low, like), _text(number.high, like)
-    return low if low == high else f"{low} to {high}"
+    """A range as the author of `like` would write it: `8.56 h`, `81.7 GPU-h`, `37.4 to 59 min`, `over 54 min`."""
+    low = _text(number.low, like)
+    if math.isinf(number.high):
+        return f"over {low}"
+    high = _text(number.high, like)
+    if low == high:
+        return low
+    figure, _, unit = low.rpartition(" ")
+    return f"{figure if figure and high.endswith(f' {unit}') else low} to {high}"
 
 
 def _text(number: float, like: Value) -> str:
-    if math.isinf(number):
-        return "any"
     if like.unit == "s":
         if like.noun in ("GPU-h", "node-h"):
             return f"{format_number(number / 3600)} {like.noun}"
-        return f"{format_number(number / 86400)} days" if like.noun == "days" else format_duration(number)
+        return f"{format_number(number / 86400)} days" if like.noun == "days" else _time(number, like)
     if like.unit == "usd":
         return dollars(number)
     if like.unit == "joule":
@@ -132,6 +138,14 @@ def _text(number: float, like: Value) -> str:
     if like.unit == "share":
         return format_share(number)
     return f"{number:,.0f}" if like.unit == "count" and float(number).is_integer() else _plain(number, like)
+
+
+def _time(seconds: float, like: Value) -> str:
+    """Seconds in the unit of the author's own figure, where they are at least one of it."""
+    unit = _UNIT.search(_figure(like))
+    factor = SECONDS.get(unit[0], 0.0) if unit else 0.0
+    fitting = factor and factor <= seconds < 1000 * max(factor, like.mid)
+    return f"{format_number(seconds / factor)} {unit[0]}" if fitting and unit else format_duration(seconds)
 
 
 def _plain(number: float, like: Value) -> str:

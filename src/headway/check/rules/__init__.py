@@ -9,9 +9,24 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from headway.check.rule import Rule
-from headway.check.rules import counting, facts, figures, memory, physics, ranges, savings, subsets, totals, units
+from headway.check.rules import (
+    counting,
+    facts,
+    figures,
+    memory,
+    physics,
+    ranges,
+    references,
+    savings,
+    subsets,
+    tables,
+    totals,
+    units,
+)
 
-FILES = (figures, counting, totals, units, ranges, savings, subsets, physics, facts, memory)
+FILES = (
+    figures, counting, totals, units, ranges, savings, subsets, tables, references, physics, facts, memory,
+)  # fmt: skip
 
 RULES: Mapping[str, Rule] = MappingProxyType(
     {rule.code: rule for rule in sorted((rule for file in FILES for rule in file.RULES), key=lambda rule: rule.code)}

@@ -64,7 +64,8 @@ def _scenarios(case: Case) -> Iterator[Finding]:
     yield OTHER_WORK.finding(
         f"ways to pay are compared that run different work: {'; '.join(groups)}",
         where=first.where,
-        evidence={", ".join(names) or "the plan": [one.id for one in several] for names, several in work.items()},
+        evidence={", ".join(names) or "the plan": [one.id for one in several] for names, several in work.items()}
+        | {"kinds_of_work": len(work)},
         hint="Price the same work in each, and the extra work as an option of its own.",
     )
 
@@ -120,7 +121,7 @@ data: {{rows: 8k, length: 128}}
 phases:
   main: {{stated: {{wall: 2 h}}}}
   writing: {{do: text, by: human, data: none, optional: true, stated: {{wall: 1 h}}}}
-run: {{machine: {{gpu: RTX 4090, price: $1/h, spot: $0.4/h}}}}
+run: {{machine: {{gpu: RTX 4090, price: $1/h, spot: {{price: $0.4/h}}}}}}
 options:
   kept: {{{brought}set: {{run.idle: keep}}, claims: {{cost: $3}}}}
   spot: {{set: {{run.pricing: spot}}, claims: {{cost: $1}}}}
@@ -168,8 +169,8 @@ NOT_THE_REST = Rule(
     severity="warning",
     says="After a first part, what is left is the total less that part.",
     because="Whoever decides to go on pays for the rest only; quoting the whole makes the decision look dearer.",
-    fails=_DECIDED.format(hours="2"),
-    passes=_DECIDED.format(hours="1.5"),
+    fails=_DECIDED.format(hours="2.00"),
+    passes=_DECIDED.format(hours="1.50"),
     find=_remaining,
 )
 RULES = (UNNAMED, OTHER_WORK, NOT_THE_REST)
