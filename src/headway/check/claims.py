@@ -187,6 +187,15 @@ def _wall(scope: Scope, asked: _Asked) -> Computed | None:
     return _total(scope, asked, scope.wall_s(), hours)
 
 
+def _share(scope: Scope, asked: _Asked) -> Computed | None:
+    """The share of the time in which a GPU is held."""
+    if asked.split != "active" or not scope.whole or not scope.wall_s().p50:
+        return None
+    busy = sum(stage.wall_s.p50 for _, stage in scope.stages() if stage.gpus.mid > 0)
+    whole = scope.wall_s().p50
+    return _point(min(1.0, busy / whole), f"{format_duration(busy)} of {format_duration(whole)}")
+
+
 def _gpu_hours(scope: Scope, asked: _Asked) -> Computed | None:
     hours = {phase.id: phase.gpu_s for phase in scope.reading.estimate.phases}
     return _total(scope, asked, scope.gpu_s(), hours)
@@ -318,6 +327,7 @@ def _electricity(scope: Scope, asked: _Asked) -> Computed | None:
 TIMES: Mapping[str, Callable[[Scope, _Asked], Computed | None]] = {
     "wall": _wall,
     "gpu_hours": _gpu_hours,
+    "share": _share,
     "by_phase": _by_phase,
     "days": _days,
     "terms": _one_term,

@@ -153,8 +153,8 @@ def _plain(number: float, like: Value) -> str:
 
 
 def dollars(amount: float) -> str:
-    """Money for people: cents below $100."""
-    return f"${amount:,.2f}" if amount < 100 else f"${amount:,.0f}"
+    """Money for people: cents below $100, where there are any."""
+    return f"${amount:,.2f}" if amount < 100 and round(amount % 1, 2) % 1 else f"${amount:,.0f}"
 
 
 def joined(words: Iterable[str]) -> str:

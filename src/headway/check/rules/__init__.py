@@ -10,10 +10,13 @@ from types import MappingProxyType
 
 from headway.check.rule import Rule
 from headway.check.rules import (
+    billing,
+    calendar,
     counting,
     facts,
     figures,
     memory,
+    money,
     physics,
     ranges,
     references,
@@ -25,7 +28,8 @@ from headway.check.rules import (
 )
 
 FILES = (
-    figures, counting, totals, units, ranges, savings, subsets, tables, references, physics, facts, memory,
+    figures, counting, totals, units, ranges, savings, subsets, tables, references, physics, facts, money,
+    billing, calendar, memory,
 )  # fmt: skip
 
 RULES: Mapping[str, Rule] = MappingProxyType(
