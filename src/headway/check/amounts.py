@@ -53,7 +53,7 @@ def costing(case: Case, scopes: Scopes, claim: Claim) -> Costing | None:
     if scope is None or machine is None or is_owned(machine):
         return None
     prices = list(_prices(scope, machine, claim))
-    hours = list(dict.fromkeys([*_said(case, claim, machine), *_computed(scope, machine, claim)]))
+    hours = list(dict.fromkeys([*_said(scopes, claim, machine), *_computed(scope, machine, claim)]))
     if not prices or not hours:
         return None
     total = machine.node.total_gpus
@@ -108,10 +108,10 @@ def _prices(scope: Scope, machine: Machine, claim: Claim) -> Iterator[float]:
             yield from dict.fromkeys(end for one in found for end in (one.low, one.mid, one.high))
 
 
-def _said(case: Case, claim: Claim, machine: Machine) -> Iterator[Range]:
+def _said(scopes: Scopes, claim: Claim, machine: Machine) -> Iterator[Range]:
     """Seconds that the author says of the same thing: `wall`, the length of `at`, GPU-hours of a single GPU."""
     split = claim.path[0] if claim.path[0] in APART else ""
-    for other in case.plan.claims:
+    for other in scopes.by_owner[claim.owner]:
         key = next((one for one in other.path if one in HOURS), "")
         apart = other.path[0] if other.path[0] in APART else ""
         if not key or other.owner != claim.owner or ((split or apart == "safe") and apart != split):

@@ -6,7 +6,7 @@ references and savings have rules of their own; the precision of figures is `wri
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from headway.check.scope import Scope, Scopes, ends, same
@@ -14,8 +14,9 @@ from headway.domain.spread import Spread
 from headway.domain.statement import Claim
 from headway.domain.units import Range, format_count, format_duration, format_number
 
-SECONDS_PER_DAY = 86400.0
 ENDS = ("low", "mid", "high")
+MANY = 12
+"""More parts than these are not spelled out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,9 +65,9 @@ def _point(number: float, words: str) -> Computed:
 
 
 def _experiments(scope: Scope, _: _Asked) -> Computed:
-    parts = [str(number) for _, number in scope.parts]
+    parts = [str(phase.experiments) for phase in scope.parts]
     count = len(scope.members)
-    return _point(count, " + ".join(parts) if len(parts) > 1 else f"{count} in the plan")
+    return _point(count, " + ".join(parts) if 1 < len(parts) <= MANY else f"{count} in the plan")
 
 
 def _sequences(scope: Scope, _: _Asked) -> Computed:
@@ -174,7 +175,6 @@ def _of(spread: Spread, asked: _Asked, words: str) -> Computed | None:
 
 
 def _wall(scope: Scope, asked: _Asked) -> Computed | None:
-    estimate = scope.reading.estimate
     if asked.split == "active":
         busy = [stage.wall_s for _, stage in scope.stages() if stage.gpus.mid > 0]
         found = sum((ends(one).mid for one in busy), 0.0)
@@ -183,8 +183,7 @@ def _wall(scope: Scope, asked: _Asked) -> Computed | None:
     if scope.whole and variant:
         made = scope.reading.makespan_s
         return _point(made, "longest first, one experiment per GPU") if made and asked.rest[0].isdecimal() else None
-    hours = {phase.id: phase.wall_s for phase in estimate.phases}
-    return _total(scope, asked, scope.wall_s(), hours)
+    return _total(scope, asked, scope.wall_s(), [phase.wall_s for phase in scope.parts])
 
 
 def _share(scope: Scope, asked: _Asked) -> Computed | None:
@@ -197,15 +196,14 @@ def _share(scope: Scope, asked: _Asked) -> Computed | None:
 
 
 def _gpu_hours(scope: Scope, asked: _Asked) -> Computed | None:
-    hours = {phase.id: phase.gpu_s for phase in scope.reading.estimate.phases}
-    return _total(scope, asked, scope.gpu_s(), hours)
+    return _total(scope, asked, scope.gpu_s(), [phase.gpu_s for phase in scope.parts])
 
 
-def _total(scope: Scope, asked: _Asked, serial: Spread, hours: Mapping[str, Spread]) -> Computed | None:
+def _total(scope: Scope, asked: _Asked, serial: Spread, parts: Sequence[Spread]) -> Computed | None:
     """The part of a total that is asked for; where it is not said, with or without the buffer is right."""
     buffer = scope.reading.estimate.buffer_share
     if not scope.whole or not buffer or asked.split == "subtotal":
-        return _of(serial, asked, _terms(scope, hours))
+        return _of(serial, asked, _terms(scope, parts))
     if asked.split == "buffer":
         return _of(serial * buffer, asked, f"{buffer:.0%} of {format_duration(serial.p50)}")
     words = f"{format_duration(serial.p50)} and a buffer of {buffer:.0%}"
@@ -214,13 +212,13 @@ def _total(scope: Scope, asked: _Asked, serial: Spread, hours: Mapping[str, Spre
     return _of(serial * (1 + buffer), asked, words)
 
 
-def _terms(scope: Scope, hours: Mapping[str, Spread]) -> str:
+def _terms(scope: Scope, parts: Sequence[Spread]) -> str:
     """The parts of a total: the phases inside it, or the terms of a run."""
     if scope.stage is None and len(scope.members) == 1:
         terms = scope.members[0][1].terms_s
         return " + ".join(f"{term} {format_duration(one.p50)}" for term, one in terms.items() if one.p50)
-    if len(scope.parts) > 1:
-        return " + ".join(f"{format_number(hours[id_].p50 / 3600)} h" for id_, _ in scope.parts)
+    if 1 < len(parts) <= MANY:
+        return " + ".join(f"{format_number(part.p50 / 3600)} h" for part in parts)
     return f"{len(scope.members)} experiments" if len(scope.members) != 1 else "by the stated rates"
 
 
@@ -239,7 +237,7 @@ def _days(scope: Scope, asked: _Asked) -> Computed | None:
         return Computed(range=Range(days, days, days * 24 / run.hours_per_day), words="longest first, around the clock")
     wall = scope.wall_s() if not scope.whole else scope.reading.estimate.wall_s
     hours, slash, _ = named.partition("h/day")
-    if slash and hours.strip().replace(".", "").isdecimal():
+    if slash and (_number(hours.strip()) or 0) > 0:
         scaled = wall * (24 / float(hours))
         return _of(scaled, asked, f"{format_duration(wall.p50)} at {hours.strip()} h a day")
     slowest = wall.p90 * 24 / run.hours_per_day

@@ -5,8 +5,9 @@ Owns the way from a claim's owner to what it speaks of. What follows from it is 
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TypeVar
 
 from headway.check.case import Case, Reading
@@ -15,7 +16,7 @@ from headway.domain.selection import ancestry, select
 from headway.domain.spread import Spread, total
 from headway.domain.statement import Claim, Selector
 from headway.domain.units import Range
-from headway.estimate.nouns import ExperimentEstimate, StageEstimate
+from headway.estimate.nouns import ExperimentEstimate, PhaseEstimate, StageEstimate
 
 Found = TypeVar("Found", bound=Hashable)
 
@@ -26,8 +27,8 @@ class Scope:
 
     reading: Reading
     members: tuple[tuple[Experiment, ExperimentEstimate], ...]
-    parts: tuple[tuple[str, int], ...] = ()
-    """Name and number of experiments of the phases just inside it."""
+    parts: tuple[PhaseEstimate, ...] = ()
+    """The phases just inside it, optional ones left out."""
     whole: bool = False
     """A plan, or a plan under an option: its totals have a buffer, a machine and a calendar."""
     stage: int | None = None
@@ -64,12 +65,47 @@ class Scope:
         return total(found) if found else None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Scopes:
-    """The scopes of one case, each made once."""
+    """The claims of one case and what they are about; each scope is made once."""
 
     case: Case
     known: dict[str, Scope | None] = field(default_factory=dict)
+
+    @cached_property
+    def claims(self) -> tuple[Claim, ...]:
+        """Every claim of the file once: those of a stage of a matrix stand with each experiment that it makes."""
+        return tuple({(claim.where, claim.path): claim for claim in reversed(self.case.plan.claims)}.values())[::-1]
+
+    @cached_property
+    def by_owner(self) -> Mapping[str, tuple[Claim, ...]]:
+        """The claims of each owner."""
+        found: dict[str, list[Claim]] = {}
+        for claim in self.claims:
+            found.setdefault(claim.owner, []).append(claim)
+        return {owner: tuple(claims) for owner, claims in found.items()}
+
+    @cached_property
+    def around(self) -> Mapping[str, tuple[str, ...]]:
+        """Every phase to itself and the phases around it."""
+        return ancestry(self.case.plan.phases)
+
+    @cached_property
+    def _estimates(self) -> Mapping[str, ExperimentEstimate]:
+        return {item.id: item for item in self.case.stated.estimate.experiments}
+
+    @cached_property
+    def _inside(self) -> Mapping[str, tuple[Experiment, ...]]:
+        """Experiments by their own id, and by each phase that holds them."""
+        found: dict[str, list[Experiment]] = {}
+        for item in self.case.plan.experiments:
+            for id_ in dict.fromkeys((item.id, *self.around.get(item.phase, ()))):
+                found.setdefault(id_, []).append(item)
+        return {id_: tuple(items) for id_, items in found.items()}
+
+    @cached_property
+    def _parts(self) -> Mapping[str, tuple[PhaseEstimate, ...]]:
+        return _parts(self.case.stated)
 
     def of(self, claim: Claim) -> Scope | None:
         """What the claim is about; None where nothing can be computed of it (references, no stated rates)."""
@@ -112,39 +148,36 @@ class Scopes:
         return _whole(read[0][1]) if len(read) == 1 else None
 
     def _picked(self, selector: Selector) -> Scope:
-        return _some(self.case.stated, frozenset(select(self.case.plan, selector)))
+        return self._some(self._inside[id_][0] for id_ in select(self.case.plan, selector))
 
     def _named(self, owner: str) -> Scope | None:
         """A phase with everything inside it, an experiment, or one of its stages."""
-        plan, stated = self.case.plan, self.case.stated
         name, _, index = owner.rpartition(".stages.")
-        if index.isdecimal() and name:
-            found = _some(stated, frozenset((name,)))
-            return Scope(reading=stated, members=found.members, stage=int(index)) if found.members else None
-        inside = {id_ for id_, chain in ancestry(plan.phases).items() if owner in chain}
-        ids = frozenset(item.id for item in plan.experiments if item.phase in inside or item.id == owner)
-        found = _some(stated, ids, keep_optional=True)
-        return Scope(reading=stated, members=found.members, parts=_parts(stated, owner)) if found.members else None
+        if index.isdecimal() and name in self._inside:
+            return replace(self._some(self._inside[name][:1]), stage=int(index))
+        if owner not in self._inside:
+            return None
+        return replace(self._some(self._inside[owner]), parts=self._parts.get(owner, ()))
+
+    def _some(self, items: Iterable[Experiment]) -> Scope:
+        members = tuple((item, self._estimates[item.id]) for item in items)
+        return Scope(reading=self.case.stated, members=members)
 
 
 def _whole(reading: Reading) -> Scope:
-    ids = frozenset(item.id for item in reading.plan.experiments)
-    return Scope(reading=reading, members=_some(reading, ids).members, parts=_parts(reading, ""), whole=True)
+    """Everything that counts: optional experiments stand outside the totals."""
+    pairs = zip(reading.plan.experiments, reading.estimate.experiments, strict=True)
+    members = tuple((item, estimate) for item, estimate in pairs if not item.optional)
+    return Scope(reading=reading, members=members, parts=_parts(reading).get("", ()), whole=True)
 
 
-def _some(reading: Reading, ids: frozenset[str], *, keep_optional: bool = False) -> Scope:
-    estimates = {item.id: item for item in reading.estimate.experiments}
-    members = tuple(
-        (item, estimates[item.id])
-        for item in reading.plan.experiments
-        if item.id in ids and (keep_optional or not item.optional)
-    )
-    return Scope(reading=reading, members=members)
-
-
-def _parts(reading: Reading, parent: str) -> tuple[tuple[str, int], ...]:
-    found = reading.estimate.phases
-    return tuple((phase.id, phase.experiments) for phase in found if phase.parent == parent and not phase.optional)
+def _parts(reading: Reading) -> Mapping[str, tuple[PhaseEstimate, ...]]:
+    """The phases just inside each phase, and inside the plan."""
+    found: dict[str, list[PhaseEstimate]] = {}
+    for phase in reading.estimate.phases:
+        if not phase.optional:
+            found.setdefault(phase.parent, []).append(phase)
+    return {parent: tuple(phases) for parent, phases in found.items()}
 
 
 def same(found: Iterable[Found]) -> Found | None:

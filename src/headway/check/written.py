@@ -95,10 +95,20 @@ def distance(left: Range, right: Range) -> float:
 
 def ends_differ(value: Value, computed: Range) -> float:
     """The larger share by which an end of a range as written misses the same end of what is computed."""
-    said, around = value.range, covered(value)
-    low = Range(around.low, said.low, 2 * said.low - around.low)
-    high = Range(2 * said.high - around.high, said.high, around.high)
-    return max(distance(low, Range.point(computed.low)), distance(high, Range.point(computed.high)))
+    return max(
+        distance(end_covered(value, high=high), Range.point(computed.high if high else computed.low))
+        for high in (False, True)
+    )
+
+
+def end_covered(value: Value, *, high: bool) -> Range:
+    """Everything that one end of a range as written can stand for."""
+    around, ends = covered(value), value.range
+    if not high:
+        return Range(around.low, ends.low, 2 * ends.low - around.low)
+    return (
+        Range.point(math.inf) if math.isinf(ends.high) else Range(2 * ends.high - around.high, ends.high, around.high)
+    )
 
 
 def severity(share: float) -> Severity:

@@ -11,11 +11,11 @@ from headway.check.case import Case
 from headway.check.causes import stages
 from headway.check.rule import Rule
 from headway.check.scope import Scopes
-from headway.check.written import covered, dollars, joined, said, values
+from headway.check.written import GRAVE, SLIP, covered, dollars, joined, said, values
 from headway.cost.energy import is_owned
 from headway.domain.errors import Finding
 from headway.domain.statement import Value
-from headway.domain.units import format_duration, format_share
+from headway.domain.units import format_duration, format_number, format_share
 
 UTILISATION = ("alloc", "busy", "mfu", "sm ", "occup", "billed")
 """Words in a label that say which utilisation is meant."""
@@ -38,7 +38,7 @@ def _buffers(case: Case) -> Iterator[Finding]:
         bare = scope.wall_s().p50
         for value in values(claim):
             around = covered(value)
-            if bare < around.low and around.high < bare * (1 + buffer.mid) and value.range.is_point:
+            if bare < around.low and around.high * (1 + SLIP) < bare * (1 + buffer.mid) and value.range.is_point:
                 found.append(
                     (claim.owner.removeprefix("options.") or ".".join(claim.path), value, value.mid / bare - 1)
                 )
@@ -67,12 +67,35 @@ def _people(case: Case) -> Iterator[Finding]:
     price = machine.spot_price if case.plan.run.pricing == "spot" and machine.spot_price else machine.price
     usd = seconds / 3600 * price.usd_per_hour.mid
     yield PEOPLE_ON_METER.finding(
-        f"{format_duration(seconds)} of work by people ({joined(dict.fromkeys(item.id for item, _, _ in manned))}) keep "
-        f"{machine.name} up at {dollars(price.usd_per_hour.mid)}/h: {dollars(usd)}",
+        f"{format_duration(seconds)} of work by people ({joined(dict.fromkeys(item.id for item, _, _ in manned))}) "
+        f"keep {machine.name} up at {dollars(price.usd_per_hour.mid)}/h: {dollars(usd)}",
         where=manned[0][1].where,
         evidence={"seconds": seconds, "usd": usd, "experiments": [item.id for item, _, _ in manned]},
         hint="Do it before renting, or on a small machine; give it gpus: 0 and run.idle: stop.",
     )
+
+
+def _held(case: Case) -> Iterator[Finding]:
+    """Experiments whose stated wall is counted on all their GPUs, though their stages use fewer for some of it."""
+    if not any("wall" in item.stated.terms and len(item.stages) > 1 for item in case.plan.experiments):
+        return
+    for item, estimate in zip(case.plan.experiments, case.stated.estimate.experiments, strict=True):
+        wall = item.stated.terms.get("wall")
+        if not wall or len(item.stages) < 2 or not all(stage.wall_s.p50 for stage in estimate.stages):
+            continue
+        used = [sum(getattr(stage.gpu_s, end) for stage in estimate.stages) for end in ("p10", "p90")]
+        if used[1] * (1 + GRAVE) < estimate.gpu_s.p10:
+            yield HELD_IDLE.finding(
+                f"{item.id} is counted as {format_duration(estimate.wall_s.p50)} on {estimate.gpus:g} GPUs, "
+                f"{_gpu_hours(estimate.gpu_s.p50)}; its stages use {_gpu_hours(used[0])} to {_gpu_hours(used[1])}",
+                where=next(iter(wall.values())).where,
+                evidence={"held_gpu_s": estimate.gpu_s.p50, "used_gpu_s": used},
+                hint="Count each stage on its own GPUs, or say that all of them are held.",
+            )
+
+
+def _gpu_hours(seconds: float) -> str:
+    return f"{format_number(seconds / 3600)} GPU-h"
 
 
 def _allocation(case: Case) -> Iterator[Finding]:
@@ -121,6 +144,12 @@ stages:
   - {{do: writing, by: human, stated: {{wall: 4 h}}}}
 run: {{machine: {{gpu: A100 SXM 80GB, price: $2/h}}, idle: {idle}}}
 """
+_HELD = """headway: 1
+stages:
+  - {{do: tests, gpus: 8, stated: {{wall: 10 min}}}}
+  - {{do: reports, gpus: 1, stated: {{wall: 50 min}}}}
+run: {{machine: {{gpu: H100 SXM 80GB, gpus: 8}}}}
+{wall}"""
 _EFFICIENT = """headway: 1
 do: tests
 gpus: 2
@@ -149,6 +178,16 @@ PEOPLE_ON_METER = Rule(
     passes=_HUMAN.format(idle="stop"),
     find=_people,
 )
+HELD_IDLE = Rule(
+    code="HW406",
+    name="GPUs held, not used",
+    severity="warning",
+    says="GPU-hours are counted stage by stage: so many GPUs for so long.",
+    because="The widest stage times the whole time counts GPUs that wait while a narrower stage runs.",
+    fails=_HELD.format(wall="stated: {wall: 1 h}\n"),
+    passes=_HELD.format(wall=""),
+    find=_held,
+)
 ALLOCATED = Rule(
     code="HW408",
     name="allocation called efficiency",
@@ -160,4 +199,4 @@ ALLOCATED = Rule(
     passes=_EFFICIENT.format(word="allocated"),
     find=_allocation,
 )
-RULES = (SMALL_BUFFER, PEOPLE_ON_METER, ALLOCATED)
+RULES = (SMALL_BUFFER, HELD_IDLE, PEOPLE_ON_METER, ALLOCATED)

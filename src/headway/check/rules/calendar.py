@@ -106,9 +106,9 @@ def _serial(case: Case) -> Iterator[Finding]:
         last = long[-1]
         longest = max(estimates[id_].wall_s.p50 for id_ in last.experiments)
         yield SERIAL_BARS.finding(
-            f"bars hold experiments that do not wait for each other: {last.key} takes {format_duration(last.value.mid)} as "
-            f"drawn, its longest experiment {format_duration(longest)}; packed, {lanes} GPUs end after "
-            f"{format_duration(packed)}, not {format_duration(drawn)}",
+            f"bars hold experiments that need not wait for each other: {last.key} takes "
+            f"{format_duration(last.value.mid)} as drawn, its longest experiment {format_duration(longest)}; packed, "
+            f"{lanes} GPUs end after {format_duration(packed)}, not {format_duration(drawn)}",
             where=last.value.where,
             evidence={"lanes": lanes, "packed_s": packed, "drawn_s": drawn, "longest_s": longest},
             hint="Let headway place the experiments, longest first.",
@@ -118,7 +118,7 @@ def _serial(case: Case) -> Iterator[Finding]:
 def _windows(case: Case) -> Iterator[Finding]:
     """Windows of `at` that all differ from the time that is stated of the same thing."""
     scopes, found = Scopes(case), []
-    for claim in case.plan.claims:
+    for claim in scopes.claims:
         scope = scopes.of(claim) if claim.path == ("at",) and values(claim) else None
         if scope is None or not scope.wall_s().p50:
             continue
@@ -262,8 +262,8 @@ SERIAL_BARS = Rule(
     name="bars longer than needed",
     severity="info",
     says="A timeline of several lanes places experiments, not phases.",
-    because="A phase drawn as one bar keeps one GPU busy and the others idle when its experiments could run beside each "
-    "other; the floor is the longest experiment.",
+    because="A phase drawn as one bar keeps one GPU busy and the others idle when its experiments could run "
+    "beside each other; the floor is the longest experiment.",
     fails=_TIMELINE.format(gpus=2, b="1 h"),
     passes=_TIMELINE.format(gpus=2, b="1 h after a"),
     find=_serial,
@@ -283,7 +283,7 @@ STATUS_IN_PLAN = Rule(
     name="status in the plan",
     severity="info",
     says="What has run is known from runs.",
-    because="A plan that says 'done' is right once; nobody edits it when the run is repeated or its result thrown away.",
+    because="A plan that says 'done' is right once; nobody edits it when the run is repeated or thrown away.",
     fails=_DONE.format(done="done: a, "),
     passes=_DONE.format(done=""),
     find=_status,
@@ -293,8 +293,8 @@ EXCEEDED = Rule(
     name="limit exceeded",
     severity="error",
     says="The plan fits its budget and ends before its deadline.",
-    because="Compared is the largest budget of each kind, at the fast and the slow end. An error where even the fast end "
-    "of the author's own rates exceeds it.",
+    because="Compared is the largest budget of each kind, at the fast and the slow end. An error where even the fast "
+    "end of the author's own rates exceeds it.",
     fails=_LIMIT.format(budget="10 h"),
     passes=_LIMIT.format(budget="13 h"),
     find=_limits,

@@ -28,7 +28,7 @@ BY_EPOCH = ("wall_per_epoch", "epochs_in", "wall_at", "wall_in")
 
 def _saves(case: Case) -> Iterator[Finding]:
     scopes = Scopes(case)
-    for claim in case.plan.claims:
+    for claim in scopes.claims:
         if claim.path != ("checkpoints",):
             continue
         scope, found = scopes.of(claim), values(claim)

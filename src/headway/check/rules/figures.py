@@ -39,27 +39,27 @@ class Difference:
 def differences(case: Case, keys: Mapping[str, object]) -> Iterator[Difference]:
     """Claims under these keys whose first figure misses what is computed."""
     scopes = Scopes(case)
-    for claim in case.plan.claims:
+    for claim in scopes.claims:
         if keys.keys().isdisjoint(claim.path[:2]) or not (found := values(claim)):
             continue
         right = computed(scopes, claim)
-        if right is not None and (share := gap(found[0], right.range)) and not _converted(case, claim, found[0]):
+        if right is not None and (share := gap(found[0], right.range)) and not _converted(scopes, claim, found[0]):
             yield Difference(claim=claim, value=found[0], computed=right, gap=share)
 
 
-def _converted(case: Case, claim: Claim, days: Value) -> bool:
+def _converted(scopes: Scopes, claim: Claim, days: Value) -> bool:
     """True for days that are the claimed hours, merely divided by 24: the hours are what is compared."""
     if claim.path[0] != "days":
         return False
-    hours = [one for one in case.plan.claims if one.owner == claim.owner and one.path == ("wall", *claim.path[1:])]
+    hours = [one for one in scopes.by_owner[claim.owner] if one.path == ("wall", *claim.path[1:])]
     return any(not gap(days, covered(value)) for one in hours for value in values(one)[:1])
 
 
 def _counts(case: Case) -> Iterator[Finding]:
     found = list(differences(case, COUNTS))
     off = {one.claim.owner: one for one in found if one.claim.path[0] == "experiments"}
-    above = {owner: _around(case, owner, off) for owner in off}
-    explained = {owner for owner in off if _follows(owner, off, above)}
+    above = _around(case, off)
+    explained = _explained(off, above)
     for one in found:
         owner, key = one.claim.owner, one.claim.path[0]
         if key == "experiments" and owner in explained:
@@ -82,17 +82,28 @@ def _against(one: Difference) -> str:
     return f"{said(one.value)} against {shown(one.computed.range, one.value)}"
 
 
-def _around(case: Case, owner: str, off: Mapping[str, Difference]) -> list[str]:
-    """The owners of wrong counts that hold `owner`, the nearest first; the plan holds all phases."""
-    chain = ancestry(case.plan.phases).get(owner, ())
-    return [*(one for one in chain if one != owner and one in off), *([""] if owner and chain and "" in off else [])]
+def _around(case: Case, off: Mapping[str, Difference]) -> Mapping[str, list[str]]:
+    """Each owner of a wrong count to those that hold it, the nearest first; the plan holds all phases."""
+    chains = ancestry(case.plan.phases) if len(off) > 1 else {}
+    return {
+        owner: [*(one for one in chains[owner] if one != owner and one in off), *([""] if "" in off else [])]
+        if owner and owner in chains
+        else []
+        for owner in off
+    }
 
 
-def _follows(owner: str, off: Mapping[str, Difference], above: Mapping[str, list[str]]) -> bool:
-    """True where a count is wrong by exactly what is wrong in the phases inside it."""
-    inner = [one for one in off if above[one][:1] == [owner]]
-    missing = sum(off[one].value.mid - off[one].computed.range.mid for one in inner)
-    return bool(inner) and missing == off[owner].value.mid - off[owner].computed.range.mid
+def _explained(off: Mapping[str, Difference], above: Mapping[str, list[str]]) -> set[str]:
+    """Owners whose count is wrong by exactly what is wrong in the phases just inside them."""
+    missing: dict[str, float] = {}
+    for owner, around in above.items():
+        if around:
+            missing[around[0]] = missing.get(around[0], 0.0) + _excess(off[owner])
+    return {owner for owner, inside in missing.items() if inside == _excess(off[owner])}
+
+
+def _excess(one: Difference) -> float:
+    return one.value.mid - one.computed.range.mid
 
 
 def _counted(one: Difference) -> Fix | None:

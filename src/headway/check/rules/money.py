@@ -35,10 +35,9 @@ class Priced:
 
 
 def _priced(case: Case) -> Iterator[Priced]:
-    claims = [claim for claim in case.plan.claims if "cost" in claim.path and values(claim)]
     scopes = Scopes(case)
-    for claim in claims:
-        found = costing(case, scopes, claim)
+    for claim in scopes.claims:
+        found = costing(case, scopes, claim) if "cost" in claim.path and values(claim) else None
         if found is not None:
             yield from (Priced(claim=claim, value=value, costing=found) for value in values(claim))
 

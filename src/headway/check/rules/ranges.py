@@ -31,7 +31,7 @@ MEAN_AND_MEDIAN = 1.2533
 def _points(case: Case) -> Iterator[Finding]:
     scopes = Scopes(case)
     groups: dict[str, list[tuple[Claim, Value, Computed]]] = {}
-    for claim in case.plan.claims:
+    for claim in scopes.claims:
         found = values(claim)
         if claim.path[0] not in TIMES or set(claim.path) & {*ENDS, "headline"} or not found:
             continue
@@ -61,7 +61,7 @@ def _hides(found: Range) -> bool:
 
 def _headlines(case: Case) -> Iterator[Finding]:
     scopes = Scopes(case)
-    for claim in case.plan.claims:
+    for claim in scopes.claims:
         if not ({"headline"} & set(claim.path) and {"wall", "gpu_hours"} & set(claim.path)) or not values(claim):
             continue
         value, scope = values(claim)[0], scopes.of(claim)
@@ -94,7 +94,7 @@ def _fast_ends(case: Case) -> Iterator[Finding]:
     for value in claimed:
         if not used or used[0].noun != value.noun or not used[0].range.is_point:
             continue
-        if value.range.low < value.range.high <= used[0].mid * (1 + SLIP / 10):
+        if 0 < value.range.low < value.range.high <= used[0].mid * (1 + SLIP / 10):
             yield _fast_end(scope, value, used[0])
 
 

@@ -74,11 +74,14 @@ def _expected(case: Case, option: Option, value: Value, booked: tuple[str, float
     if value.unit == "usd":
         return _money(before, after)
     whole, there = before.estimate.subtotal_gpu_s, after.estimate.subtotal_gpu_s
+    if value.unit == "s" and value.noun != "GPU-h":
+        whole, there = before.estimate.subtotal_wall_s, after.estimate.subtotal_wall_s
     if not whole.p50:
         return None
     saved = _difference(whole, there)
     buffer = before.estimate.buffer_share
-    hours = f"{format_number(there.p50 / 3600)} of {format_number(whole.p50 / 3600)} GPU-h are left"
+    unit = "h" if value.unit == "s" and value.noun != "GPU-h" else "GPU-h"
+    hours = f"{format_number(there.p50 / 3600)} of {format_number(whole.p50 / 3600)} {unit} are left"
     if value.unit == "share":
         return Saving(range=saved * (1 / whole.p50), words=hours)
     if value.unit != "s":

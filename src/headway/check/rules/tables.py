@@ -13,7 +13,7 @@ from itertools import pairwise
 from headway.check.case import Case
 from headway.check.rule import Rule
 from headway.check.scope import Scope, Scopes
-from headway.check.written import covered, distance, ends_differ, joined, said, severity, shown, values
+from headway.check.written import covered, distance, end_covered, ends_differ, joined, said, severity, shown, values
 from headway.domain.errors import Finding, UserError
 from headway.domain.statement import Claim, Value
 from headway.domain.units import Range, format_duration, parse
@@ -40,9 +40,7 @@ class Entry:
     def off(self) -> float:
         """The share by which they differ: of a range its ends, of a point the point."""
         if math.isinf(self.range.high):
-            around = covered(self.value)
-            low = Range(around.low, self.value.range.low, 2 * self.value.range.low - around.low)
-            return distance(low, Range.point(self.range.low))
+            return distance(end_covered(self.value, high=False), Range.point(self.range.low))
         if self.value.range.is_point or self.range.is_point:
             return distance(covered(self.value), self.range)
         return ends_differ(self.value, self.range)
@@ -59,9 +57,14 @@ def _run(case: Case) -> tuple[Scope, StageEstimate, float] | None:
         return None
     scope = Scopes(case).plan()
     trained = [stage for _, stage in scope.trained()]
-    if len(scope.members) != 1 or len(trained) != 1 or not trained[0].epochs:
+    if len(scope.members) != 1 or len(trained) != 1 or not trained[0].epochs or not trained[0].steps:
         return None
     return scope, trained[0], trained[0].steps / trained[0].epochs
+
+
+def _epoch_s(stage: StageEstimate, per_epoch: float) -> float:
+    """Seconds of an epoch's steps at the stated step; 0 where none is stated."""
+    return stage.stated_step_s.p50 * per_epoch if stage.stated_step_s is not None else 0.0
 
 
 def _rows(case: Case, table: str) -> dict[str, dict[str, Value]]:
@@ -71,7 +74,8 @@ def _rows(case: Case, table: str) -> dict[str, dict[str, Value]]:
              if claim.path[0] == table and claim.path[2:] == ("name",)}  # fmt: skip
     for claim in case.plan.claims:
         if claim.path[0] == table and len(claim.path) == 3 and values(claim):
-            row = names.get(claim.path[1]) or f"{table} {int(claim.path[1]) + 1}"
+            number = f"{table} {int(claim.path[1]) + 1}" if claim.path[1].isdecimal() else claim.path[1]
+            row = names.get(claim.path[1], number)
             rows.setdefault(row, {})[claim.path[2]] = values(claim)[0]
     return rows
 
@@ -129,13 +133,14 @@ def _entries(case: Case) -> Iterator[Finding]:
 def _by_table(case: Case, stage: StageEstimate, per_epoch: float) -> Iterator[tuple[str, list[Entry]]]:
     for table in TABLES:
         yield table, [entry for name, row in _rows(case, table).items() for entry in _of_row(name, row, per_epoch)]
-    claims = [claim for claim in case.plan.claims if not claim.owner and len(claim.path) == 2]
+    claims = [claim for claim in case.plan.claims if not claim.owner and len(claim.path) == 2
+              and values(claim)]  # fmt: skip
     yield "wall_at", list(_grid(claims, per_epoch))
-    if stage.stated_step_s is None:
+    epoch_s = _epoch_s(stage, per_epoch)
+    if not epoch_s:
         return
-    epoch_s = stage.stated_step_s.p50 * per_epoch
-    counts = {claim.path: values(claim)[0].range for claim in claims if claim.path[0].startswith("epochs_") and
-              values(claim)}  # fmt: skip
+    counts = {claim.path: values(claim)[0].range for claim in claims
+              if claim.path[0].startswith("epochs_")}  # fmt: skip
     for key, counted in (("wall_in", "epochs_in"), ("wall_advised", "epochs_advised")):
         yield key, [_keyed(claim, counts[counted, claim.path[1]] * epoch_s) for claim in claims
                     if claim.path[0] == key and (counted, claim.path[1]) in counts]  # fmt: skip
@@ -156,7 +161,7 @@ def _of_row(name: str, row: dict[str, Value], per_epoch: float) -> Iterator[Entr
     epoch = row["step"].range * per_epoch
     if "wall_per_epoch" in row:
         yield Entry(name=f"{name}, an epoch:", value=row["wall_per_epoch"], range=epoch)
-    if "wall" in row and "epochs" in row:
+    if "wall" in row and "epochs" in row and row["epochs"].range.high > 0:
         count = row["epochs"].range
         whole = Range(epoch.low * count.low, epoch.mid * count.mid, epoch.high * count.high)
         yield Entry(name=f"{name}:", value=row["wall"], range=whole)
@@ -170,7 +175,9 @@ def _grid(claims: list[Claim], per_epoch: float) -> Iterator[Entry]:
         step = _budget(claim)
         if step is None:
             continue
-        for count, value in zip(epochs, values(claim), strict=False):
+        for count, value in zip(epochs, claim.values, strict=False):
+            if not isinstance(value, Value) or value.unknown:
+                continue
             name = f"{claim.path[1]} x {count:g}:"
             yield Entry(name=name, value=value, range=step * (per_epoch * count))
 
@@ -186,9 +193,9 @@ def _budget(claim: Claim) -> Range | None:
 def _advice(case: Case) -> Iterator[Finding]:
     """Epochs advised for a budget that do not fit it at the stated step."""
     run = _run(case)
-    if run is None or run[1].stated_step_s is None:
+    epoch_s = _epoch_s(*run[1:]) if run is not None else 0.0
+    if not epoch_s:
         return
-    epoch_s = run[1].stated_step_s.p50 * run[2]
     for claim in case.plan.claims:
         budget = _budget(claim) if claim.path[0] == "epochs_advised" and len(claim.path) == 2 else None
         if budget is None or not values(claim):
@@ -210,10 +217,10 @@ def _slack(case: Case) -> Iterator[Finding]:
     """Budgets that are divided by the time of an epoch alone."""
     run = _run(case)
     claims = [claim for claim in case.plan.claims if claim.path[0] == "epochs_in" and len(claim.path) == 2]
-    if run is None or run[1].stated_step_s is None or not claims:
+    epoch_s = _epoch_s(*run[1:]) if run is not None and claims else 0.0
+    if not epoch_s:
         return
     missing = [term.replace("_", " ") for term in case.stated.estimate.left_out]
-    epoch_s = run[1].stated_step_s.p50 * run[2]
     tight = []
     for claim in claims:
         budget = _budget(claim)

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from headway.check.case import Case
 from headway.check.rule import Rule
 from headway.check.rules.units import factor_between
-from headway.check.written import covered, distance, joined, said, shown, values
+from headway.check.scope import Scopes
+from headway.check.written import covered, distance, end_covered, joined, said, shown, values
 from headway.domain.errors import Finding
 from headway.domain.statement import Value
 from headway.domain.units import Range
@@ -23,7 +24,7 @@ ADDITIVE = ("gpu_hours", "cost")
 
 
 def _sums(case: Case) -> Iterator[Finding]:
-    firsts = {(claim.owner, claim.path): found[0] for claim in case.plan.claims if (found := values(claim))}
+    firsts = {(claim.owner, claim.path): found[0] for claim in Scopes(case).claims if (found := values(claim))}
     yield from _with_buffer(firsts)
     yield from _split(firsts)
     yield from _of_phases(case, firsts)
@@ -131,7 +132,7 @@ def _columns(case: Case) -> Iterator[Finding]:
 def _repeats(case: Case) -> Iterator[Finding]:
     """One finding for each quantity, whatever has several values of it."""
     several: dict[str, list[tuple[str, tuple[Value, ...]]]] = {}
-    for claim in case.plan.claims:
+    for claim in Scopes(case).claims:
         found = values(claim)
         if len(found) > 1 and claim.path[0] not in ("wall_at", "throughput") and _unequal(found):
             quantity = next((key for key in claim.path if key in QUANTITIES), claim.path[0])
@@ -166,16 +167,7 @@ def _same(left: Value, right: Value) -> bool:
     one, other = covered(left), covered(right)
     if left.range.is_point or right.range.is_point:
         return not distance(one, other)
-    low = distance(_around(left, high=False), _around(right, high=False))
-    return not low and not distance(_around(left, high=True), _around(right, high=True))
-
-
-def _around(value: Value, *, high: bool) -> Range:
-    """What one end of a range as written can stand for."""
-    around, ends = covered(value), value.range
-    if high:
-        return Range(2 * ends.high - around.high, ends.high, around.high)
-    return Range(around.low, ends.low, 2 * ends.low - around.low)
+    return not any(distance(end_covered(left, high=high), end_covered(right, high=high)) for high in (False, True))
 
 
 def _stated(case: Case) -> Iterator[tuple[str, str, Value]]:

@@ -40,7 +40,7 @@ def factor_between(figure: float, right: float) -> float | None:
 
 def _units(case: Case) -> Iterator[Finding]:
     scopes = Scopes(case)
-    for claim in case.plan.claims:
+    for claim in scopes.claims:
         found = [value for value in values(claim) if value.unit == "s" and value.range.is_point]
         if not found or claim.path[0] == "billed":
             continue
@@ -108,14 +108,14 @@ def _rates(case: Case) -> Iterator[Finding]:
     claimed = [value for claim in case.plan.claims if not claim.owner and claim.path == ("throughput",)
                for value in values(claim)]  # fmt: skip
     step = same((s.stated_step_s.p10, s.stated_step_s.p50, s.stated_step_s.p90) for _, s in scope.trained()
-                if s.stated_step_s)  # fmt: skip
+                if s.stated_step_s and s.stated_step_s.p10 > 0)  # fmt: skip
     units = _units_per_step(case, scope)
     known = [value for value in (*claimed, *stated) if value.noun in units]
     for value in known:
         base = Range(1 / step[2], 1 / step[1], 1 / step[0]) if value in stated and step else None
         if base is None and value is not known[0]:
             base = known[0].range * (1 / units[known[0].noun])
-        if base is None or (value.noun in ("steps", "step") and value in stated):
+        if base is None or base.low <= 0 or (value.noun in ("steps", "step") and value in stated):
             continue
         expected = base * units[value.noun]
         off = distance(covered(value), _widened(expected, known[0]))
