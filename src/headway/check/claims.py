@@ -66,8 +66,9 @@ def _point(number: float, words: str) -> Computed:
 
 def _experiments(scope: Scope, _: _Asked) -> Computed:
     parts = [str(phase.experiments) for phase in scope.parts]
-    count = len(scope.members)
-    return _point(count, " + ".join(parts) if 1 < len(parts) <= MANY else f"{count} in the plan")
+    count, stages = len(scope.members), sum(len(experiment.stages) for experiment, _ in scope.members)
+    chained = f", of {stages} stages" if stages > count else ""
+    return _point(count, " + ".join(parts) if 1 < len(parts) <= MANY else f"{count} in the plan{chained}")
 
 
 def _sequences(scope: Scope, _: _Asked) -> Computed:

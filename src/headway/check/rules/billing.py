@@ -38,7 +38,7 @@ def _buffers(case: Case) -> Iterator[Finding]:
         bare = scope.wall_s().p50
         for value in values(claim):
             around = covered(value)
-            if bare < around.low and around.high * (1 + SLIP) < bare * (1 + buffer.mid) and value.range.is_point:
+            if 0 < bare < around.low and around.high * (1 + SLIP) < bare * (1 + buffer.mid) and value.range.is_point:
                 found.append(
                     (claim.owner.removeprefix("options.") or ".".join(claim.path), value, value.mid / bare - 1)
                 )

@@ -97,7 +97,13 @@ def _serial(case: Case) -> Iterator[Finding]:
     lanes, _ = _widest(bars)
     estimates = {item.id: item for item in case.stated.estimate.experiments} if lanes > 1 else {}
     long = [bar for bar in bars if len(bar.experiments) > 1]
-    if lanes < 2 or not long or not all(estimates[id_].wall_s.p50 for bar in bars for id_ in bar.experiments):
+    waiting = any(phase.needs is not None for phase in case.plan.phases)
+    if (
+        lanes < 2
+        or not long
+        or waiting
+        or not all(estimates[id_].wall_s.p50 for bar in bars for id_ in bar.experiments)
+    ):
         return
     jobs = [Job(id=id_, duration_s=estimates[id_].wall_s.p50, gpus=round(estimates[id_].gpus))
             for id_ in dict.fromkeys(id_ for bar in bars for id_ in bar.experiments)]  # fmt: skip

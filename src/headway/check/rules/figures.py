@@ -68,7 +68,7 @@ def _counts(case: Case) -> Iterator[Finding]:
         also = joined(f"{_against(total)} for {total.claim.owner or 'the whole plan'}" for total in totals)
         yield MISCOUNT.finding(
             f"{said(one.value)} {key.replace('_', ' ')} claimed{f' for {owner}' if owner else ''}, "
-            f"{shown(one.computed.range, one.value)} counted: {one.computed.words}"
+            f"{shown(one.computed.range, one.value)} counted ({one.computed.words})"
             + (f"; hence also {also}" if also else ""),
             where=one.value.where,
             evidence={"claimed": one.value.mid, "counted": one.computed.range.mid}

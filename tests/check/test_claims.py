@@ -1,0 +1,184 @@
+"""Claims of the examples against what their own rates give: mistakes are found, true statements stay silent."""
+
+from __future__ import annotations
+
+import csv
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from headway.app.load import Project, load
+from headway.check.fix import fixed
+from headway.domain.errors import Finding
+from headway.plan import read_plan
+
+ROOT = Path(__file__).parents[2]
+ROWS = list(csv.DictReader((Path(__file__).parent / "seeds" / "a.csv").read_text(encoding="utf-8").splitlines()))
+TODAY = "2026-11-21"
+
+
+@cache
+def found(plan: str) -> tuple[Finding, ...]:
+    """What the rules of arithmetic, money and calendar find in an example."""
+    return load(ROOT / "examples" / plan / "plan.yaml").check(select=("HW1", "HW4"), today=TODAY).findings
+
+
+def checked(text: str, *select: str) -> tuple[Finding, ...]:
+    return Project(read_plan("plan.yaml", text=text)).check(select=select, today=TODAY).findings
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row["code"]], ids=lambda row: row["finding"])
+def test_a_mistake_of_the_documents_is_found(row: dict[str, str]) -> None:
+    assert row["code"] in {finding.code for finding in found(row["plan"])}
+
+
+def test_what_is_not_found_says_why() -> None:
+    assert all(bool(row["code"]) is not bool(row["reason"]) for row in ROWS)
+
+
+@pytest.mark.parametrize(
+    ("plan", "claims"),
+    [
+        ("qwen2-taxonomy", ["cost.lambda-4090", "days", "energy", "electricity", "hours_at", "tasks"]),
+        ("qwen2-taxonomy", ["options.fast-track.claims", "options.parallel.claims", "options.skip-50k.claims.saves"]),
+        ("llama7b-addition", ["terms.load", "terms.step", "rows", "grad_accum", "steps", "checkpoints_kept"]),
+        ("kernelbook-node", ["subtotal.gpu_hours", "buffer", "total.gpu_hours"]),
+        ("arc-t4", ["epochs_in"]),
+    ],
+)
+def test_a_true_statement_stays_silent(plan: str, claims: list[str]) -> None:
+    """Nothing is said at the place of a claim that is right; a budget without slack is no wrong count."""
+    places = load(ROOT / "examples" / plan / "plan.yaml").plan.positions
+    for claim in claims:
+        path = claim if ".claims" in claim else f"claims.{claim}"
+        right = {where for name, where in places.items() if name == path or name.startswith(f"{path}.")}
+        assert right
+        spoken = [one for one in found(plan) if one.where in right and one.code not in ("HW142", "HW154")]
+        assert not spoken, path
+
+
+def finding(plan: str, code: str, words: str = "") -> Finding:
+    """The one finding of a code whose message holds these words."""
+    several = [one for one in found(plan) if one.code == code and words in one.message]
+    assert len(several) == 1
+    return several[0]
+
+
+@pytest.mark.parametrize(
+    ("plan", "code", "words", "severity"),
+    [
+        ("qwen2-taxonomy", "HW101", "35 against 26 for 3 and 72 against 63 for the whole plan", "error"),
+        ("qwen2-taxonomy", "HW122", "512 to 568.9 tokens/s, 2.04 x apart", "error"),
+        ("qwen2-taxonomy", "HW133", "341.7 GPU-h would be 379.4 GPU-h", "warning"),
+        ("qwen2-taxonomy", "HW141", "saves 22 %", "error"),
+        ("qwen2-taxonomy", "HW142", "the same 3 experiments", "warning"),
+        ("qwen2-taxonomy", "HW143", "from 8 to 64", "error"),
+        ("qwen2-taxonomy", "HW146", "260 GPU-h are left", "warning"),
+        ("qwen2-taxonomy", "HW421", "4 GPUs, and home has 1", "error"),
+        ("llama7b-addition", "HW102", "2,375 steps / 50 are 47 saves", "error"),
+        ("llama7b-addition", "HW161", "2.03 h to 3.04 h", "error"),
+        ("kernelbook-node", "HW113", "$69 together", "error"),
+        ("kernelbook-node", "HW403", "the bill says $131", "error"),
+        ("kernelbook-node", "HW406", "2.17 GPU-h to 2.67 GPU-h", "warning"),
+        ("kernelbook-node", "HW409", "63.4 %", "warning"),
+        ("arc-t4", "HW121", "a thousand times too long", "error"),
+        ("arc-t4", "HW153", "take 4.68 h", "error"),
+    ],
+)
+def test_the_figures_of_a_finding(plan: str, code: str, words: str, severity: str) -> None:
+    assert finding(plan, code, words).severity == severity
+
+
+def test_savings_are_those_of_what_is_booked() -> None:
+    saved = {
+        one.message.split()[0]: one.evidence["computed"] for one in found("kernelbook-node") if one.code == "HW141"
+    }
+    assert saved["small-model"] == pytest.approx([3.0 * 3600] * 2), "4 x faster on 4 GPU-h"
+    assert saved["fewer-tests"] == pytest.approx([4.5 * 3600] * 2), "50 of 200 generations on 6 GPU-h"
+    assert saved["one-gpu"] == [0, 0], "the plan books one GPU as it is"
+
+
+def test_fixes_are_made_until_nothing_is_left_to_count() -> None:
+    text = (ROOT / "examples" / "qwen2-taxonomy" / "plan.yaml").read_text(encoding="utf-8")
+    counts = []
+    while mistakes := checked(text, "HW101"):
+        text, fixes = fixed(text, mistakes)
+        counts += [fix.new for fix in fixes]
+    assert counts == ["6", "26", "63"]
+
+
+@pytest.mark.parametrize(
+    ("plan", "code", "old", "new"),
+    [
+        ("llama7b-addition", "HW102", "checkpoints: 48", "checkpoints: 47"),
+        ("arc-t4", "HW121", "1686424 s", "1686424 ms"),
+        ("kernelbook-node", "HW121", "billed: 64 node-h", "billed: 64 GPU-h"),
+    ],
+)
+def test_a_fix_writes_what_is_right_and_silences_its_rule(plan: str, code: str, old: str, new: str) -> None:
+    text = (ROOT / "examples" / plan / "plan.yaml").read_text(encoding="utf-8")
+    changed, _ = fixed(text, checked(text, code))
+    assert old in text
+    assert changed == text.replace(old, new)
+    assert not checked(changed, code)
+
+
+MATRIX = """headway: 1
+model: Qwen/Qwen2-0.5B
+data: {rows: 8k, length: 128}
+micro_batch: 8
+matrix: {seed: [0, 1, 2]}
+stages:
+  - {stated: {step: 1.8 s}, claims: {steps: 999, wall: 20 min}}
+run: {machine: RTX 4090}
+"""
+
+
+def test_a_claim_of_a_stage_in_a_matrix_is_spoken_of_once() -> None:
+    assert [one.code for one in checked(MATRIX, "HW1")] == ["HW101", "HW111"]
+
+
+def test_a_plan_that_claims_nothing_hears_nothing() -> None:
+    text = "\n".join(line for line in MATRIX.splitlines() if "claims" not in line)
+    assert not checked(text, "HW1", "HW4")
+
+
+def test_the_smallest_example_is_silent() -> None:
+    assert found("minimal") == ()
+
+
+@pytest.mark.parametrize(
+    ("claim", "codes"),
+    [
+        ("wall: 20.83 min", []),
+        ("wall: 15-25 min", []),
+        ("wall: {use: 20 min, stated_as: ~20 min}", []),
+        ("wall: 20 min", ["HW112"]),
+        ("wall: 20.0 min", ["HW111"]),
+        ("wall: 30 min", ["HW111"]),
+        ("wall: unknown", []),
+        ("wall: 20.83 s", ["HW121"]),
+        ("gpu_hours: 0.35", []),
+        ("gpu_hours: 0.5", ["HW111"]),
+        ("days: {24 h/day: 0.014, 8 h/day: 0.043}", []),
+        ("days: {8 h/day: 0.05}", ["HW111"]),
+        ("steps: 1000", []),
+        ("batch: 16", ["HW101"]),
+        ("throughput: [0.8 steps/s, 6.4 samples/s]", []),
+        ("throughput: [0.8 steps/s, 7 samples/s]", ["HW122"]),
+        ("terms: {step: 20.8 min}", []),
+        ("wall_per_epoch: 21 min", []),
+        ("hours_at: {2k: 42 min, 1k: 21 min}", []),
+    ],
+)
+def test_claims_are_compared_at_the_precision_they_are_written_with(claim: str, codes: list[str]) -> None:
+    text = f"""headway: 1
+model: Qwen/Qwen2-0.5B
+data: {{rows: 8k, length: 128}}
+micro_batch: 8
+stated: {{step: 1.25 s}}
+run: {{machine: RTX 4090}}
+claims: {{{claim}}}
+"""
+    assert [one.code for one in checked(text, "HW1")] == codes
