@@ -36,7 +36,8 @@ def value(text: str, dimension: str = "s") -> Value:
         ("$10-12-15/h", "usd_per_hour", 9.5, 15.5),
         ("0-1 h", "s", 0.0, 1.5 * 3600),
         ("1h30m", "s", 89.5 * 60, 90.5 * 60),
-        ("over 1 s", "s", 1.0, math.inf),
+        ("over 1 s", "s", 0.5, math.inf),
+        ("0", "gpu_hours", 0.0, 1800.0),
         ("1000 * 3", "count", 3000, 3000),
     ],
 )

@@ -17,6 +17,7 @@ _NUMBER = re.compile(r"\d[\d_]*(?:\.\d+)?(?:[eE][+-]?\d+)?")
 _LAST_PIECE = re.compile(r"(\d[\d_.]*)\s*[^\d\s]+\s*$")
 _UNIT = re.compile(r"[a-z]+$")
 SECONDS = {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+_IMPLIED = {"GPU-h": 3600.0, "days": 86400.0}
 _ROUGH = re.compile(r"[~≈]|\b(?:about|around|roughly|approx)")
 SLIP = 0.02
 """A difference up to this share is that of figures rounded before they were multiplied or added."""
@@ -60,13 +61,23 @@ def _figure(value: Value) -> str:
 def _half(number: str, end: float, value: Value, rough: bool) -> float:
     """Half a unit of a number's last digit, in base units, where the number stands for `end`."""
     written = float(number.replace("_", ""))
-    base = end / written if written else float(value.unit == "usd")
+    base = end / written if written else _unit(value, number)
     digits, _, exponent = number.replace("_", "").lower().partition("e")
     whole, _, decimals = digits.partition(".")
     place = -len(decimals) + int(exponent or 0)
     if rough and not decimals:
         place += len(whole) - len(whole.rstrip("0"))
     return (1.0 if rough else 0.5) * 10.0**place * base
+
+
+def _unit(value: Value, number: str) -> float:
+    """Base units in one unit of a figure that is 0; 0 where its text does not tell."""
+    if value.text == number and value.noun in _IMPLIED:
+        return _IMPLIED[value.noun]
+    try:
+        return parse(value.text.replace(number, "1"), value.unit).range.high
+    except UserError:
+        return 0.0
 
 
 def _half_of_last(text: str) -> float:
