@@ -36,9 +36,10 @@ def _buffers(case: Case) -> Iterator[Finding]:
         if scope is None or not scope.whole or scope.reading.estimate.buffer_share != buffer.mid:
             continue
         bare = scope.wall_s().p50
+        booked = bare * (1 + buffer.mid)
         for value in values(claim):
             around = covered(value)
-            if 0 < bare < around.low and around.high * (1 + SLIP) < bare * (1 + buffer.mid) and value.range.is_point:
+            if 0 < bare < around.low and max(around.high, value.mid * (1 + SLIP)) < booked and value.range.is_point:
                 found.append(
                     (claim.owner.removeprefix("options.") or ".".join(claim.path), value, value.mid / bare - 1)
                 )

@@ -12,8 +12,9 @@ from headway.check.amounts import Amount, Costing, costing, meets, nearest
 from headway.check.case import Case
 from headway.check.rule import Rule
 from headway.check.scope import Scopes
-from headway.check.written import covered, distance, dollars, joined, said, severity, values
+from headway.check.written import SLIP, covered, distance, dollars, joined, said, values
 from headway.domain.errors import Finding
+from headway.domain.lookup import Machine
 from headway.domain.statement import Claim, Value
 from headway.domain.units import Range, format_share
 
@@ -51,8 +52,10 @@ def _transferred(case: Case) -> Iterator[Finding]:
     ]
     if own is None or not other or not case.stated.estimate.gpu_s.p50:
         return
-    wrong = [(claim, machine) for claim, machine in other if machine.node.device.name != own.node.device.name
-             and machine.price is not None]  # fmt: skip
+    scopes = Scopes(case)
+    wrong = [(claim, machine) for claim, machine in other if not _same_device(case, machine)
+             and (found := costing(case, scopes, claim)) is not None
+             and meets(values(claim)[0], values(claim)[0].range.low, found.whole)]  # fmt: skip
     if wrong:
         words = joined(f"{said(values(claim)[0])} for {machine.name}" for claim, machine in wrong)
         devices = joined(dict.fromkeys(machine.node.device.name for _, machine in wrong))
@@ -64,10 +67,15 @@ def _transferred(case: Case) -> Iterator[Finding]:
         )
 
 
+def _same_device(case: Case, machine: Machine) -> bool:
+    """True where hours of the plan's machine are hours of this one."""
+    return case.machine is None or machine.node.device.name == case.machine.node.device.name
+
+
 def _products(case: Case) -> Iterator[Finding]:
     owners: dict[str, list[tuple[Priced, float, Amount]]] = {}
     for one in _priced(case):
-        for end in one.missed():
+        for end in one.missed() if _same_device(case, one.costing.machine) else ():
             if not meets(one.value, end, one.costing.shared):
                 owners.setdefault(one.claim.owner, []).append((one, end, nearest(one.value, end, one.costing)))
     for owner, several in owners.items():
@@ -79,7 +87,7 @@ def _products(case: Case) -> Iterator[Finding]:
             where=several[0][0].value.where,
             evidence={f"{'.'.join(one.claim.path)} {end:g}": right.usd for one, end, right in several},
             hint="Multiply the exact hours, and round the dollars.",
-            severity=severity(worst),
+            severity="info" if worst <= SLIP else "warning",
         )
 
 
@@ -196,7 +204,7 @@ OTHER_DEVICE = Rule(
 NOT_HOURS_TIMES_PRICE = Rule(
     code="HW402",
     name="cost not hours times price",
-    severity="error",
+    severity="warning",
     says="A claimed cost is some hours of the plan times a price of the plan.",
     because="Tried are the claimed and computed hours of the same thing, with and without buffer, at every "
     "stated price and at the share of the GPUs used; the nearest is shown.",

@@ -11,16 +11,17 @@ from headway.check.case import Case
 from headway.check.rule import Rule
 from headway.check.written import covered, distance, joined, said, values
 from headway.domain.errors import Finding
+from headway.domain.plan import Reference
 from headway.domain.statement import Claim, Factor, Value
 from headway.domain.units import Range, format_duration, format_number
 from headway.estimate.questions.reference import CrossCheck, cross_checks
 
 
 def _disagree(case: Case) -> Iterator[Finding]:
-    if not case.plan.references:
+    if not case.plan.references or "step" in case.stated.estimate.left_out:
         return
     for check in cross_checks(case.plan, case.stated.estimate):
-        if check.agrees or not check.estimate_s.p90:
+        if check.agrees or not check.estimate_s.p90 or _elsewhere(case, check.reference):
             continue
         claims = [one for one in case.plan.claims if one.owner == f"references.{check.reference.id}"]
         agreed = next((one for one in claims if one.path == ("agrees",) and True in one.values), None)
@@ -36,6 +37,13 @@ def _disagree(case: Case) -> Iterator[Finding]:
             hint="Find out which of the two is wrong before planning with either.",
             severity="error" if agreed else "warning",
         )  # fmt: skip
+
+
+def _elsewhere(case: Case, reference: Reference) -> bool:
+    """True for a run on another GPU whose speed against this one nobody says: nothing follows from it."""
+    if reference.speedup is not None or reference.gpu is None or case.machine is None:
+        return False
+    return reference.gpu.use.lower() not in case.machine.node.device.name.lower()
 
 
 def _claimed(claims: list[Claim]) -> dict[str, str]:

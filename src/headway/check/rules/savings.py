@@ -71,8 +71,11 @@ def _expected(case: Case, option: Option, value: Value, booked: tuple[str, float
     if len(read) != 1:
         return None
     before, after = case.stated, read[0][1]
-    if value.unit == "usd":
-        return _money(before, after)
+    paying = all(key.startswith("run.") for key in (*option.set, *option.vary)) and not (option.keep or option.drop)
+    if value.unit == "usd" or (paying and value.unit == "share"):
+        return _money(before, after, value)
+    if paying:
+        return None
     whole, there = before.estimate.subtotal_gpu_s, after.estimate.subtotal_gpu_s
     if value.unit == "s" and value.noun != "GPU-h":
         whole, there = before.estimate.subtotal_wall_s, after.estimate.subtotal_wall_s
@@ -91,11 +94,15 @@ def _expected(case: Case, option: Option, value: Value, booked: tuple[str, float
     return Saving(range=Range(saved.low, saved.mid, saved.high * (1 + buffer)), words=hours)
 
 
-def _money(before: Reading, after: Reading) -> Saving | None:
+def _money(before: Reading, after: Reading, value: Value) -> Saving | None:
+    """The difference of the bills, as dollars or as a share."""
     if before.bill is None or after.bill is None or before.bill.total_usd is None or after.bill.total_usd is None:
         return None
     there = f"${after.bill.total_usd.p50:,.0f} against ${before.bill.total_usd.p50:,.0f}"
-    return Saving(range=_difference(before.bill.total_usd, after.bill.total_usd), words=there)
+    saved = _difference(before.bill.total_usd, after.bill.total_usd)
+    if value.unit == "share":
+        return Saving(range=saved * (1 / before.bill.total_usd.p50), words=there) if before.bill.total_usd.p50 else None
+    return Saving(range=saved, words=there)
 
 
 def _difference(whole: Spread, there: Spread) -> Range:

@@ -28,7 +28,8 @@ def _sums(case: Case) -> Iterator[Finding]:
     yield from _with_buffer(firsts)
     yield from _split(firsts)
     yield from _of_phases(case, firsts)
-    yield from _timeline(firsts)
+    if case.machine is not None and case.machine.node.total_gpus == 1:
+        yield from _timeline(firsts)
     yield from _columns(case)
 
 
@@ -66,7 +67,9 @@ def _of_phases(case: Case, firsts: Firsts) -> Iterator[Finding]:
     for parent, ids in inside.items():
         for key in ADDITIVE:
             parts = [firsts.get((id_, (key,))) for id_ in ids]
-            whole = firsts.get((parent, (key,))) or (None if parent else firsts.get(("", ("subtotal", key))))
+            whole = firsts.get((parent, (key,)))
+            if not parent and case.plan.run.buffer is not None:
+                whole = firsts.get(("", ("subtotal", key)))
             if whole is not None and len(ids) > 1 and all(parts):
                 yield from _compared(whole, [part for part in parts if part], f"{parent or 'the plan'}.{key}")
 
