@@ -122,14 +122,24 @@ def _epochs(scope: Scope, _: _Asked) -> Computed | None:
 
 def _tokens_per_step(scope: Scope, _: _Asked) -> Computed | None:
     """From the real tokens of rows to rows that are all padded to the longest."""
-    found = {basis.batches for _, stage in scope.trained() if (basis := stage.basis)}
+    pairs = [(stage, one.basis) for stage, one in scope.trained() if one.basis]
+    found = {basis.batches for _, basis in pairs}
     rows = same(batches.rows_per_step for batches in found)
-    if rows is None:
+    known = lengths_known(scope)
+    if rows is None or not (known or all(basis.recipe.max_length for _, basis in pairs)):
         return None
-    real = min(batches.real_row_tokens for batches in found)
+    real = min(batches.real_row_tokens for batches in found) if known else 1.0
     longest = max(max(batches.longest_row_tokens, batches.row_tokens) for batches in found)
+    longest = longest if known else float(max(basis.recipe.max_length or 0 for _, basis in pairs))
     words = f"{rows} rows x {format_count(round(real))} to {format_count(round(longest))} tokens"
     return Computed(range=Range(rows * real, rows * (real + longest) / 2, rows * longest), words=words)
+
+
+def lengths_known(scope: Scope) -> bool:
+    """True where the plan says how long the rows are that it trains on; what headway assumes proves nothing."""
+    datasets = scope.reading.plan.datasets
+    data = [datasets[stage.data] for stage, _ in scope.trained() if stage.data in datasets]
+    return all((one.length is not None and not one.length.unknown) or bool(one.length_quantiles) for one in data)
 
 
 def _tasks(scope: Scope, asked: _Asked) -> Computed | None:
@@ -184,7 +194,22 @@ def _wall(scope: Scope, asked: _Asked) -> Computed | None:
     if scope.whole and variant:
         made = scope.reading.makespan_s
         return _point(made, "longest first, one experiment per GPU") if made and asked.rest[0].isdecimal() else None
-    return _total(scope, asked, scope.wall_s(), [phase.wall_s for phase in scope.parts])
+    serial = _total(scope, asked, scope.wall_s(), [phase.wall_s for phase in scope.parts])
+    shortest = None if asked.split or asked.end else _side_by_side_s(scope)
+    if serial is None or shortest is None or shortest >= serial.range.low:
+        return serial
+    words = f"{serial.words}, or side by side"
+    return Computed(range=Range(shortest, serial.range.mid, serial.range.high), words=words)
+
+
+def _side_by_side_s(scope: Scope) -> float | None:
+    """The least time of several experiments on a machine of several GPUs; None where they follow each other."""
+    run, bill = scope.reading.plan.run, scope.reading.bill
+    spec = run.machines.get(run.machine) or next(iter(run.machines.values()), None)
+    gpus = bill.gpus if bill is not None else (spec.gpus or 1) * spec.nodes if spec is not None else 1
+    if len(scope.members) < 2 or max(gpus, run.jobs) < 2:
+        return None
+    return scope.reading.makespan_s if scope.whole else max(estimate.wall_s.p10 for _, estimate in scope.members)
 
 
 def _share(scope: Scope, asked: _Asked) -> Computed | None:
@@ -241,10 +266,9 @@ def _days(scope: Scope, asked: _Asked) -> Computed | None:
     if slash and (_number(hours.strip()) or 0) > 0:
         scaled = wall * (24 / float(hours))
         return _of(scaled, asked, f"{format_duration(wall.p50)} at {hours.strip()} h a day")
-    slowest = wall.p90 * 24 / run.hours_per_day
-    return (
-        Computed(range=Range(wall.p10, wall.p50, slowest), words=f"{format_duration(wall.p50)}") if not named else None
-    )
+    slowest, shortest = wall.p90 * 24 / run.hours_per_day, _side_by_side_s(scope) or wall.p10
+    found = Range(min(shortest, wall.p10), wall.p50, slowest)
+    return Computed(range=found, words=format_duration(wall.p50)) if not named else None
 
 
 def _one_term(scope: Scope, asked: _Asked) -> Computed | None:

@@ -126,7 +126,7 @@ def _windows(case: Case) -> Iterator[Finding]:
     scopes, found = Scopes(case), []
     for claim in scopes.claims:
         scope = scopes.of(claim) if claim.path == ("at",) and values(claim) else None
-        if scope is None or not scope.wall_s().p50:
+        if scope is None or not scope.wall_s().p50 or len(scope.members) > 1:
             continue
         wall = scope.wall_s()
         stated = Range(wall.p10, wall.p50, wall.p90)

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 
 from headway.check.case import Case
-from headway.check.claims import computed
+from headway.check.claims import computed, lengths_known
 from headway.check.rule import Rule
 from headway.check.scope import Scope, Scopes, same
 from headway.check.written import SLIP, covered, distance, ends_differ, joined, said, severity, shown, values
@@ -147,9 +147,8 @@ def _units_per_step(case: Case, scope: Scope) -> dict[str, float]:
     if rows:
         found |= dict.fromkeys(("samples", "sample", "rows", "row"), float(rows))
     said_of = [value.mid for claim in case.plan.claims if claim.path == ("tokens_per_step",) for value in values(claim)]
-    tokens = said_of[0] if said_of else same(
-        basis.batches.tokens_per_step for _, stage in scope.trained() if (basis := stage.basis)
-    )  # fmt: skip
+    real = same(basis.batches.tokens_per_step for _, stage in scope.trained() if (basis := stage.basis))
+    tokens = said_of[0] if said_of else real if lengths_known(scope) else None
     return found | (dict.fromkeys(("tokens", "token"), tokens) if tokens else {})
 
 
