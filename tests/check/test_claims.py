@@ -183,3 +183,98 @@ run: {{machine: RTX 4090}}
 claims: {{{claim}}}
 """
     assert [one.code for one in checked(text, "HW1")] == codes
+
+
+PRICED = """headway: 1
+model: Qwen/Qwen2-0.5B
+data: {{rows: 8k, length: 128}}
+micro_batch: 8
+stated: {{step: 3.6 s, load: 0 s}}
+run:
+  machine: mine
+  machines: {{mine: {{gpu: RTX 4090}}, rented: {{gpu: T4, price: $2/h}}}}
+claims: {{cost: {{rented: {cost}}}}}
+"""
+
+
+@pytest.mark.parametrize(("cost", "codes"), [("$2", ["HW401"]), ("$9", [])])
+def test_only_untransferred_hours_are_hours_of_another_gpu(cost: str, codes: list[str]) -> None:
+    """$9 are not the plan's hour at $2: its author has other hours for that GPU, which nothing contradicts."""
+    assert [one.code for one in checked(PRICED.format(cost=cost), "HW4")] == codes
+
+
+PARALLEL = """headway: 1
+model: Qwen/Qwen2-0.5B
+data: {{rows: 8k, length: 128}}
+micro_batch: 8
+matrix: {{seed: [0, 1, 2, 3]}}
+stated: {{step: 3.6 s}}
+run: {{machine: {{gpu: RTX 4090, gpus: 4}}}}
+claims: {{wall: {wall}}}
+"""
+
+
+@pytest.mark.parametrize(("wall", "codes"), [("4 h", []), ("60 min", []), ("20 min", ["HW111"])])
+def test_experiments_may_run_side_by_side_or_one_after_the_other(wall: str, codes: list[str]) -> None:
+    assert [one.code for one in checked(PARALLEL.format(wall=wall), "HW1")] == codes
+
+
+def test_a_length_that_nobody_stated_contradicts_nothing() -> None:
+    text = """headway: 1
+model: Qwen/Qwen2-0.5B
+data: {rows: 8k}
+micro_batch: 8
+stated: {throughput: 5000 tokens/s, step: 1 s}
+run: {machine: RTX 4090}
+claims: {tokens_per_step: 100k}
+"""
+    assert checked(text.replace("claims: {tokens_per_step: 100k}", ""), "HW122") == ()
+    assert checked(text, "HW101") == ()
+
+
+def test_a_reference_on_another_gpu_says_nothing_without_a_speedup() -> None:
+    text = """headway: 1
+model: Qwen/Qwen2-0.5B
+data: {rows: 8k, length: 128}
+micro_batch: 8
+stated: {step: 0.5 s}
+run: {machine: RTX 4090}
+references: {readme: {gpu: T4, rows: 8k, wall: 3 h}}
+"""
+    assert checked(text, "HW161") == ()
+    assert [one.severity for one in checked(text.replace("gpu: T4, ", ""), "HW161")] == ["warning"]
+
+
+def test_a_way_to_pay_saves_money_and_no_hours() -> None:
+    text = """headway: 1
+model: Qwen/Qwen2-0.5B
+data: {rows: 8k, length: 128}
+micro_batch: 8
+stated: {step: 3.6 s}
+run: {machine: {gpu: RTX 4090, price: $2/h, spot: {price: $1/h}}}
+options: {cheap: {set: {run.machine.price: $1/h}, claims: {saves: 50%}}}
+"""
+    assert checked(text, "HW141") == ()
+    assert [one.code for one in checked(text.replace("saves: 50%", "saves: 80%"), "HW141")] == ["HW141"]
+
+
+def test_several_budgets_of_one_kind_are_steps_to_choose_from() -> None:
+    text = """headway: 1
+do: tests
+gpus: 1
+stated: {wall: 3 h}
+run: {machine: RTX 4090, budget: [1 h, 4 h]}
+"""
+    assert checked(text, "HW425") == ()
+    assert [one.code for one in checked(text.replace("4 h", "2 h"), "HW425")] == ["HW425"]
+
+
+def test_a_deadline_is_counted_from_today() -> None:
+    text = """headway: 1
+do: tests
+gpus: 1
+stated: {wall: 60 h}
+run: {machine: RTX 4090, deadline: 2026-11-23}
+"""
+    assert [one.severity for one in checked(text, "HW425")] == ["error"]
+    assert checked(text.replace("11-23", "11-24"), "HW425") == ()

@@ -26,6 +26,8 @@ class Computed:
     range: Range
     words: str
     """The arithmetic: `10 + 27 + 26`."""
+    readings: bool = False
+    """The range holds several readings of the claim (with a buffer or without, side by side or not), not doubt."""
 
 
 def computed(scopes: Scopes, claim: Claim) -> Computed | None:
@@ -199,7 +201,7 @@ def _wall(scope: Scope, asked: _Asked) -> Computed | None:
     if serial is None or shortest is None or shortest >= serial.range.low:
         return serial
     words = f"{serial.words}, or side by side"
-    return Computed(range=Range(shortest, serial.range.mid, serial.range.high), words=words)
+    return Computed(range=Range(shortest, serial.range.mid, serial.range.high), words=words, readings=True)
 
 
 def _side_by_side_s(scope: Scope) -> float | None:
@@ -234,7 +236,9 @@ def _total(scope: Scope, asked: _Asked, serial: Spread, parts: Sequence[Spread])
         return _of(serial * buffer, asked, f"{buffer:.0%} of {format_duration(serial.p50)}")
     words = f"{format_duration(serial.p50)} and a buffer of {buffer:.0%}"
     if not asked.split and not asked.end:
-        return Computed(range=Range(serial.p10, serial.p50, serial.p90 * (1 + buffer)), words=f"{words} at most")
+        return Computed(
+            range=Range(serial.p10, serial.p50, serial.p90 * (1 + buffer)), words=f"{words} at most", readings=True
+        )
     return _of(serial * (1 + buffer), asked, words)
 
 
@@ -268,7 +272,7 @@ def _days(scope: Scope, asked: _Asked) -> Computed | None:
         return _of(scaled, asked, f"{format_duration(wall.p50)} at {hours.strip()} h a day")
     slowest, shortest = wall.p90 * 24 / run.hours_per_day, _side_by_side_s(scope) or wall.p10
     found = Range(min(shortest, wall.p10), wall.p50, slowest)
-    return Computed(range=found, words=format_duration(wall.p50)) if not named else None
+    return Computed(range=found, words=format_duration(wall.p50), readings=True) if not named else None
 
 
 def _one_term(scope: Scope, asked: _Asked) -> Computed | None:

@@ -153,6 +153,8 @@ def _grouped(case: Case, *, slips: bool) -> Iterator[tuple[list[str], list[Diffe
         if (one.gap <= SLIP) is not slips or factor_between(one.value.mid, one.computed.range.mid):
             continue
         owner, text = one.claim.owner, one.value.text
+        if owner.startswith("decisions."):
+            continue  # the whole or the rest: HW146
         if owner.startswith("options.") and one.claim.path[0] == "gpu_hours" and owner in saving:
             continue  # what a saving leaves is spoken of with the saving
         key = ("options", *one.claim.path, text, one.words) if owner.startswith("options.") else (owner,)

@@ -38,8 +38,7 @@ def _points(case: Case) -> Iterator[Finding]:
         right = computed(scopes, claim)
         if right is None or not found[0].range.is_point or gap(found[0], right.range):
             continue
-        scope = scopes.of(claim)
-        if _hides(right.range) and claim.path[0] != "days" and scope and not scope.reading.estimate.buffer_share:
+        if _hides(right.range) and not right.readings:
             groups.setdefault(claim.owner, []).append((claim, found[0], right))
     for owner, several in groups.items():
         words = joined(

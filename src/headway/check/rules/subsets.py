@@ -123,8 +123,8 @@ phases:
   writing: {{do: text, by: human, data: none, optional: true, stated: {{wall: 1 h}}}}
 run: {{machine: {{gpu: RTX 4090, price: $1/h, spot: {{price: $0.4/h}}}}}}
 options:
-  kept: {{{brought}set: {{run.idle: keep}}, claims: {{cost: $3}}}}
-  spot: {{set: {{run.pricing: spot}}, claims: {{cost: $1}}}}
+  kept: {{{brought}set: {{run.idle: keep}}, claims: {{cost: $2}}}}
+  spot: {{set: {{run.pricing: spot}}, claims: {{cost: $0.8}}}}
 """
 _DECIDED = """headway: 1
 model: Qwen/Qwen2-0.5B

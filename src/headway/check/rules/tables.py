@@ -241,6 +241,7 @@ def _slack(case: Case) -> Iterator[Finding]:
 _TABLE = """headway: 1
 model: Qwen/Qwen2-0.5B
 data: {{rows: 3k, length: 128}}
+micro_batch: 1
 stated: {{step: 500 ms{more}}}
 run: {{machine: T4}}
 claims:
