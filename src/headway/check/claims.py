@@ -264,7 +264,8 @@ def _days(scope: Scope, asked: _Asked) -> Computed | None:
     named = asked.rest[0] if asked.rest else ""
     if named.isdecimal() and scope.whole and scope.reading.makespan_s:
         days = scope.reading.makespan_s
-        return Computed(range=Range(days, days, days * 24 / run.hours_per_day), words="longest first, around the clock")
+        found = Range(days, days, days * 24 / run.hours_per_day)
+        return Computed(range=found, words="longest first, around the clock", readings=True)
     wall = scope.wall_s() if not scope.whole else scope.reading.estimate.wall_s
     hours, slash, _ = named.partition("h/day")
     if slash and (_number(hours.strip()) or 0) > 0:
