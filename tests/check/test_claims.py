@@ -278,3 +278,26 @@ run: {machine: RTX 4090, deadline: 2026-11-23}
 """
     assert [one.severity for one in checked(text, "HW425")] == ["error"]
     assert checked(text.replace("11-23", "11-24"), "HW425") == ()
+
+
+UNRATED = """headway: 1
+model: Qwen/Qwen2-0.5B
+data: {{rows: 8k, length: 128}}
+micro_batch: 8
+stated: {{{rates}}}
+run: {{machine: RTX 4090}}
+claims: {{wall: 3 h}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("rates", "severities"),
+    [
+        ("load: 1 min", []),
+        ("step: 3.6 s", ["warning"]),
+        ("step: 3.6 s, load: 1 min, final_save: 10 s", ["error"]),
+        ("step: 36 s", ["error"]),
+    ],
+)
+def test_what_has_no_rate_may_make_up_for_a_figure_that_is_too_large(rates: str, severities: list[str]) -> None:
+    assert [one.severity for one in checked(UNRATED.format(rates=rates), "HW111")] == severities

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.check.written import covered, dollars, end_covered, gap, said, severity, shown
+from headway.check.claims.written import covered, dollars, end_covered, gap, said, severity, shown
 from headway.domain.errors import Position
 from headway.domain.statement import Value
 from headway.domain.units import Range

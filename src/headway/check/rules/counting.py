@@ -10,9 +10,9 @@ from collections.abc import Hashable, Iterator
 
 from headway.check.case import Case
 from headway.check.causes import causes, stages
+from headway.check.claims.scope import Scopes
+from headway.check.claims.written import covered, distance, said, values
 from headway.check.rule import Rule
-from headway.check.scope import Scopes
-from headway.check.written import covered, distance, said, values
 from headway.domain.errors import Finding, Fix, Position
 from headway.domain.plan import Stage
 from headway.domain.statement import Value

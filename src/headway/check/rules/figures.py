@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from headway.check.case import Case
-from headway.check.claims import COUNTS, TIMES, Computed, computed
+from headway.check.claims.computed import COUNTS, TIMES, WHOLES, Computed, computed
+from headway.check.claims.scope import Scopes
+from headway.check.claims.written import GRAVE, SLIP, covered, gap, joined, said, shown, values
 from headway.check.rule import Rule
 from headway.check.rules.units import factor_between
-from headway.check.scope import Scopes
-from headway.check.written import GRAVE, SLIP, covered, gap, joined, said, shown, values
 from headway.domain.errors import Finding, Fix
 from headway.domain.selection import ancestry
 from headway.domain.statement import Claim, Value
@@ -28,6 +28,8 @@ class Difference:
     computed: Computed
     gap: float
     """By which share they miss each other."""
+    unrated: tuple[str, ...] = ()
+    """Terms without a stated rate that would make up for a figure that is too large."""
 
     @property
     def words(self) -> str:
@@ -44,7 +46,10 @@ def differences(case: Case, keys: Mapping[str, object]) -> Iterator[Difference]:
             continue
         right = computed(scopes, claim)
         if right is not None and (share := gap(found[0], right.range)) and not _converted(scopes, claim, found[0]):
-            yield Difference(claim=claim, value=found[0], computed=right, gap=share)
+            scope = scopes.of(claim)
+            more = scope is not None and not WHOLES.isdisjoint(claim.path) and covered(found[0]).low > right.range.high
+            unrated = tuple(sorted(scope.unrated())) if scope is not None and more else ()
+            yield Difference(claim=claim, value=found[0], computed=right, gap=share, unrated=unrated)
 
 
 def _converted(scopes: Scopes, claim: Claim, days: Value) -> bool:
@@ -119,13 +124,15 @@ def _times(case: Case) -> Iterator[Finding]:
     for owners, group in _grouped(case, slips=False):
         worst = max(group, key=lambda one: one.gap)
         of = f" for {joined(dict.fromkeys(owners))}" if owners[0] else ""
+        unrated = joined(dict.fromkeys(term.replace("_", " ") for one in group for term in one.unrated))
+        certain = worst.gap > GRAVE and not all(one.unrated for one in group)
         yield CONTRADICTED.finding(
             f"the plan's own rates give something else{of}: {joined(dict.fromkeys(one.words for one in group))} "
-            f"({worst.computed.words})",
+            f"({worst.computed.words}" + (f"; no rate for {unrated})" if unrated else ")"),
             where=group[0].value.where,
             evidence={f"{one.claim.owner or 'plan'}.{'.'.join(one.claim.path)}": _figures(one) for one in group},
             hint="Correct the figure or the rate: one of them is wrong.",
-            severity="error" if worst.gap > GRAVE else "warning",
+            severity="error" if certain else "warning",
         )
 
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from headway.check.amounts import Amount, Costing, costing, meets, nearest
 from headway.check.case import Case
+from headway.check.claims.amounts import Amount, Costing, costing, meets, nearest
+from headway.check.claims.scope import Scopes
+from headway.check.claims.written import SLIP, covered, distance, dollars, joined, said, values
 from headway.check.rule import Rule
-from headway.check.scope import Scopes
-from headway.check.written import SLIP, covered, distance, dollars, joined, said, values
 from headway.domain.errors import Finding
 from headway.domain.lookup import Machine
 from headway.domain.statement import Claim, Value

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from headway.check.case import Case
-from headway.check.claims import ENDS, TIMES, Computed, computed
+from headway.check.claims.computed import ENDS, ESSENTIAL, TIMES, Computed, computed
+from headway.check.claims.scope import Scope, Scopes, ends, same
+from headway.check.claims.written import GRAVE, SLIP, covered, gap, joined, said, shown, values
 from headway.check.rule import Rule
-from headway.check.scope import Scope, Scopes, ends, same
-from headway.check.written import GRAVE, SLIP, covered, gap, joined, said, shown, values
 from headway.domain.errors import Finding
 from headway.domain.plan import Experiment
 from headway.domain.spread import total
@@ -64,7 +64,7 @@ def _headlines(case: Case) -> Iterator[Finding]:
         if not ({"headline"} & set(claim.path) and {"wall", "gpu_hours"} & set(claim.path)) or not values(claim):
             continue
         value, scope = values(claim)[0], scopes.of(claim)
-        if scope is None:
+        if scope is None or not ESSENTIAL.isdisjoint(scope.unrated()):
             continue
         spread = scope.gpu_s() if "gpu_hours" in claim.path else scope.wall_s()
         right = ends(spread * (1 + scope.reading.estimate.buffer_share))

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from headway.check.case import Case
+from headway.check.claims.written import covered, distance, joined, said, values
 from headway.check.rule import Rule
-from headway.check.written import covered, distance, joined, said, values
 from headway.domain.errors import Finding
 from headway.domain.plan import Reference
 from headway.domain.statement import Claim, Factor, Value

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from headway.check.case import Case, Reading
+from headway.check.claims.scope import same
+from headway.check.claims.written import covered, distance, said, severity, shown, values
 from headway.check.rule import Rule
-from headway.check.scope import same
-from headway.check.written import covered, distance, said, severity, shown, values
 from headway.domain.errors import Finding
 from headway.domain.plan import Option
 from headway.domain.selection import select
@@ -74,7 +74,7 @@ def _expected(case: Case, option: Option, value: Value, booked: tuple[str, float
     paying = all(key.startswith("run.") for key in (*option.set, *option.vary)) and not (option.keep or option.drop)
     if value.unit == "usd" or (paying and value.unit == "share"):
         return _money(before, after, value)
-    if paying:
+    if paying or "step" in before.estimate.left_out:
         return None
     whole, there = before.estimate.subtotal_gpu_s, after.estimate.subtotal_gpu_s
     if value.unit == "s" and value.noun != "GPU-h":

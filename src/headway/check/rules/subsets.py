@@ -9,9 +9,9 @@ import re
 from collections.abc import Iterator
 
 from headway.check.case import Case
+from headway.check.claims.scope import Scopes
+from headway.check.claims.written import covered, distance, joined, said, shown, values
 from headway.check.rule import Rule
-from headway.check.scope import Scopes
-from headway.check.written import covered, distance, joined, said, shown, values
 from headway.domain.errors import Finding
 from headway.domain.plan import Option
 from headway.domain.selection import select

@@ -11,9 +11,19 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from headway.check.case import Case
+from headway.check.claims.scope import Scope, Scopes
+from headway.check.claims.written import (
+    covered,
+    distance,
+    end_covered,
+    ends_differ,
+    joined,
+    said,
+    severity,
+    shown,
+    values,
+)
 from headway.check.rule import Rule
-from headway.check.scope import Scope, Scopes
-from headway.check.written import covered, distance, end_covered, ends_differ, joined, said, severity, shown, values
 from headway.domain.errors import Finding, UserError
 from headway.domain.statement import Claim, Value
 from headway.domain.units import Range, format_duration, parse

@@ -1,6 +1,6 @@
 """What a claim is about: the plan, a phase, an experiment, a stage or an option, as experiments with their estimates.
 
-Owns the way from a claim's owner to what it speaks of. What follows from it is `claims`.
+Owns the way from a claim's owner to what it speaks of. What follows from it is `computed`.
 """
 
 from __future__ import annotations
@@ -43,6 +43,10 @@ class Scope:
     def trained(self) -> Iterable[tuple[Stage, StageEstimate]]:
         """Every stage that trains."""
         return (pair for pair in self.stages() if pair[1].basis is not None)
+
+    def unrated(self) -> frozenset[str]:
+        """Terms that cost time here and have no stated rate."""
+        return frozenset(term for _, stage in self.stages() for term in stage.left_out)
 
     def wall_s(self) -> Spread:
         """Seconds of everything in it, one after the other, without a buffer."""

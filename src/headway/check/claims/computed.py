@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from headway.check.scope import Scope, Scopes, ends, same
+from headway.check.claims.scope import Scope, Scopes, ends, same
 from headway.domain.spread import Spread
 from headway.domain.statement import Claim
 from headway.domain.units import Range, format_count, format_duration, format_number
 
 ENDS = ("low", "mid", "high")
+WHOLES = frozenset(("wall", "gpu_hours", "by_phase", "days", "share", "energy", "electricity"))
+"""Keys of everything that runs, which nothing follows for where its main part has no rate."""
+ESSENTIAL = frozenset(("step", "generation", "checks", "work"))
 MANY = 12
 """More parts than these are not spelled out."""
 
@@ -40,7 +43,7 @@ def computed(scopes: Scopes, claim: Claim) -> Computed | None:
     key, rest = (claim.path[1], claim.path[2:]) if head in _SPLIT and len(claim.path) > 1 else (head, claim.path[1:])
     reader = _READERS.get(key)
     scope = scopes.of(claim) if reader is not None else None
-    if reader is None or scope is None:
+    if reader is None or scope is None or (key in WHOLES and not ESSENTIAL.isdisjoint(scope.unrated())):
         return None
     return reader(scope, _Asked(split=head if head in _SPLIT else "", rest=rest))
 

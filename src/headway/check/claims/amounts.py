@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from headway.check.case import Case
-from headway.check.scope import Scope, Scopes, ends
-from headway.check.written import covered, dollars, values
+from headway.check.claims.scope import Scope, Scopes, ends
+from headway.check.claims.written import covered, dollars, values
 from headway.cost.energy import is_owned
 from headway.domain.lookup import Machine
 from headway.domain.statement import Claim, Value

@@ -1,6 +1,6 @@
 """A figure at the precision it was written with: what it can stand for, how far from another, and as text.
 
-Owns the reading of digits. What a figure should be is `claims`.
+Owns the reading of digits. What a figure should be is `computed`.
 """
 
 from __future__ import annotations
