@@ -301,3 +301,27 @@ claims: {{wall: 3 h}}
 )
 def test_what_has_no_rate_may_make_up_for_a_figure_that_is_too_large(rates: str, severities: list[str]) -> None:
     assert [one.severity for one in checked(UNRATED.format(rates=rates), "HW111")] == severities
+
+
+RENTED = """headway: 1
+model: Qwen/Qwen2-0.5B
+data: {{rows: 8k, length: 128}}
+micro_batch: 8
+stated: {{{rates}}}
+run: {{machine: {{gpu: RTX 4090, price: $2/h}}}}
+options: {{cheap: {{set: {{run.machine.price: $1/h}}, claims: {{cost: {cheap}}}}}}}
+claims: {{cost: {cost}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("rates", "cost", "cheap", "codes"),
+    [
+        ("step: 36 s", "$20", "$10", []),
+        ("step: 36 s", "$20", "$20", ["HW402"]),
+        ("step: 36 s", "$30", "$10", ["HW402"]),
+        ("load: 1 min", "$30", "$10", []),
+    ],
+)
+def test_costs_are_hours_times_the_price_that_applies(rates: str, cost: str, cheap: str, codes: list[str]) -> None:
+    assert [one.code for one in checked(RENTED.format(rates=rates, cost=cost, cheap=cheap), "HW4")] == codes

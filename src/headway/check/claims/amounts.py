@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from headway.check.case import Case
+from headway.check.claims.computed import ESSENTIAL
 from headway.check.claims.scope import Scope, Scopes, ends
 from headway.check.claims.written import covered, dollars, values
 from headway.cost.energy import is_owned
@@ -49,8 +50,12 @@ class Costing:
 def costing(case: Case, scopes: Scopes, claim: Claim) -> Costing | None:
     """Every amount that the claim can mean; None where no price or no time is known."""
     scope = scopes.of(Claim(owner=claim.owner, path=("wall",), values=()))
-    machine = case.lookup.machines.get(claim.path[-1]) or case.machine
-    if scope is None or machine is None or is_owned(machine):
+    if scope is None:
+        return None
+    machines = case.lookup.machines
+    own = machines.get(scope.reading.plan.run.machine) or case.machine
+    machine = machines.get(claim.path[-1]) or own
+    if machine is None or is_owned(machine):
         return None
     prices = list(_prices(scope, machine, claim))
     hours = list(dict.fromkeys([*_said(scopes, claim, machine), *_computed(scope, machine, claim)]))
@@ -63,7 +68,7 @@ def costing(case: Case, scopes: Scopes, claim: Claim) -> Costing | None:
     used = [] if scope.whole else sorted(gpus - {0.0, float(total)})
     return Costing(
         machine=machine,
-        whole=(*_amounts(hours, prices, extra), *_billed(case, scope, machine)),
+        whole=(*_amounts(hours, prices, extra), *(_billed(scope) if machine is own else ())),
         shared=tuple(
             Amount(usd=one.usd * count / total, words=f"{one.words} x {count:g} of {total} GPUs", end=one.end)
             for count in used
@@ -85,10 +90,10 @@ def _amounts(hours: Iterable[Range], prices: Iterable[float], extra: Iterable[fl
                     yield Amount(usd=seconds / 3600 * price + more, words=words + added, end=end)
 
 
-def _billed(case: Case, scope: Scope, machine: Machine) -> Iterator[Amount]:
-    """The ends of the bill, for a total on the plan's own machine."""
+def _billed(scope: Scope) -> Iterator[Amount]:
+    """The ends of the bill of a total."""
     bill = scope.reading.bill
-    if bill is not None and bill.total_usd is not None and machine is case.machine and scope.whole:
+    if bill is not None and bill.total_usd is not None and scope.whole:
         for end in (bill.total_usd.p10, bill.total_usd.p50, bill.total_usd.p90):
             yield Amount(usd=end, words=f"the bill, {dollars(end)}")
 
@@ -98,9 +103,10 @@ def _prices(scope: Scope, machine: Machine, claim: Claim) -> Iterator[float]:
     pricing = scope.reading.plan.run.pricing
     spot = "spot" in claim.path or (pricing == "spot" and "on-demand" not in claim.path)
     both = claim.path[0] in APART and not {"spot", "on-demand"} & set(claim.path)
+    spec = scope.reading.plan.run.machines.get(machine.name, machine.spec)
     for wanted, price, stated in (
-        (spot or both, machine.spot_price, machine.spec.spot_price),
-        (not spot or both, machine.price, machine.spec.price),
+        (spot or both, machine.spot_price, spec.spot_price),
+        (not spot or both, machine.price, spec.price),
     ):
         if wanted:
             said = () if stated is None or stated.unknown else (stated, *stated.others)
@@ -125,7 +131,7 @@ def _said(scopes: Scopes, claim: Claim, machine: Machine) -> Iterator[Range]:
 
 def _computed(scope: Scope, machine: Machine, claim: Claim) -> Iterator[Range]:
     """Seconds by the stated rates, with and without the buffer."""
-    if claim.path[0] in APART:
+    if claim.path[0] in APART or not ESSENTIAL.isdisjoint(scope.unrated()):
         return
     buffer = 1 + scope.reading.estimate.buffer_share
     for spread in (scope.wall_s(), *([scope.gpu_s()] if machine.node.total_gpus == 1 else [])):
