@@ -330,3 +330,12 @@ class TestEveryPlan:
             assert parts == pytest.approx(getattr(estimate.subtotal_wall_s, end))
             phases = sum(getattr(p.gpu_s, end) for p in estimate.phases if not p.parent and not p.optional)
             assert phases == pytest.approx(getattr(estimate.subtotal_gpu_s, end))
+
+
+def test_shared_beginnings_of_the_taxonomy() -> None:
+    """75.0 h of step scales, 14 h of chains and 10 h of repeats, counted by hand: 341.7 become 242.7."""
+    project = load(EXAMPLES / "qwen2-taxonomy" / "plan.yaml", assume={"reuse": "prefixes"})
+    found = project.estimate(rates="stated").answer
+    assert found.estimate.gpu_s.p50 / 3600 == pytest.approx(341.6667 - 75.0 - 14.0 - 10.0, abs=1e-3)
+    [remark] = [finding for finding in found.findings if finding.code == "HW004"]
+    assert len(remark.evidence["taken"]) == 12 + 7 + 4

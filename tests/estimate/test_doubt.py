@@ -191,3 +191,23 @@ def test_sensitivity_of_stated_ranges_is_their_own_width() -> None:
 def test_more_steps_never_take_less_time(fewer: int, more: int) -> None:
     low, high = sorted((fewer, more))
     assert estimated(plan(steps=low)).wall_s.p50 <= estimated(plan(steps=high)).wall_s.p50
+
+
+SCALES = {"matrix": {"steps": [100, 250, 500]}, "data": {"rows": 100000, "length": 100}}
+
+
+def test_shared_beginnings_are_trained_once() -> None:
+    """100 and 250 steps are checkpoints of 500: one training of 500 steps is left, and what stands around the others."""
+    apart, together = estimated(plan(**SCALES)), estimated(plan(**SCALES, reuse="prefixes"))
+    longest = apart.experiments[2]
+    assert [stage.trained_in for item in together.experiments for stage in item.stages] == [longest.id, longest.id, ""]
+    assert together.terms_s["step"].p50 == pytest.approx(longest.terms_s["step"].p50)
+    assert together.terms_s["load"].p50 == pytest.approx(apart.terms_s["load"].p50)
+    other_seed = estimated(plan(matrix={"steps": [100, 250], "seed": [0, 1]}, reuse="prefixes"))
+    assert sum("step" in item.terms_s for item in other_seed.experiments) == 2  # one for each seed
+
+
+def test_what_is_optional_lends_no_checkpoint() -> None:
+    phases = {"long": {"steps": 500, "optional": True}, "short": {"steps": 100}}
+    made = estimated(plan(phases=phases, reuse="prefixes"))
+    assert all("step" in item.terms_s for item in made.experiments)

@@ -57,9 +57,7 @@ def unpriced(plan: Plan) -> tuple[str, ...]:
     """Settings of a plan that change how long it takes by an unknown amount: it is priced as if they did nothing."""
     stages = [stage for experiment in plan.experiments for stage in experiment.stages]
     stopping = any(stage.early_stop not in ("", "none") for stage in stages)
-    sharing = any(stage.reuse not in ("", "none") for stage in stages)
-    found = ["when runs stop early is not known before: they are counted in full"] if stopping else []
-    return (*found, *(["shared beginnings are counted once in every run"] if sharing else []))
+    return ("when runs stop early is not known before: they are counted in full",) if stopping else ()
 
 
 def _saved(whole: Spread, there: Spread) -> Spread:

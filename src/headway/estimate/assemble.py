@@ -12,7 +12,7 @@ from headway.domain.spread import Spread, total
 from headway.estimate.nouns import TERMS, Estimate, ExperimentEstimate, PhaseEstimate, Scenario
 from headway.estimate.predicted import Predictor
 from headway.estimate.setting import Setting
-from headway.estimate.stages import estimate_experiment
+from headway.estimate.stages import estimate_experiment, with_shared_beginnings
 from headway.estimate.stated import wall
 
 
@@ -24,6 +24,7 @@ def assemble(setting: Setting, predictor: Predictor) -> Estimate:
         estimate_experiment(experiment, setting, predictor, shares.get(experiment.phase))
         for experiment in plan.experiments
     )
+    done = with_shared_beginnings(plan, done, setting)
     counted = tuple(item for item in done if not item.optional)
     terms = _terms(counted)
     serial, gpu = total(item.wall_s for item in counted), total(item.gpu_s for item in counted)

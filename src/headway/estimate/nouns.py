@@ -124,6 +124,8 @@ class StageEstimate:
     details: Mapping[str, Mapping[str, Spread]] = field(default_factory=dict)
     """Parts of a term, in seconds: `load` -> model, adapter, tokenizer, data."""
     basis: Basis | None = None
+    trained_in: str = ""
+    """The experiment whose checkpoint is taken instead of training, where beginnings are shared."""
     stated_step_s: Spread | None = None
     """What the plan states of a step, whichever rates were used."""
     stated_factors: tuple[Factor, ...] = ()

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from headway.domain.courses import by_course
 from headway.domain.errors import UserError
 from headway.domain.lookup import Machine
-from headway.domain.plan import Experiment, Stage
+from headway.domain.plan import Experiment, Plan, Stage
 from headway.domain.spread import Spread, total
 from headway.domain.statement import Stated
 from headway.domain.units import Range
@@ -61,6 +62,67 @@ def estimate_experiment(
         wall=total(stage.wall_s for stage in stages),
         gpu=total(stage.gpu_s for stage in stages),
     )
+
+
+def with_shared_beginnings(
+    plan: Plan, done: tuple[ExperimentEstimate, ...], setting: Setting
+) -> tuple[ExperimentEstimate, ...]:
+    """The experiments with every training that another one contains taken from its checkpoint (`reuse: prefixes`).
+
+    Its steps, its waiting for data and its compilation fall away; loading, evaluation and saves stay.
+    """
+    trainings = [
+        _Training(experiment=item.id, index=index, course=stage.course, steps=made.steps, alone=_trains(plan_item) == 1)
+        for item, plan_item in zip(done, plan.experiments, strict=True)
+        if not item.optional
+        for index, (stage, made) in enumerate(zip(plan_item.stages, item.stages, strict=True))
+        if stage.reuse == "prefixes" and "step" in made.terms_s
+    ]
+    taken = {
+        (trainings[index].experiment, trainings[index].index): trainings[indices[0]].experiment
+        for indices in by_course(trainings)
+        for index in indices[1:]
+    }
+    if not taken:
+        return done
+    return tuple(
+        _retaken(item, plan_item, taken, setting) for item, plan_item in zip(done, plan.experiments, strict=True)
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Training:
+    """One training stage, as far as sharing goes (`domain.courses`)."""
+
+    experiment: str
+    index: int
+    course: str
+    steps: int
+    alone: bool
+
+
+def _trains(experiment: Experiment) -> int:
+    return sum(stage.kind == "train" for stage in experiment.stages)
+
+
+def _retaken(
+    item: ExperimentEstimate, experiment: Experiment, taken: Mapping[tuple[str, int], str], setting: Setting
+) -> ExperimentEstimate:
+    """The experiment with what it takes from others."""
+    stages = tuple(
+        _without_training(stage, taken[item.id, index], setting) if (item.id, index) in taken else stage
+        for index, stage in enumerate(item.stages)
+    )
+    if stages == item.stages:
+        return item
+    wall, gpu = total(stage.wall_s for stage in stages), total(stage.gpu_s for stage in stages)
+    return _experiment(experiment, stages, terms=_by_term(stages), wall=wall, gpu=gpu)
+
+
+def _without_training(stage: StageEstimate, trained_in: str, setting: Setting) -> StageEstimate:
+    terms = {term: spread for term, spread in stage.terms_s.items() if term not in ("step", "data_wait", "compile")}
+    wall = total(terms.values()) if terms else Spread.exact(0.0, "assumed", f"trained in {trained_in}")
+    return replace(stage, terms_s=terms, wall_s=wall, gpu_s=_gpu_time(wall, stage.gpus, setting), trained_in=trained_in)
 
 
 def _overridden(

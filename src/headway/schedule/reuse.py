@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from headway.domain.courses import by_course
 from headway.domain.plan import Stage
 
 
@@ -24,6 +25,11 @@ class Training:
     steps: int
     gpu_s: float
     """GPU-seconds of its steps alone: loading and saving are not saved by sharing them."""
+
+    @property
+    def course(self) -> str:
+        """Identity of the training but for its length."""
+        return self.stage.course
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,20 +62,14 @@ def contained(trainings: Iterable[Training]) -> tuple[Contained, ...]:
     the later. What all of them save is the time of all trainings less that of the longest of each course.
     """
     ordered = list(trainings)
-    courses: dict[str, list[int]] = {}
-    for index, one in enumerate(ordered):
-        if one.stage.course:
-            courses.setdefault(one.stage.course, []).append(index)
     found: dict[int, Contained] = {}
-    for indices in courses.values():
-        if len(indices) > 1:
-            found |= _of_course(ordered, indices)
+    for indices in by_course(ordered):
+        found |= _of_course(ordered, indices)
     return tuple(found[index] for index in sorted(found))
 
 
 def _of_course(ordered: list[Training], indices: list[int]) -> dict[int, Contained]:
-    """The trainings of one course but its longest, by their place."""
-    indices = sorted(indices, key=lambda index: (-ordered[index].steps, not ordered[index].alone, index))
+    """The trainings of one course but its longest, by their place; `indices` as `by_course` orders them."""
     whole = ordered[indices[0]]
     longest: dict[str, int] = {}
     for index in indices:
