@@ -125,14 +125,14 @@ def _findings(inputs: Inputs, estimate: Estimate) -> tuple[Finding, ...]:
 
 def _shared(estimate: Estimate) -> list[Finding]:
     """What `reuse: prefixes` leaves out, said once."""
-    taken = [(item.id, stage.trained_in) for item in estimate.experiments for stage in item.stages if stage.trained_in]
+    stages = [(item.id, stage) for item in estimate.experiments for stage in item.stages]
+    taken = [[id, stage.name, stage.trained_in] for id, stage in stages if stage.trained_in]
     if not taken:
         return []
-    id, trained_in = taken[0]
+    id, _, trained_in = taken[0]
     message = f"{len(taken):,} trainings take a checkpoint of a longer one and train nothing: {id} is in {trained_in}"
     hint = "Where the learning rate has to fall for each of them, add a branch of about 20 % of its steps."
-    evidence = {"taken": dict(taken)}
-    return [Finding(code="HW004", severity="info", message=message, hint=hint, evidence=evidence)]
+    return [Finding(code="HW004", severity="info", message=message, hint=hint, evidence={"taken": taken})]
 
 
 def _unused(plan: Plan, estimate: Estimate) -> tuple[str, ...]:
