@@ -137,7 +137,7 @@ def test_evidence_decides_the_tier_and_worse_evidence_is_never_narrower() -> Non
         SPEED.unseen[tier].high for tier in ("same device", "same generation", "never seen") if tier in SPEED.unseen
     ]
     assert widths == sorted(widths)
-    assert "60 s measurement" in predicted(node=known).narrows
+    assert "60 s of steps" in predicted(node=known).narrows
 
 
 @pytest.mark.parametrize(

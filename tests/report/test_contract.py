@@ -146,4 +146,4 @@ def test_the_streamed_document_is_the_same(many: Answer) -> None:
 def test_a_prediction_says_what_it_stands_on(one: Answer) -> None:
     [item] = estimate_document(one)["experiments"]
     assert item["evidence"]["tier"] == "same device"
-    assert item["evidence"]["narrows"].startswith("a 60 s measurement")
+    assert item["evidence"]["narrows"].startswith("a 60 s")

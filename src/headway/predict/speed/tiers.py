@@ -23,10 +23,10 @@ _FEW_STACKS, _FEW_ROWS = 3, 40
 """Stacks, and rows of them, that a tier needs for quantiles of its own; with fewer it has those of the better one."""
 _NARROWS = {
     "measured": "three of your own steps of different size would replace the published neighbours",
-    "same stack": "a 60 s measurement on this device",
-    "same device": "a 60 s measurement of your stack on this device",
-    "same generation": "a 60 s measurement of your stack on this device",
-    "never seen": "a 60 s measurement of your stack on this device",
+    "same stack": "60 s of steps on this device, in three sizes,",
+    "same device": "60 s of steps of your stack on this device, in three sizes,",
+    "same generation": "60 s of steps of your stack on this device, in three sizes,",
+    "never seen": "60 s of steps of your stack on this device, in three sizes,",
 }
 
 
@@ -101,5 +101,5 @@ def advice(tier: str, low: float, high: float, after: Mapping[str, float]) -> st
     """What would narrow an interval of `low` to `high` (multiples of the median), with the width after it."""
     wide = (high - low) / 2
     reached = after.get("measured" if tier in ("measured", "same stack") else "after 3", 0.0)
-    to = f" to ±{reached:.0%}" if 0 < reached < wide else ""
-    return f"{_NARROWS[tier]} would cut ±{wide:.0%}{to}" if tier != "measured" else _NARROWS[tier]
+    to = f" to ±{100 * reached:.0f} %" if 0 < reached < wide else ""
+    return f"{_NARROWS[tier]} would cut ±{100 * wide:.0f} %{to}" if tier != "measured" else _NARROWS[tier]
