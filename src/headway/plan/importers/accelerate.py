@@ -1,0 +1,37 @@
+"""Accelerate's configuration: a side file.
+
+Owns how it is recognised; what it says is read by `plan/importing/sharding.py` where a command or a recipe names it.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from headway.plan.importing.nouns import Importer, Source
+from headway.plan.importing.refusals import side_file
+from headway.plan.importing.taking import Taking
+
+_TELLING: Final = frozenset(
+    "compute_environment distributed_type downcast_bf16 machine_rank main_training_function mixed_precision num_machines "
+    "num_processes rdzv_backend same_network tpu_env tpu_use_cluster use_cpu debug deepspeed_config fsdp_config "
+    "enable_cpu_affinity gpu_ids main_process_port".split()
+)
+
+
+def recognises(source: Source) -> str:
+    """`distributed_type` or `compute_environment` beside other keys of `accelerate config`."""
+    found = [key for key in source.tree if key in _TELLING]
+    if len(found) >= 3 and ("distributed_type" in found or "compute_environment" in found):
+        return f"it has {', '.join(found[:3])}"
+    return ""
+
+
+def take(taking: Taking) -> None:
+    """Raises PlanError: what is trained stands in another file."""
+    raise side_file(
+        taking.source, "an Accelerate configuration (accelerate config)",
+        "the recipe or command that is started with `accelerate launch --config_file`",
+    )  # fmt: skip
+
+
+IMPORTER = Importer(title="an Accelerate configuration", forms=frozenset({"yaml", "json"}), recognises=recognises, take=take)

@@ -1,0 +1,236 @@
+"""Tables of experiments in Markdown: `| experiment | steps | hours |`, with headings as phases.
+
+Owns what columns and cells mean. Hours are the author's and become `stated` times; a row with steps or epochs and a
+model becomes a training run, which can be predicted; any other is work of the stated length.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from headway.domain.errors import PlanError, Position
+from headway.plan.importing.assemble import parameters, rows_given
+from headway.plan.importing.nouns import Ask, Grid, Imported, Importer, NotRead, Read, Source
+from headway.plan.importing.taking import Taking
+from headway.plan.reading.yaml import Map, Text, node_from
+
+_COLUMNS: Final = {
+    "name": r"experiment|name|run\b|runs\b|config|setup|id\b|exp\b|task|stage|description|method|ablation|#|what",
+    "hours": r"hour|time|duration|\bh\b|days?\b|minutes?|wall|runtime|gpu-?h",
+    "steps": r"steps?|iterations?|iters?",
+    "epochs": r"epochs?",
+    "model": r"model|base",
+    "gpus": r"#\s*gpus?|gpus\b|num(?:ber)? of gpus",
+    "gpu": r"gpu|hardware|device|machine",
+    "rows": r"samples?|rows|examples?|data(?:set)? size",
+    "data": r"data|corpus",
+    "batch": r"batch",
+}
+"""Meaning of a column by the first pattern that its heading fits, the more telling ones first where two do."""
+_ORDER: Final = ("hours", "steps", "epochs", "gpus", "rows", "batch", "gpu", "data", "model", "name")
+_UNITS: Final = (
+    (r"min", "min"), (r"days?|\bd\b", "days"), (r"sec|\bs\b", "s"), (r"hour|hrs?|\bh\b|gpu-?h|time|wall|dur", "h"),
+)  # fmt: skip
+_NUMBER = re.compile(r"(\d[\d,]*(?:\.\d+)?)\s*(?:([-–—]|to)\s*(\d[\d,]*(?:\.\d+)?))?\s*([a-zA-Z]*)")
+_TOTALS = re.compile(r"^\W*(?:sub-?)?(?:total|sum|average|mean|overall|grand total)\b", re.IGNORECASE)
+MOST: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One experiment of a table."""
+
+    phase: str
+    cells: dict[str, Text]
+    unit: str
+
+
+def recognises(source: Source) -> str:
+    """A table with a column of experiments and one of steps, epochs or hours."""
+    for grid in source.tables:
+        known = _known(grid)
+        if "name" in known and {"hours", "steps", "epochs"} & known.keys() and grid.rows:
+            return f"a table has the columns {', '.join(grid.columns[:4])}"
+    return ""
+
+
+def take(taking: Taking) -> None:
+    """A document of several runs is made into a plan by `plan`."""
+    raise AssertionError(taking.source.name)
+
+
+def plan(source: Source, given: Mapping[str, str]) -> Imported:
+    """The plan of all tables. Raises PlanError for a document whose tables hold no row with a time or a length."""
+    rows = [row for grid in source.tables for row in _rows(grid)]
+    if not rows:
+        raise PlanError(
+            "a table of experiments has rows with steps, epochs or hours", got="none",
+            where=Position(source.name, 1, 1), hint="Write them like | lora-r8 | 10k | 2.5 h |.",
+        )  # fmt: skip
+    tree = Map(where=Position(source.name))
+    _put(tree, "headway", "1", tree.where)
+    trained = _shared(tree, rows, given)
+    _experiments(tree, rows, trained)
+    gpu = given.get("gpu") or _only(rows, "gpu")
+    if gpu:
+        count = given.get("gpus") or "1"
+        _put(tree, "run", {"machine": {"gpu": gpu, "gpus": count if count.isdigit() else "1"}}, rows[0].cells["name"].where)
+    asks = () if gpu else (Ask(key="gpu", why="no column names the GPU", example="gpu='RTX 4090'"),)
+    read = [
+        Read(field=field, value=f"{count} of {len(rows)} experiments", key=field, where=rows[0].cells["name"].where)
+        for field in _ORDER
+        if (count := sum(1 for row in rows if field in row.cells))
+    ]
+    return Imported(
+        format="a table of experiments", guess=recognises(source), plan=tree, read=tuple(read), asks=asks,
+        not_read=_not_read(source), notes=_notes(rows, trained), name=source.name, folder=source.folder,
+        model=given.get("model") or _only(rows, "model"), parameters=parameters(given.get("params", "")),
+    )  # fmt: skip
+
+
+def _known(grid: Grid) -> dict[str, int]:
+    """Columns by meaning; each column has one, each meaning its first column."""
+    found: dict[str, int] = {}
+    taken: set[int] = set()
+    for field in _ORDER:
+        for index, column in enumerate(grid.columns):
+            if index not in taken and field not in found and re.search(_COLUMNS[field], column.lower()):
+                found[field] = index
+                taken.add(index)
+    if "name" not in found and found and 0 not in taken:
+        found["name"] = 0
+    return found
+
+
+def _rows(grid: Grid) -> list[_Row]:
+    known = _known(grid)
+    if "name" not in known or not {"hours", "steps", "epochs"} & known.keys():
+        return []
+    unit = next((u for p, u in _UNITS if "hours" in known and re.search(p, grid.columns[known["hours"]].lower())), "h")
+    phase = grid.headings[-1] if grid.headings else ""
+    found = []
+    for cells in grid.rows[:MOST]:
+        named = {field: cells[index] for field, index in known.items() if index < len(cells) and cells[index].strip()}
+        long = any(field in named and _NUMBER.search(named[field]) for field in ("hours", "steps", "epochs"))
+        if "name" in named and long and not _TOTALS.match(named["name"]):
+            found.append(_Row(phase, named, unit))
+    return found
+
+
+def _shared(tree: Map, rows: list[_Row], given: Mapping[str, str]) -> bool:
+    """What holds for all runs; True where they can be trained: a model and a number of steps are known."""
+    where = rows[0].cells["name"].where
+    model = given.get("model") or _only(rows, "model") or (f"a model of {given['params']}" if given.get("params") else "")
+    counted = all("steps" in row.cells or "epochs" in row.cells for row in rows)
+    sized = rows_given(given.get("samples", "")) or all("steps" in row.cells for row in rows)
+    if not model or not counted or not sized:
+        return False
+    _put(tree, "model", model, where)
+    data: dict[str, object] = {"rows": str(rows_given(given.get("samples", "")) or "unknown")}
+    if given.get("tokens_per_sample"):
+        data["length"] = given["tokens_per_sample"]
+    _put(tree, "datasets", {"training": data}, where)
+    _put(tree, "data", "training", where)
+    return True
+
+
+def _only(rows: list[_Row], field: str) -> str:
+    """The value of a column that has one value; empty where it has several, or none."""
+    values = {str(row.cells[field]).strip() for row in rows if field in row.cells}
+    return values.pop() if len(values) == 1 else ""
+
+
+def _experiments(tree: Map, rows: list[_Row], trained: bool) -> None:
+    phases: dict[str, list[_Row]] = {}
+    for row in rows:
+        phases.setdefault(row.phase, []).append(row)
+    where = rows[0].cells["name"].where
+    if len(phases) == 1 and "" in phases:
+        _put(tree, "experiments", _entries(rows, trained), where)
+        return
+    made, used = Map(where=where), set[str]()
+    for name, members in phases.items():
+        id_ = _slug(name or "experiments", used)
+        inner = Map(where=members[0].cells["name"].where)
+        _put(inner, "name", name or "experiments", inner.where)
+        _put(inner, "experiments", _entries(members, trained), inner.where)
+        made[id_] = inner
+        made.places[id_] = inner.where
+    _put(tree, "phases", made, where)
+
+
+def _entries(rows: list[_Row], trained: bool) -> Map:
+    made, used = Map(where=rows[0].cells["name"].where), set[str]()
+    for row in rows:
+        name = row.cells["name"]
+        entry = Map(where=name.where)
+        _put(entry, "name", str(name), name.where)
+        if trained:
+            field = "steps" if "steps" in row.cells else "epochs"
+            _put(entry, field, _amount(row.cells[field]), row.cells[field].where)
+        else:
+            _put(entry, "do", [str(name)], name.where)
+        if "hours" in row.cells and (time := _time(row.cells["hours"], row.unit)):
+            _put(entry, "stated", {"wall": time}, row.cells["hours"].where)
+        id_ = _slug(str(name), used)
+        made[id_] = entry
+        made.places[id_] = name.where
+    return made
+
+
+def _put(tree: Map, key: str, value: object, where: Position) -> None:
+    tree[key] = node_from(value, where)
+    tree.places[key] = where
+
+
+def _slug(text: str, used: set[str]) -> str:
+    base = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:40] or "run"
+    base = base if base[0].isalpha() else f"run-{base}"
+    id_, number = base, 1
+    while id_ in used:
+        number += 1
+        id_ = f"{base}-{number}"
+    used.add(id_)
+    return id_
+
+
+def _amount(cell: Text) -> str:
+    """`10k`, `1,000`, `3` as the plan writes counts."""
+    found = _NUMBER.search(cell)
+    if found is None:
+        return "1"
+    unit = found[4].lower() if found[4].lower() in ("k", "m") else ""
+    return f"{found[1].replace(',', '')}{unit.replace('m', 'M')}"
+
+
+def _time(cell: Text, usual: str) -> str:
+    """`2.5 h`, `30-45 min`; a bare number is of the column's unit."""
+    found = _NUMBER.search(cell)
+    if found is None:
+        return ""
+    unit = next((u for p, u in _UNITS if found[4] and re.match(p, found[4].lower())), usual)
+    low, high = found[1].replace(",", ""), (found[3] or "").replace(",", "")
+    return f"{low}-{high} {unit}" if high and float(high) >= float(low) else f"{low} {unit}"
+
+
+def _notes(rows: list[_Row], trained: bool) -> tuple[str, ...]:
+    if trained:
+        return ("hours of the table are what its author states: --rates stated computes with them",)
+    return (f"{len(rows)} experiments are taken with the hours of the table; with a model and steps they are predicted",)
+
+
+def _not_read(source: Source) -> tuple[NotRead, ...]:
+    """Columns that nothing was made of."""
+    found = []
+    for grid in source.tables:
+        known = set(_known(grid).values())
+        found += [NotRead(key=name, where=grid.where) for n, name in enumerate(grid.columns) if n not in known and name]
+    return tuple(found[:100])
+
+
+IMPORTER = Importer(
+    title="a table of experiments", forms=frozenset({"markdown"}), recognises=recognises, take=take, plan=plan
+)

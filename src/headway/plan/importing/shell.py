@@ -1,0 +1,175 @@
+"""Shell scripts as the commands they hold: words with their places, variables filled in, nothing executed.
+
+Owns quoting, continued lines, comments, assignments, `$NAME`, `${NAME:-default}` and whole-number arithmetic
+(`$((16 / n))`, `$(expr 16 / $n)`); what else a shell can do stays text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from headway.domain.errors import Position
+from headway.plan.reading.yaml import Map, Seq, Text
+
+MOST_CHARACTERS: Final = 1_000_000
+MOST_WORDS: Final = 5_000
+_ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
+_VARIABLE = re.compile(r"\$(?:\{(\w+)(?::?[-=]([^{}]*))?\}|(\w+))")
+_ARITHMETIC = re.compile(r"\$\(\((.*?)\)\)|\$\(\s*expr\s+([^()]*)\)|`\s*expr\s+([^`]*)`")
+_ENDS: Final = frozenset({";", "&&", "||", "|", "&", "\n"})
+_WORD = re.compile(
+    r"""(?P<gap>[ \t]+|\\\r?\n[ \t]*)|(?P<comment>\#[^\n]*)|(?P<end>\r?\n|&&|\|\||;|\||&)
+    |(?P<word>(?:\\[^\n\r]|'[^']*'|"(?:[^"\\]|\\.)*"|\$\(\([^\n]*?\)\)|\$\([^()\n]*\)|`[^`\n]*`|[^\s;|&\\'"]|['"])+)
+    |(?P<other>\\|\r)""",
+    re.VERBOSE | re.DOTALL,
+)
+_LEADING: Final = frozenset("then do else export env time nohup sudo exec srun ( { !".split())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """One simple command: the variables that hold for it, and its words."""
+
+    words: tuple[Text, ...]
+    variables: dict[str, str] = field(default_factory=dict)
+
+
+def commands(name: str, text: str) -> tuple[Command, ...]:
+    """The commands of a script, in order, with the variables assigned before them and in front of them."""
+    known: dict[str, str] = {}
+    found: list[Command] = []
+    for line in _lines(name, text[:MOST_CHARACTERS]):
+        own: dict[str, str] = {}
+        words = list(line)
+        while words and (words[0] in _LEADING or _ASSIGNMENT.fullmatch(words[0])):
+            first = words.pop(0)
+            if assigned := _ASSIGNMENT.fullmatch(first):
+                own[assigned[1]] = filled(assigned[2], {**known, **own})
+        if words[:1] == ["for"] and words[2:3] == ["in"] and len(words) > 3:
+            known[str(words[1])] = filled(words[3], known)
+            continue
+        if not words or not found_any(line):
+            known |= own
+            continue
+        both = {**known, **own}
+        if line[0] == "export":
+            known |= own
+        found.append(Command(words=tuple(_filled(word, both) for word in words), variables=both))
+    return tuple(found)
+
+
+def found_any(words: list[Text]) -> bool:
+    """Whether a line holds more than assignments."""
+    return any(word not in _LEADING and not _ASSIGNMENT.fullmatch(word) for word in words)
+
+
+def _lines(name: str, text: str) -> Iterator[list[Text]]:
+    """Words of each command, quotes taken away."""
+    words: list[Text] = []
+    line, start, seen = 1, 0, 0
+    gap = True
+    for match in _WORD.finditer(text):
+        kind, found = match.lastgroup, match.group()
+        if kind == "comment" and not gap:  # a # inside a word (model#1000) is part of it
+            kind = "word"
+        where = Position(name, line, match.start() - start + 1)
+        line += found.count("\n")
+        if "\n" in found:
+            start = match.start() + found.rindex("\n") + 1
+        if kind == "word":
+            if gap or not words:
+                words.append(Text(_unquoted(found), where, quoted=found[:1] in "'\""))
+            else:
+                words[-1] = Text(words[-1] + _unquoted(found), words[-1].where, words[-1].quoted)
+            seen += 1
+        elif kind == "end" and words:
+            yield words
+            words = []
+        gap = kind != "word"
+        if seen > MOST_WORDS:
+            return
+    if words:
+        yield words
+
+
+def _unquoted(word: str) -> str:
+    """A word without its quotes; a variable in single quotes stays text."""
+    return re.sub(
+        r"""'([^']*)'|"((?:[^"\\]|\\.)*)"|\\(.)""",
+        lambda m: next((part for part in m.groups() if part is not None), ""),
+        word,
+        flags=re.DOTALL,
+    )
+
+
+def _filled(word: Text, known: dict[str, str]) -> Text:
+    return Text(filled(word, known), word.where, word.quoted)
+
+
+def filled(text: str, known: dict[str, str]) -> str:
+    """`text` with the variables that are known and whole-number arithmetic in it; the others stay as written."""
+    for _ in range(4):
+        before = text
+        text = _VARIABLE.sub(lambda m: known.get(m[1] or m[3], m[2] if m[2] is not None else m[0])[:2000], text)[:9000]
+        text = _ARITHMETIC.sub(lambda m: _computed(m[1] or m[2] or m[3] or "", known) or m[0], text)
+        if text == before:
+            break
+    return text
+
+
+def _computed(text: str, known: dict[str, str]) -> str:
+    """`16 / n` of whole numbers, from left to right, products first; empty for anything else."""
+    named = re.sub(r"[A-Za-z_]\w*", lambda m: known.get(m[0], m[0]), text.replace("\\*", "*"))
+    words = re.findall(r"\d{1,9}|[-+*/%]", named)
+    if not words or re.sub(r"[\s()]", "", named) != "".join(words) or len(words) > 15 or "(" in named:
+        return ""
+    for operators in ("*/%", "+-"):
+        at = 1
+        while at < len(words) - 1:
+            if words[at] in operators and words[at - 1].isdigit() and words[at + 1].isdigit():
+                left, right = int(words[at - 1]), int(words[at + 1])
+                if words[at] in "/%" and not right:
+                    return ""
+                made = {"*": left * right, "/": left // (right or 1), "%": left % (right or 1), "+": left + right,
+                        "-": left - right}[words[at]]  # fmt: skip
+                words[at - 1 : at + 2] = [str(made)]
+            else:
+                at += 1
+    return words[0] if len(words) == 1 and words[0].isdigit() else ""
+
+
+def flags(words: tuple[Text, ...]) -> Map:
+    """`--key value ...`, `--key=value`, `key=value` and bare `--key` (true) as a map; dashes in keys become `_`."""
+    tree = Map(where=words[0].where if words else Position())
+    key = ""
+    for word in words:
+        named = re.fullmatch(r"--?([A-Za-z][\w.-]*)(?:=(.*))?", word, re.DOTALL)
+        if named is None and not key and (plain := re.fullmatch(r"\+?([A-Za-z][\w.]*)=(.*)", word, re.DOTALL)):
+            _add(tree, plain[1], Text(plain[2], word.where), word.where)
+        elif named is not None:
+            key = named[1].replace("-", "_")
+            tree.pop(key, None)
+            tree.places[key] = word.where
+            if named[2] is not None:
+                _add(tree, key, Text(named[2], word.where), word.where)
+                key = ""
+            else:
+                tree[key] = Text("true", word.where)
+                tree[key].where = word.where
+        elif key:
+            held = tree[key]
+            if isinstance(held, Text) and held == "true" and held.where == tree.places[key]:
+                tree[key] = word
+            elif isinstance(held, Seq):
+                held.append(word)
+            else:
+                tree[key] = Seq([held, word], held.where)
+    return tree
+
+
+def _add(tree: Map, key: str, value: Text, where: Position) -> None:
+    tree[key] = value
+    tree.places[key] = where
