@@ -6,9 +6,11 @@ What importers share is `plan/importing/`.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Final
 
+from headway.domain.errors import PlanError, Position
 from headway.plan.importers import (
     accelerate,
     axolotl,
@@ -24,8 +26,12 @@ from headway.plan.importers import (
 )
 from headway.plan.importing.assemble import assembled
 from headway.plan.importing.nouns import Imported, Importer, Source
-from headway.plan.importing.sources import sources
+from headway.plan.importing.sources import OWN, sources
 from headway.plan.importing.taking import Taking
+from headway.plan.importing.tree import MOST_CHARACTERS
+
+LONGEST_BYTES: Final = 10_000_000
+"""As long as a plan may be: longer ones are left to its reader, which refuses them."""
 
 IMPORTERS: Final[Mapping[str, Importer]] = {
     "torchtune": torchtune.IMPORTER,
@@ -41,6 +47,32 @@ IMPORTERS: Final[Mapping[str, Importer]] = {
     "markdown": markdown.IMPORTER,
 }
 """Formats by the name of their file, the more telling ones first."""
+
+
+def read_import(path: str | os.PathLike[str], given: Mapping[str, str] | None = None) -> Imported | None:
+    """What the file at `path` describes, where it is of another tool; None for a plan and for what nothing is known of.
+
+    `given` is as in `imported`. A file that cannot be read is left to the reader of plans, which says why. Raises
+    PlanError for a file that is recognised and trains nothing, and for one that is too long to be a configuration.
+    """
+    name = os.fspath(path)
+    try:
+        if os.path.getsize(name) > LONGEST_BYTES or not os.path.isfile(name):
+            return None
+        with open(name, "rb") as file:
+            text = file.read(LONGEST_BYTES).decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError, ValueError):
+        return None
+    if OWN.search(text):
+        return None
+    found = imported(name, text, os.path.dirname(os.path.abspath(name)), given)
+    if found is None and len(text) > MOST_CHARACTERS:
+        raise PlanError(
+            f"a configuration of another tool has at most {MOST_CHARACTERS // 1000} kB",
+            got=f"{len(text) / 1000:.0f} kB that no importer knows", where=Position(name),
+            hint="A plan of headway's own begins with `headway: 1`.",
+        )  # fmt: skip
+    return found
 
 
 def recognised(name: str, text: str, folder: str = "") -> tuple[str, str, Source] | None:

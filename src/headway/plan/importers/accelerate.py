@@ -12,9 +12,9 @@ from headway.plan.importing.refusals import side_file
 from headway.plan.importing.taking import Taking
 
 _TELLING: Final = frozenset(
-    "compute_environment distributed_type downcast_bf16 machine_rank main_training_function mixed_precision num_machines "
-    "num_processes rdzv_backend same_network tpu_env tpu_use_cluster use_cpu debug deepspeed_config fsdp_config "
-    "enable_cpu_affinity gpu_ids main_process_port".split()
+    "compute_environment distributed_type downcast_bf16 machine_rank main_training_function mixed_precision "
+    "num_machines num_processes rdzv_backend same_network tpu_env tpu_use_cluster use_cpu debug "
+    "deepspeed_config fsdp_config enable_cpu_affinity gpu_ids main_process_port".split()
 )
 
 
@@ -34,4 +34,6 @@ def take(taking: Taking) -> None:
     )  # fmt: skip
 
 
-IMPORTER = Importer(title="an Accelerate configuration", forms=frozenset({"yaml", "json"}), recognises=recognises, take=take)
+IMPORTER = Importer(
+    title="an Accelerate configuration", forms=frozenset({"yaml", "json"}), recognises=recognises, take=take
+)

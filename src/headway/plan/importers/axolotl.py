@@ -18,9 +18,9 @@ from headway.plan.reading.yaml import Map, Seq, Text
 
 _TELLING: Final = frozenset(
     "micro_batch_size sequence_len num_epochs datasets pretraining_dataset adapter val_set_size sample_packing "
-    "dataset_prepared_path lora_target_linear load_in_4bit load_in_8bit rl reward_model evals_per_epoch saves_per_epoch "
-    "model_type tokenizer_type gradient_accumulation_steps pad_to_sequence_len chat_template plugins special_tokens "
-    "flash_attention wandb_project quantization".split()
+    "dataset_prepared_path lora_target_linear load_in_4bit load_in_8bit rl reward_model evals_per_epoch "
+    "saves_per_epoch model_type tokenizer_type gradient_accumulation_steps pad_to_sequence_len chat_template plugins "
+    "special_tokens flash_attention wandb_project quantization".split()
 )
 _DEFAULTS: Final = {
     "micro_batch": "1", "grad_accum": "1", "epochs": "1", "max_length": "512", "optimizer": "adamw_torch_fused",
@@ -33,7 +33,7 @@ _CAP = re.compile(r"\[:(\d+)\]$")
 
 
 def recognises(source: Source) -> str:
-    """axolotl says `base_model`, where others say `model_name_or_path`."""
+    """`base_model`, which axolotl says, where others say `model_name_or_path`."""
     found = [key for key in source.tree if key in _TELLING]
     if "base_model" in source.tree and len(found) >= 2:
         return f"it has base_model, {', '.join(found[:3])}"
@@ -43,7 +43,9 @@ def recognises(source: Source) -> str:
 def take(taking: Taking) -> None:
     """Everything that decides time and memory. Raises PlanError for a configuration that only quantizes."""
     if taking.has("quantization") and not taking.has("micro_batch_size", "datasets", "num_epochs"):
-        raise no_training(taking.source, "an axolotl configuration that quantizes a trained model", "the one that trains")
+        raise no_training(
+            taking.source, "an axolotl configuration that quantizes a trained model", "the one that trains"
+        )
     taking.take("model", taking.word("base_model"))
     _objective(taking)
     _method(taking)
@@ -66,8 +68,6 @@ def take(taking: Taking) -> None:
     _sizes(taking)
     _data(taking)
     trainer.defaults(taking, _DEFAULTS, _SOURCE)
-    if taking.value("evaluate") in ("", "no") or not taking.value("held_out"):
-        taking.use("evals_per_epoch", "eval_steps", "eval_strategy")
 
 
 def _objective(taking: Taking) -> None:
@@ -89,6 +89,8 @@ def _objective(taking: Taking) -> None:
         taking.take("completion_length", taking.whole("trl.max_completion_length"))
         taking.default("generations", "8", "TRL 0.2x, GRPOConfig")
         taking.default("completion_length", "256", "TRL 0.2x, GRPOConfig")
+        taking.take("served", taking.flag("trl.use_vllm"))
+        taking.take("generation_tensor", taking.whole("vllm.tensor_parallel_size"))
         beta = taking.number("trl.beta", "rl_beta")
         if beta is not None and float(beta.value) > 0:
             taking.take("forward_passes", beta, "1")
@@ -171,10 +173,8 @@ def _cadences(taking: Taking) -> None:
         taking.take("held_out", held)
     elif taking.has("test_datasets"):
         taking.take("held_out", Hit("0", "test_datasets", taking.place("test_datasets")))
-    elif held is not None or taking.value("evaluate"):
-        taking.read.pop("evaluate", None)
-        taking.fields.pop("evaluate", None)
-        taking.default("evaluate", "no", f"{_SOURCE}: nothing is held out (val_set_size)")
+    else:
+        trainer.nothing_held_out(taking, f"val_set_size is 0 ({_SOURCE})")
 
 
 def _fsdp(taking: Taking) -> None:
@@ -224,4 +224,6 @@ def _cap(item: Map) -> int | None:
     return int(found[1]) if found is not None and len(found[1]) < 12 and not shards else None
 
 
-IMPORTER = Importer(title="an axolotl configuration", forms=frozenset({"yaml", "json"}), recognises=recognises, take=take)
+IMPORTER = Importer(
+    title="an axolotl configuration", forms=frozenset({"yaml", "json"}), recognises=recognises, take=take
+)

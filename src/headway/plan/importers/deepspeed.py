@@ -33,4 +33,6 @@ def take(taking: Taking) -> None:
     )
 
 
-IMPORTER = Importer(title="a DeepSpeed configuration", forms=frozenset({"yaml", "json"}), recognises=recognises, take=take)
+IMPORTER = Importer(
+    title="a DeepSpeed configuration", forms=frozenset({"yaml", "json"}), recognises=recognises, take=take
+)

@@ -1,7 +1,7 @@
 """Hugging Face `TrainingArguments`, TRL's configurations and alignment-handbook recipes, as YAML or JSON.
 
-Owns how they are recognised, and TRL's defaults where they differ from transformers': TRL 0.24,
-trl/trainer/{sft,dpo,kto,orpo,reward,grpo}_config.py; fields of both kinds of file are read by `plan/importing/tuning.py`.
+Owns how they are recognised and which Accelerate file lies beside them; their fields and defaults, which command lines
+share, are `plan/importing/tuning.py`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from headway.plan.importing.taking import Hit, Taking
 from headway.plan.importing.trainer import NAMES
 from headway.plan.reading.yaml import Map
 
-BESIDE = ("accelerate_config.yaml", "accelerate.yaml", "accelerate_config.yml", "default_config.yaml")
+BESIDE = ("accelerate_config.yaml", "accelerate_config.yml", "default_config.yaml")
 """Names under which an Accelerate configuration lies beside a recipe; the last is `accelerate config`'s own."""
 
 
@@ -26,14 +26,22 @@ def recognises(source: Source) -> str:
 
 def take(taking: Taking) -> None:
     """Everything that decides time and memory."""
-    taking.source.tree.update({key: item for key, item in flat(taking.source.tree).items()})
+    both = flat(taking.source.tree)
+    taking.source.tree.update(both)
+    taking.source.tree.places.update(both.places)
     for name in BESIDE:
         settings = sharding.beside(taking, name) if taking.source.folder else None
         if settings is not None and os.path.isfile(os.path.join(taking.source.folder, name)):
-            sharding.accelerate(taking, settings, Hit(name, name, taking.place("")))
-            taking.note(f"{name} lies beside it and is read with it")
             break
+    else:
+        settings = None
+    hit = Hit(name, name, taking.source.tree.where)
+    if settings is not None:
+        taking.note(f"{name} lies beside it and is read with it")
+        sharding.accelerate(taking, settings, hit)
     tuning.take(taking, tuning.kind_of(taking))
+    if settings is not None:
+        sharding.mixed_precision(taking, settings, hit)
 
 
 def flat(tree: Map) -> Map:

@@ -136,7 +136,10 @@ def _gpus(taking: Taking) -> None:
     elif hit is not None:
         kind = "zero3" if "fsdp" in hit.value.lower() else "zero2" if "deepspeed" in hit.value.lower() else "ddp"
         taking.take("parallel", hit, kind)
-    for field, key in (("tensor", "model.tensor_model_parallel_size"), ("pipeline", "model.pipeline_model_parallel_size")):
+    for field, key in (
+        ("tensor", "model.tensor_model_parallel_size"),
+        ("pipeline", "model.pipeline_model_parallel_size"),
+    ):
         size = taking.whole(key)
         if size is not None and int(size.value) > 1:
             taking.take(field, size)

@@ -39,9 +39,23 @@ def recognises(source: Source) -> str:
     if source.form == "command":
         return f"it is the command {source.program}" if source.program.startswith("litgpt") else ""
     train = source.tree.get("train")
-    names = {"global_batch_size", "micro_batch_size", "max_seq_length", "save_interval", "lr_warmup_steps", "max_tokens"}
+    names = {
+        "global_batch_size",
+        "micro_batch_size",
+        "max_seq_length",
+        "save_interval",
+        "lr_warmup_steps",
+        "max_tokens",
+    }
     found = sorted(names & train.keys()) if isinstance(train, Map) else []
-    own = {"checkpoint_dir", "model_name", "lora_r", "initial_checkpoint_dir", "model_config", "eval"} & source.tree.keys()
+    own = {
+        "checkpoint_dir",
+        "model_name",
+        "lora_r",
+        "initial_checkpoint_dir",
+        "model_config",
+        "eval",
+    } & source.tree.keys()
     return f"train has {', '.join(found[:3])}" if len(found) >= 2 and own else ""
 
 
@@ -69,7 +83,9 @@ def take(taking: Taking) -> None:
     _cadences(taking)
     _gpus(taking, pretrains)
     _data(taking)
-    table = {key: value for key, value in (_PRETRAIN if pretrains else _FINETUNE).items() if not _has_budget(taking, key)}
+    table = {
+        key: value for key, value in (_PRETRAIN if pretrains else _FINETUNE).items() if not _has_budget(taking, key)
+    }
     trainer.defaults(taking, table, _SOURCE)
 
 
@@ -108,7 +124,11 @@ def _method(taking: Taking) -> None:
 
 
 def _length_of_run(taking: Taking) -> None:
-    steps, tokens, epochs = taking.whole("train.max_steps"), taking.whole("train.max_tokens"), taking.number("train.epochs")
+    steps, tokens, epochs = (
+        taking.whole("train.max_steps"),
+        taking.whole("train.max_tokens"),
+        taking.number("train.epochs"),
+    )
     if steps is not None:
         taking.take("steps", steps)
     elif tokens is not None:

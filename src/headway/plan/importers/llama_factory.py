@@ -138,6 +138,10 @@ def _sizes(taking: Taking) -> None:
     expert = taking.whole("expert_model_parallel_size")
     if expert is not None and int(expert.value) > 1:
         taking.note(f"experts are spread over {expert.value} GPUs: counted as data parallel")
+    workers = taking.whole("ray_num_workers")
+    if workers is not None:
+        each = taking.whole("resources_per_worker.GPU")
+        taking.take("gpus", workers, str(int(workers.value) * int(each.value if each is not None else 1)))
     hit = taking.word("dist_config.name")
     if hit is not None:
         taking.use("dist_config")
@@ -167,5 +171,8 @@ def _data(taking: Taking) -> None:
 
 
 IMPORTER = Importer(
-    title="a LLaMA-Factory configuration", forms=frozenset({"yaml", "json", "command"}), recognises=recognises, take=take
+    title="a LLaMA-Factory configuration",
+    forms=frozenset({"yaml", "json", "command"}),
+    recognises=recognises,
+    take=take,
 )

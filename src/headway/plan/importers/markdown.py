@@ -76,8 +76,9 @@ def plan(source: Source, given: Mapping[str, str]) -> Imported:
     _experiments(tree, rows, trained)
     gpu = given.get("gpu") or _only(rows, "gpu")
     if gpu:
-        count = given.get("gpus") or "1"
-        _put(tree, "run", {"machine": {"gpu": gpu, "gpus": count if count.isdigit() else "1"}}, rows[0].cells["name"].where)
+        asked = given.get("gpus", "1")
+        machine = {"gpu": gpu, "gpus": asked if asked.isdigit() else "1"}
+        _put(tree, "run", {"machine": machine}, rows[0].cells["name"].where)
     asks = () if gpu else (Ask(key="gpu", why="no column names the GPU", example="gpu='RTX 4090'"),)
     read = [
         Read(field=field, value=f"{count} of {len(rows)} experiments", key=field, where=rows[0].cells["name"].where)
@@ -123,7 +124,9 @@ def _rows(grid: Grid) -> list[_Row]:
 def _shared(tree: Map, rows: list[_Row], given: Mapping[str, str]) -> bool:
     """What holds for all runs; True where they can be trained: a model and a number of steps are known."""
     where = rows[0].cells["name"].where
-    model = given.get("model") or _only(rows, "model") or (f"a model of {given['params']}" if given.get("params") else "")
+    model = (
+        given.get("model") or _only(rows, "model") or (f"a model of {given['params']}" if given.get("params") else "")
+    )
     counted = all("steps" in row.cells or "epochs" in row.cells for row in rows)
     sized = rows_given(given.get("samples", "")) or all("steps" in row.cells for row in rows)
     if not model or not counted or not sized:
@@ -219,7 +222,9 @@ def _time(cell: Text, usual: str) -> str:
 def _notes(rows: list[_Row], trained: bool) -> tuple[str, ...]:
     if trained:
         return ("hours of the table are what its author states: --rates stated computes with them",)
-    return (f"{len(rows)} experiments are taken with the hours of the table; with a model and steps they are predicted",)
+    return (
+        f"{len(rows)} experiments are taken with the hours of the table; with a model and steps they are predicted",
+    )
 
 
 def _not_read(source: Source) -> tuple[NotRead, ...]:

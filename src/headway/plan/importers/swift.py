@@ -30,7 +30,8 @@ _DEFAULTS: Final = {
 }  # fmt: skip
 _MEGATRON: Final = {
     "micro_batch": "1", "batch": "16", "method": "full", "gradient_checkpointing": "selective", "save": "500 steps",
-    "pack": "false", "precision": "bf16", "optimizer": "adamw", "log": "5 steps", "max_length": "2048", "evaluate": "no",
+    "pack": "false", "precision": "bf16", "optimizer": "adamw", "log": "5 steps", "max_length": "2048",
+    "evaluate": "no",
     "attention": "flash", "epochs": "1",
 }  # fmt: skip
 _COUNT = re.compile(r"#(\d{1,11})$")
@@ -51,7 +52,9 @@ def take(taking: Taking) -> None:
     """Everything that decides time and memory. Raises PlanError for inference, deployment and export."""
     tool, _, verb = taking.source.program.partition(" ")
     if taking.source.form == "command" and verb not in _TRAINS:
-        raise no_training(taking.source, f"the command {taking.source.program}", "the script with swift sft, pt or rlhf")
+        raise no_training(
+            taking.source, f"the command {taking.source.program}", "the script with swift sft, pt or rlhf"
+        )
     if taking.has("config") and not taking.has("model", "model_type", "model_id_or_path"):
         raise _names_a_file(taking)
     taking.take("model", taking.word("model", "model_id_or_path", "load", "mcore_model", "ckpt_dir", "model_type"))
@@ -204,9 +207,7 @@ def _data(taking: Taking) -> None:
     if held is not None and float(held.value) > 0:
         taking.take("held_out", held)
     elif not taking.has("val_dataset"):
-        taking.read.pop("evaluate", None)
-        taking.fields.pop("evaluate", None)
-        taking.default("evaluate", "no", f"{_SOURCE}: nothing is held out (split_dataset_ratio 0)")
+        trainer.nothing_held_out(taking, f"split_dataset_ratio is 0 from ms-swift 3.6 on ({_SOURCE})")
 
 
 IMPORTER = Importer(

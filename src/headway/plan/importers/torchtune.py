@@ -48,7 +48,9 @@ def recognises(source: Source) -> str:
 
 def take(taking: Taking) -> None:
     """Everything that decides time and memory. Raises PlanError for evaluation, generation and quantization."""
-    if not taking.has("optimizer") or not taking.has("epochs", "num_steps", "max_steps_per_epoch", "loss"):
+    if not taking.has("optimizer", "training.optimizer") or not taking.has(
+        "epochs", "num_steps", "max_steps_per_epoch", "loss"
+    ):
         raise no_training(taking.source, "a torchtune configuration that evaluates, generates or quantizes",
                           "a recipe's configuration, with `optimizer` and `epochs`")  # fmt: skip
     part = next((key for key in ("model", "policy_model", "student_model") if taking.has(key)), "model")
@@ -57,7 +59,7 @@ def take(taking: Taking) -> None:
     _method(taking, part)
     taking.take("grad_accum", taking.whole("gradient_accumulation_steps"))
     _length_of_run(taking)
-    taking.take("micro_batch", taking.whole("batch_size"))
+    taking.take("micro_batch", taking.whole("batch_size", "training.batch_size"))
     taking.take("max_length", taking.whole("tokenizer.max_seq_len", "max_seq_len"))
     packed = taking.flag("dataset.packed", "packed", "dataloader.packed") or _packed(taking)
     taking.take("pack", packed)
@@ -100,10 +102,15 @@ def _model(taking: Taking, part: str) -> None:
     else:
         taking.take("model", hit, plain)
     node = taking.node(part)
-    shape = {name: str(node[key]) for key, name in _SHAPE.items() if isinstance(node, Map) and node.get(key)}
+    shape = {
+        name: hit.value
+        for key, name in _SHAPE.items()
+        if isinstance(node, Map) and (hit := taking.whole(f"{part}.{key}"))
+    }
     if {"num_hidden_layers", "hidden_size", "num_attention_heads", "vocab_size"} <= shape.keys():
-        taking.shape.update(shape)
-        taking.use(*(f"{part}.{key}" for key in _SHAPE))
+        # torchtune/modules/common_utils.py, scale_hidden_dim_for_mlp: two thirds of 4 x width, to the next 256
+        scaled = 256 * -(-(int(shape["hidden_size"]) * 8 // 3) // 256)
+        taking.shape.update({"intermediate_size": str(scaled), **shape})
 
 
 def _objective(taking: Taking) -> None:
@@ -228,4 +235,6 @@ def _data(taking: Taking) -> None:
     taking.use("dataset", "datasets", "dataset_val")
 
 
-IMPORTER = Importer(title="a torchtune configuration", forms=frozenset({"yaml", "json"}), recognises=recognises, take=take)
+IMPORTER = Importer(
+    title="a torchtune configuration", forms=frozenset({"yaml", "json"}), recognises=recognises, take=take
+)

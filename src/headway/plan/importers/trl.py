@@ -10,7 +10,7 @@ import re
 from headway.domain.errors import PlanError, Position
 from headway.plan.importing import sharding, tuning
 from headway.plan.importing.nouns import Importer, Source
-from headway.plan.importing.taking import Taking
+from headway.plan.importing.taking import Hit, Taking
 from headway.plan.importing.trainer import NAMES
 
 _MODEL = ("model_name_or_path", "model", "model_name", "base_model", "model_id")
@@ -42,6 +42,8 @@ def take(taking: Taking) -> None:
         )
     sharding.launched(taking)
     tuning.take(taking, tuning.kind_of(taking), commanded=True)
+    hit = Hit("", "--mixed_precision", source.launcher.place("mixed_precision"))
+    sharding.mixed_precision(taking, source.launcher, hit)
 
 
 IMPORTER = Importer(title="a trainer's command line", forms=frozenset({"command"}), recognises=recognises, take=take)

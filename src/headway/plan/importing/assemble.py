@@ -6,6 +6,7 @@ Owns the order of what was given (`--assume`) before what the file says before w
 from __future__ import annotations
 
 import math
+import re
 from typing import Final
 
 from headway.domain.errors import Position
@@ -16,27 +17,30 @@ from headway.plan.importing.taking import Hit, Taking, as_number
 from headway.plan.reading.yaml import Map, node_from
 
 COMPLETE: Final = (
-    "model", "method", "micro_batch", "grad_accum", "max_length", "precision", "optimizer", "parallel", "gpus",
+    "model", "objective", "method", "micro_batch", "grad_accum", "max_length", "precision", "optimizer", "parallel", "gpus",
     "gradient_checkpointing", "pack", "save", "evaluate",
 )  # fmt: skip
 """Fields that decide time and memory: each is read, or said to be absent with what is taken instead."""
 UNSAID: Final = {
+    "objective": ("sft", "nothing else is named"),
     "method": ("full", "no adapter is named"),
-    "micro_batch": ("1", "not said"),
-    "grad_accum": ("1", "not said"),
-    "max_length": ("the longest row", "not said"),
-    "precision": ("the best of the GPU", "not said"),
-    "optimizer": ("adamw", "not said"),
+    "micro_batch": ("1", "headway's own default"),
+    "grad_accum": ("1", "headway's own default"),
+    "max_length": ("the longest row", "nothing is cut"),
+    "precision": ("the best of the GPU", "headway's own default"),
+    "optimizer": ("adamw", "headway's own default"),
     "parallel": ("ddp", "no sharding is named"),
-    "gpus": ("1", "not said; give --assume gpus=N"),
-    "gradient_checkpointing": ("none", "not said"),
-    "pack": ("false", "not said"),
-    "save": ("no", "not said: at the end only"),
-    "evaluate": ("no", "not said"),
+    "gpus": ("1", "--assume gpus=N for more"),
+    "gradient_checkpointing": ("none", "headway's own default"),
+    "pack": ("false", "headway's own default"),
+    "save": ("no", "at the end only"),
+    "evaluate": ("no", "nothing is held out"),
 }
 """What is taken where neither the file nor the tool's defaults say anything."""
 GIVEN: Final = ("gpu", "gpus", "samples", "tokens_per_sample", "model", "params", "epochs", "steps")
 """Keys of `--assume` that complete an imported file."""
+ADAPTERS: Final = ("lora", "dora", "rslora")
+_PUBLISHED: Final = re.compile(r"[-_](?:(bnb-4bit|4bit|int4|awq|gptq-int4|gptq|nvfp4|mxfp4)|(?:8bit|int8|gptq-int8))\b")
 PLAIN: Final = (
     "quantize", "precision", "optimizer", "learning_rate", "lr_schedule", "warmup", "weight_decay", "seed", "pack",
     "gradient_checkpointing", "attention", "compile",
@@ -50,6 +54,7 @@ def assembled(taking: Taking, format_: str, guess: str) -> Imported:
     for field in COMPLETE:
         if field not in taking.fields and field in UNSAID:
             taking.default(field, *UNSAID[field])
+    _prequantized(taking)
     objective = OBJECTIVES[taking.value("objective") or "sft"]
     if objective.says:
         taking.note(f"{taking.value('objective')}: {objective.says}")
@@ -70,10 +75,21 @@ def assembled(taking: Taking, format_: str, guess: str) -> Imported:
         parameters=parameters(taking.value("params")),
         shape=dict(taking.shape),
         trained_blocks=int(taking.value("trained_blocks")) if taking.value("trained_blocks") else None,
+        served=taking.value("served") == "true",
         dataset=taking.value("data"),
         name=taking.source.name,
         folder=taking.source.folder,
     )
+
+
+def _prequantized(taking: Taking) -> None:
+    """Weights that are published in 4 or 8 bits, as the model's name says, beneath an adapter."""
+    found = _PUBLISHED.search(taking.value("model").lower())
+    if found is not None and taking.value("method") in ADAPTERS and not taking.value("quantize"):
+        kind = "nf4" if found[1] else "int8"
+        model = taking.fields["model"]
+        taking.take("quantize", Hit(kind, model.key, model.where))
+        taking.note(f"the weights of {model.value} are published quantized: counted as {kind}")
 
 
 def parameters(text: str) -> float | None:
@@ -157,7 +173,7 @@ def _field(plan: Map, taking: Taking, field: str) -> None:
 def _method(plan: Map, taking: Taking) -> None:
     """The adapter; nothing where all weights are trained."""
     method = taking.value("method")
-    if method not in ("lora", "dora", "rslora"):
+    if method not in ADAPTERS:
         return
     adapter: dict[str, object] = {"method": method}
     for field in ("rank", "alpha", "dropout"):
@@ -271,7 +287,7 @@ def _asks(taking: Taking) -> tuple[Ask, ...]:
     if not taking.value("model") and not taking.value("params"):
         found.append(Ask(key="model", why="the file names no model", example="model=Qwen/Qwen2-0.5B"))
     if not taking.value("gpu"):
-        found.append(Ask(key="gpu", why="the file names no GPU", example="gpu='A100 80GB'"))
+        found.append(Ask(key="gpu", why="the file names no GPU", example="gpu='A100 SXM 80GB'"))
     if not any(taking.value(field) for field in ("steps", "tokens", "epochs")):
         found.append(Ask(key="epochs", why="neither epochs nor steps are said", example="epochs=3"))
     bounded = taking.value("steps") or taking.value("tokens")
@@ -282,5 +298,6 @@ def _asks(taking: Taking) -> tuple[Ask, ...]:
 
 def completed(imported: Imported) -> tuple[Default, ...]:
     """Fields of `COMPLETE` that are neither read nor said to be absent: none, for a complete reading."""
-    known = {one.field for one in (*imported.read, *imported.absent)} | {ask.key for ask in imported.asks}
+    said = {one.field for one in imported.read} | {one.field for one in imported.absent}
+    known = said | {ask.key for ask in imported.asks}
     return tuple(Default(field=f, value="", source="") for f in COMPLETE if f not in known)

@@ -45,7 +45,7 @@ def grids(name: str, text: str) -> tuple[Grid, ...]:
 def _grid(name: str, lines: list[str], at: int, headings: tuple[str, ...]) -> tuple[Grid, int]:
     columns = tuple(str(cell) for cell in _cells(name, lines[at], at))
     begin, at = at, at + 2
-    rows = []
+    rows: list[tuple[Text, ...]] = []
     while at < len(lines) and "|" in lines[at] and len(rows) < MOST_ROWS:
         rows.append(_cells(name, lines[at], at))
         at += 1

@@ -110,6 +110,8 @@ class Imported:
     """A model that the file writes out, in the keys of a `config.json`; empty where it only names one."""
     trained_blocks: int | None = None
     """Blocks that are trained, counted from the end, where the others are frozen; below 0: from the start."""
+    served: bool = False
+    """Completions come from an inference engine (vLLM), which decodes without the host's time between kernels."""
     dataset: str = ""
     """The dataset's name, where one dataset is read whole."""
     name: str = ""

@@ -63,7 +63,7 @@ OBJECTIVES: Final = {
 _OTHERWISE: Final = {
     "pretrain": "pt", "cpt": "pt", "reward": "rm", "reward_model": "rm", "kto_pair": "dpo", "apo": "dpo", "rpo": "dpo",
     "gdpo": "grpo", "ebft": "grpo", "dapo": "grpo", "gspo": "grpo", "rloo": "grpo", "reinforce": "grpo",
-    "online_dpo": "grpo", "nash_md": "grpo", "xpo": "grpo", "opd": "gkd", "distill": "gkd", "prm": "prm", "papo": "grpo",
+    "online_dpo": "grpo", "nash_md": "grpo", "xpo": "grpo", "opd": "gkd", "distill": "gkd", "papo": "grpo",
 }  # fmt: skip
 """Names of variants -> the objective that they cost like."""
 

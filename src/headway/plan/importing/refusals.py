@@ -15,7 +15,7 @@ def side_file(source: Source, what: str, belongs_to: str) -> PlanError:
         "a training configuration is needed, and this file only goes with one",
         got=what,
         where=Position(source.name, 1, 1),
-        hint=f"It belongs to {belongs_to}: give that file; what it says of {what.split(' (')[0]} is read from there.",
+        hint=f"It belongs to {belongs_to}: give that file, from which this one is read where it is named.",
     )
 
 

@@ -42,14 +42,14 @@ def generation(plan: Map, taking: Taking) -> Map:
     for key in [key for key in plan if key in MOVED]:
         training[key] = plan.pop(key)
         training.places[key] = plan.place(key)
-    made = node_from(
-        {
-            "name": "generation",
-            "generate": {"prompts": str(max(1, rounds) * gpus), "samples": "1", "tokens": str(new),
-                         "prompt_tokens": taking.value("prompt_length") or "512"},
-        },
-        where,
-    )  # fmt: skip
+    stage: dict[str, object] = {
+        "name": "generation",
+        "generate": {"prompts": str(max(1, rounds) * gpus), "samples": "1", "tokens": str(new),
+                     "prompt_tokens": taking.value("prompt_length") or "512"},
+    }  # fmt: skip
+    if gpus % (split := int(taking.value("generation_tensor") or 1)) == 0 and split > 1:
+        stage["parallel"] = {"tensor": str(split)}
+    made = node_from(stage, where)
     plan["stages"] = Seq([made, training] if rounds else [training], where)
     plan.places["stages"] = where
     return plan

@@ -115,7 +115,7 @@ def says(settings: Map, *names: str) -> bool:
 
 
 def sharding_of(settings: Map) -> str:
-    """`parallel` of an FSDP configuration: what its sharding strategy or `reshard_after_forward` says; full sharding."""
+    """`parallel` of FSDP settings: what their strategy or `reshard_after_forward` says; else full sharding."""
     for name in ("fsdp_sharding_strategy", "sharding_strategy", "reshard_after_forward", "fsdp_reshard_after_forward"):
         word = str(settings.get(name, "")).lower().rpartition(".")[2]
         if word in _FSDP_KINDS:
@@ -126,7 +126,7 @@ def sharding_of(settings: Map) -> str:
 
 
 def accelerate(taking: Taking, settings: Map, hit: Hit) -> None:
-    """Takes what an Accelerate configuration says: GPUs, sharding, number format."""
+    """Takes what an Accelerate configuration says of GPUs and sharding."""
     kind = str(settings.get("distributed_type", "")).upper()
     inner = settings.get("fsdp_config") if kind == "FSDP" else settings.get("deepspeed_config")
     inner = inner if isinstance(inner, Map) else Map()
@@ -137,13 +137,17 @@ def accelerate(taking: Taking, settings: Map, hit: Hit) -> None:
     processes = as_number(settings.get("num_processes"))
     if processes and processes >= 1:
         taking.take("gpus", hit, str(int(processes)))
-    format_ = str(settings.get("mixed_precision", "")).lower()
-    if format_ in ("bf16", "fp16", "fp8"):
-        taking.take("precision", hit, format_)
     if says(inner, "activation_checkpointing"):
         taking.take("gradient_checkpointing", hit, "full")
     if says(inner, "offload_params") or str(inner.get("offload_optimizer_device", "none")) not in ("none", ""):
         taking.note(OFFLOADED)
+
+
+def mixed_precision(taking: Taking, settings: Map, hit: Hit) -> None:
+    """The number format of a launcher or its file, which counts where the trainer's own arguments name none."""
+    format_ = str(settings.get("mixed_precision", "")).lower()
+    if format_ in ("bf16", "fp16", "fp8"):
+        taking.take("precision", hit, format_)
 
 
 def launched(taking: Taking) -> None:
@@ -164,8 +168,6 @@ def launched(taking: Taking) -> None:
             taking.take("parallel", hit, "zero3")
         if "offload" in name.lower():
             taking.note(OFFLOADED)
-    if (word := launcher.get("mixed_precision")) in ("bf16", "fp16", "fp8"):
-        taking.take("precision", Hit(str(word), "--mixed_precision", launcher.place("mixed_precision")))
     if as_flag(launcher.get("use_fsdp")):
         taking.take("parallel", Hit("fsdp", "--use_fsdp", launcher.place("use_fsdp")), "zero3")
     stage_ = as_number(launcher.get("zero_stage"))

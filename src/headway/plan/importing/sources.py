@@ -76,7 +76,7 @@ def _command(command: shell.Command, name: str, folder: str, text: str) -> Sourc
     return Source(
         name=name, folder=folder, form="command", tree=tree, program=program, launcher=launcher,
         gpus=_gpus(command, launcher, text, name),
-        processes=any(key in command.variables for key in ("NPROC_PER_NODE", "WORLD_SIZE")) or "nproc_per_node" in launcher,
+        processes="nproc_per_node" in launcher or not {"NPROC_PER_NODE", "WORLD_SIZE"}.isdisjoint(command.variables),
     )  # fmt: skip
 
 
@@ -93,7 +93,7 @@ def _program(words: list[Text]) -> tuple[str, Map]:
         if base.endswith(".py"):
             return _script(str(word)), launcher
         if word == "-m" and words and not re.search(r"torch\.distributed|accelerate|torchrun", words[0]):
-            return str(words.pop(0)), launcher
+            return _script(str(words.pop(0))), launcher
         if word.startswith("-"):
             _launcher_flag(word, words, launcher)
     return "", launcher
@@ -109,12 +109,12 @@ def _verbs(words: list[Text]) -> list[str]:
 
 def _script(path: str) -> str:
     """`swift/cli/sft.py` is `swift sft`; other scripts keep their names."""
-    tool = re.search(r"(swift|megatron)/cli/(?:_megatron/)?(\w+)\.py$", path)
+    tool = re.search(r"(swift|megatron)[/.]cli[/.](?:_megatron[/.])?(\w+?)(?:\.py)?$", path)
     return f"{tool[1]} {tool[2]}" if tool else path.rpartition("/")[2]
 
 
 def _launcher_flag(word: Text, words: list[Text], launcher: Map) -> None:
-    key, equals, value = word.lstrip("-").replace("-", "_").partition("=")
+    key, equals, _ = word.lstrip("-").replace("-", "_").partition("=")
     if equals:
         launcher[key] = Text(word.partition("=")[2], word.where)
     elif key in _VALUED and words:

@@ -6,6 +6,7 @@ Owns what these names mean. Which defaults hold where one is left out differs by
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from headway.plan.importing import sharding, words
@@ -96,7 +97,7 @@ def cadence(taking: Taking, field: str, strategies: tuple[str, ...], steps: tupl
     elif number is not None and float(number.value) > 0 and (strategy is None or word == "steps"):
         taking.take(field, number, every(taking, float(number.value)))
     elif strategy is not None and word == "steps":
-        taking.take(field, strategy, f"{usual.split()[0]} steps")
+        taking.take(field, strategy, f"{usual.partition(' ')[0]} steps")
 
 
 def every(taking: Taking, number: float) -> str:
@@ -106,6 +107,17 @@ def every(taking: Taking, number: float) -> str:
     if taking.value("steps"):
         return f"{max(1, round(number * int(taking.value('steps'))))} steps"
     return f"{number * float(taking.value('epochs') or 1):g} epochs"
+
+
+def nothing_held_out(taking: Taking, why: str) -> None:
+    """A cadence of evaluations without rows to evaluate on: it is shown, and nothing is counted."""
+    said = taking.read.get("evaluate")
+    if said is None or said.value == "no":
+        taking.default("evaluate", "no", why)
+        return
+    taking.read["evaluate"] = replace(said, value=f"{said.value}, but nothing is held out")
+    taking.fields["evaluate"] = Hit("no", said.key, said.where)
+    taking.note(f"no evaluation is counted: {why}")
 
 
 def rates(taking: Taking) -> None:

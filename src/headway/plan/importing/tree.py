@@ -64,7 +64,9 @@ class _Composer:
         self.nodes += 1
         if self.nodes > MOST_NODES or len(self.stack) > MOST_DEEP:
             raise ValueError("beyond what a configuration holds")
-        node = self.anchors.get(event.anchor, Text("", where)) if kind == "AliasEvent" else self._made(event, kind, where)
+        node = (
+            self.anchors.get(event.anchor, Text("", where)) if kind == "AliasEvent" else self._made(event, kind, where)
+        )
         if self.stack:
             self._attach(node, where)
         elif self.root is None:

@@ -15,7 +15,8 @@ from headway.plan.importing.taking import Hit, Taking
 from headway.plan.reading.yaml import Map, Seq, Text
 
 MODEL: Final = (
-    "model_name_or_path", "model_name", "model", "model_id", "base_model", "model_path", "pretrained_model_name_or_path",
+    "model_name_or_path", "model_name", "model", "model_id", "base_model", "model_path",
+    "pretrained_model_name_or_path",
 )  # fmt: skip
 LENGTH: Final = (
     "max_seq_length", "max_length", "model_max_length", "max_seq_len", "block_size", "cutoff_len", "seq_length",
@@ -51,7 +52,10 @@ def kind_of(taking: Taking) -> Hit | None:
     named = taking.word("rlhf_type", "trainer_type", "trainer", "rl", "train_method")
     if named is not None and objective_of(named.value):
         return Hit(objective_of(named.value), named.key, named.where)
-    words_of = [taking.source.name, *(str(taking.node(key) or "") for key in ("output_dir", "hub_model_id", "run_name"))]
+    words_of = [
+        taking.source.name,
+        *(str(taking.node(key) or "") for key in ("output_dir", "hub_model_id", "run_name")),
+    ]
     said = [found[1] for text in words_of for found in _KINDS.finditer(text.lower()) if found[1] not in ("sft", "rm")]
     for keys, kinds in ((("num_generations", "reward_funcs"), ("grpo", "online_dpo", "rloo")),
                         (("desirable_weight",), ("kto",)),
@@ -113,12 +117,16 @@ def _other_names(taking: Taking) -> None:
 def _method(taking: Taking, commanded: bool) -> None:
     """An adapter where `use_peft` says so; where a script has no such switch, where a rank is given."""
     switch = taking.flag("use_peft", "use_lora", "lora_enable", "lora", "peft", "enable_lora")
-    rank = next((taking.word(key) for key in ("lora_r", "lora_rank", "peft_lora_r", "lora_dim") if taking.has(key)), None)
+    rank = next(
+        (taking.word(key) for key in ("lora_r", "lora_rank", "peft_lora_r", "lora_dim") if taking.has(key)), None
+    )
     method = taking.word("peft_method", "finetuning_type", "adapter", "train_type")
     on = switch if switch is not None and switch.value == "true" else None
     if on is None and switch is None:
         on = method if method is not None and "lora" in method.value.lower() else rank
-    nested = next((key for key in ("lora", "peft_config", "lora_config", "peft") if isinstance(taking.node(key), Map)), "")
+    nested = next(
+        (key for key in ("lora", "peft_config", "lora_config", "peft") if isinstance(taking.node(key), Map)), ""
+    )
     if on is None and nested and taking.has(f"{nested}.r", f"{nested}.rank"):
         on = Hit("lora", nested, taking.place(nested))
     if on is not None:
@@ -127,7 +135,9 @@ def _method(taking: Taking, commanded: bool) -> None:
                          "TRL 0.24, trl/trainer/model_config.py; targets: the model's own in PEFT")  # fmt: skip
     else:
         taking.take("method", switch, "full")
-        taking.default("method", "full", "TRL 0.24, model_config.py: use_peft is off" if not commanded else "no adapter")
+        taking.default(
+            "method", "full", "TRL 0.24, model_config.py: use_peft is off" if not commanded else "no adapter"
+        )
     trainer.quantized(taking)
 
 
@@ -143,6 +153,10 @@ def online(taking: Taking, generations: tuple[str, ...], usual: str, tokens: str
     taking.default("completion_length", tokens, "the tool's max_completion_length")
     taking.take("prompt_length", taking.whole("max_prompt_length"))
     taking.default("prompt_length", "512", "TRL 0.24, trl/trainer/grpo_config.py")
+    if taking.word("vllm_mode") is not None and str(taking.node("vllm_mode")) == "server":
+        taking.note("completions come from a vLLM server on GPUs of its own, which are not counted")
+    taking.take("served", taking.flag("use_vllm"))
+    taking.take("generation_tensor", taking.whole("vllm_tensor_parallel_size"))
     beta = taking.number("beta", "kl_coef")
     if kind == "grpo" and beta is not None and float(beta.value) > 0:
         taking.take("forward_passes", beta, "1")
@@ -164,7 +178,9 @@ def data(taking: Taking) -> None:
     if cap is not None:
         taking.take("rows", split, cap[1])
     taking.take("eval_rows", taking.whole("max_eval_samples"))
-    held = taking.number("test_split_size", "dataset_mixture.test_split_size", "validation_split_percentage", "val_size")
+    held = taking.number(
+        "test_split_size", "dataset_mixture.test_split_size", "validation_split_percentage", "val_size"
+    )
     if held is not None and float(held.value) > 0:
         percent = held.key == "validation_split_percentage"
         taking.take("held_out", held, str(float(held.value) / 100) if percent else None)
@@ -180,5 +196,3 @@ def _mixture(taking: Taking) -> Hit | None:
             taking.use(key.partition(".")[0])
             return Hit(" + ".join(dict.fromkeys(items))[:200], key, taking.place(key))
     return None
-
-

@@ -52,7 +52,7 @@ def optimizer(taking: Taking, hit: Hit | None) -> None:
     except UserError:
         known = next((word for pattern, word in _STATES if re.search(pattern, plain)), "adamw")
         taking.note(f"the optimizer {name} is counted as {known}")
-    taking.take("optimizer", hit, known)
+    taking.take("optimizer", hit, known, shown=name)
 
 
 def precision(hit: Hit | None) -> str:
