@@ -1,4 +1,4 @@
-"""Every format: recognised by its content, read whole, each field from its line; a sample of each stands beside this."""
+"""Every format: recognised by its content, read whole, each field from its line. Samples stand beside this file."""
 
 from __future__ import annotations
 

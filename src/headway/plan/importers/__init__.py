@@ -30,6 +30,8 @@ from headway.plan.importing.sources import OWN, sources
 from headway.plan.importing.taking import Taking
 from headway.plan.importing.tree import MOST_CHARACTERS
 
+LONGEST_UNKNOWN: Final = 50_000
+"""Characters from which a file that says nothing known is refused at once, and not read again as a plan."""
 LONGEST_BYTES: Final = 10_000_000
 """As long as a plan may be: longer ones are left to its reader, which refuses them."""
 
@@ -66,11 +68,11 @@ def read_import(path: str | os.PathLike[str], given: Mapping[str, str] | None = 
     if OWN.search(text):
         return None
     found = imported(name, text, os.path.dirname(os.path.abspath(name)), given)
-    if found is None and len(text) > MOST_CHARACTERS:
+    if found is None and len(text) > LONGEST_UNKNOWN:
         raise PlanError(
-            f"a configuration of another tool has at most {MOST_CHARACTERS // 1000} kB",
-            got=f"{len(text) / 1000:.0f} kB that no importer knows", where=Position(name),
-            hint="A plan of headway's own begins with `headway: 1`.",
+            "a plan begins with `headway: 1`, or is a configuration that an importer knows",
+            got=f"{len(text) / 1000:.0f} kB that are neither", where=Position(name),
+            hint=f"Configurations of other tools have at most {MOST_CHARACTERS // 1000} kB.",
         )  # fmt: skip
     return found
 

@@ -179,7 +179,7 @@ def _cadences(taking: Taking) -> None:
 
 def _fsdp(taking: Taking) -> None:
     version = taking.whole("fsdp_version")
-    sharding.fsdp(taking)
+    sharding.fsdp(taking, alone=True)
     if version is not None and not taking.value("parallel"):
         taking.take("parallel", version, "zero3")
 

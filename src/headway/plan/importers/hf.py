@@ -27,6 +27,7 @@ def recognises(source: Source) -> str:
 def take(taking: Taking) -> None:
     """Everything that decides time and memory."""
     both = flat(taking.source.tree)
+    taking.source.tree.clear()
     taking.source.tree.update(both)
     taking.source.tree.places.update(both.places)
     for name in BESIDE:
@@ -45,10 +46,11 @@ def take(taking: Taking) -> None:
 
 
 def flat(tree: Map) -> Map:
-    """The top level with names of `TrainingArguments` from the maps below it; what stands higher counts."""
+    """The top level with what stands in maps that hold names of `TrainingArguments`; what stands higher counts."""
     found = Map(tree, tree.where, tree.places)
-    for item in list(tree.values()):
+    for name, item in list(tree.items()):
         if isinstance(item, Map) and len(NAMES & item.keys()) >= 2:
+            del found[name]
             for key, inner in item.items():
                 if key not in found:
                     found[key] = inner

@@ -93,7 +93,8 @@ def _objective(taking: Taking) -> None:
     elif kind:
         taking.take("objective", stage, kind)
     if kind == "ppo":
-        taking.default("completion_length", "512", "LLaMA-Factory 0.9.4, generating_args.py: max_new_tokens 1024, half")
+        taking.take("completion_length", taking.whole("max_new_tokens"))
+        taking.default("completion_length", "1024", "LLaMA-Factory 0.9.4, src/llamafactory/hparams/generating_args.py")
 
 
 def _method(taking: Taking) -> None:
@@ -103,7 +104,7 @@ def _method(taking: Taking) -> None:
     if kind is None and taking.has("model_class"):
         kind, name = peft, peft.value.lower() if peft is not None else "full"
     if name == "lora":
-        trainer.lora(taking, kind, ("lora_", "peft_config."))
+        trainer.lora(taking, kind, ("lora_", "peft_config.", "peft_config.lora_"))
     elif name == "oft":
         taking.take("method", kind, "lora", shown="oft")
         taking.take("rank", taking.whole("oft_block_size"), "8")

@@ -77,7 +77,7 @@ def plan(source: Source, given: Mapping[str, str]) -> Imported:
     gpu = given.get("gpu") or _only(rows, "gpu")
     if gpu:
         asked = given.get("gpus", "1")
-        machine = {"gpu": gpu, "gpus": asked if asked.isdigit() else "1"}
+        machine = {"gpu": gpu, "gpus": asked if asked.isdigit() and int(asked) else "1"}
         _put(tree, "run", {"machine": machine}, rows[0].cells["name"].where)
     asks = () if gpu else (Ask(key="gpu", why="no column names the GPU", example="gpu='RTX 4090'"),)
     read = [
@@ -124,9 +124,7 @@ def _rows(grid: Grid) -> list[_Row]:
 def _shared(tree: Map, rows: list[_Row], given: Mapping[str, str]) -> bool:
     """What holds for all runs; True where they can be trained: a model and a number of steps are known."""
     where = rows[0].cells["name"].where
-    model = (
-        given.get("model") or _only(rows, "model") or (f"a model of {given['params']}" if given.get("params") else "")
-    )
+    model = given.get("model") or _only(rows, "model") or _of_size(given)
     counted = all("steps" in row.cells or "epochs" in row.cells for row in rows)
     sized = rows_given(given.get("samples", "")) or all("steps" in row.cells for row in rows)
     if not model or not counted or not sized:
@@ -138,6 +136,12 @@ def _shared(tree: Map, rows: list[_Row], given: Mapping[str, str]) -> bool:
     _put(tree, "datasets", {"training": data}, where)
     _put(tree, "data", "training", where)
     return True
+
+
+def _of_size(given: Mapping[str, str]) -> str:
+    """A name for a model of which only the size is known."""
+    size = parameters(given.get("params", ""))
+    return f"a model of {size:,.0f} parameters" if size else ""
 
 
 def _only(rows: list[_Row], field: str) -> str:

@@ -57,11 +57,13 @@ def take(taking: Taking) -> None:
         )
     if taking.has("config") and not taking.has("model", "model_type", "model_id_or_path"):
         raise _names_a_file(taking)
-    taking.take("model", taking.word("model", "model_id_or_path", "load", "mcore_model", "ckpt_dir", "model_type"))
+    model = taking.word("model", "model_id_or_path", "load", "mcore_model", "ckpt_dir", "model_type")
+    taking.take("model", model, model.value.removesuffix("-mcore") if model is not None else None)
     _objective(taking, verb)
     _method(taking, tool)
     sharding.launched(taking)
     trainer.training_arguments(taking)
+    taking.take("micro_batch", taking.whole("batch_size"))
     _length(taking)
     words.attention(taking, "attn_impl", "attention_backend")
     if taking.on("use_flash_attn"):

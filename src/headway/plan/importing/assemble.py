@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from typing import Final
 
 from headway.domain.errors import Position
@@ -17,8 +18,8 @@ from headway.plan.importing.taking import Hit, Taking, as_number
 from headway.plan.reading.yaml import Map, node_from
 
 COMPLETE: Final = (
-    "model", "objective", "method", "micro_batch", "grad_accum", "max_length", "precision", "optimizer", "parallel", "gpus",
-    "gradient_checkpointing", "pack", "save", "evaluate",
+    "model", "objective", "method", "micro_batch", "grad_accum", "max_length", "precision", "optimizer", "parallel",
+    "gpus", "gradient_checkpointing", "pack", "save", "evaluate",
 )  # fmt: skip
 """Fields that decide time and memory: each is read, or said to be absent with what is taken instead."""
 UNSAID: Final = {
@@ -54,12 +55,14 @@ def assembled(taking: Taking, format_: str, guess: str) -> Imported:
     for field in COMPLETE:
         if field not in taking.fields and field in UNSAID:
             taking.default(field, *UNSAID[field])
-    _prequantized(taking)
+    _quantized(taking)
     objective = OBJECTIVES[taking.value("objective") or "sft"]
     if objective.says:
         taking.note(f"{taking.value('objective')}: {objective.says}")
     if objective.frozen and taking.value("method") == "full":
         taking.note(f"the memory of {objective.frozen} is not counted")
+    if taking.source.times > 1:
+        taking.note(f"loops of the script run it {taking.source.times} times: one run is counted")
     plan = _plan(taking, objective)
     asks = _asks(taking)
     return Imported(
@@ -82,9 +85,12 @@ def assembled(taking: Taking, format_: str, guess: str) -> Imported:
     )
 
 
-def _prequantized(taking: Taking) -> None:
-    """Weights that are published in 4 or 8 bits, as the model's name says, beneath an adapter."""
+def _quantized(taking: Taking) -> None:
+    """Quantized weights stand beneath an adapter only; the model's name may say that they are published so."""
     found = _PUBLISHED.search(taking.value("model").lower())
+    if taking.value("quantize") and taking.value("method") not in ADAPTERS:
+        taking.note("all weights are trained, so that they cannot be quantized: counted in 16 bits")
+        del taking.fields["quantize"]
     if found is not None and taking.value("method") in ADAPTERS and not taking.value("quantize"):
         kind = "nf4" if found[1] else "int8"
         model = taking.fields["model"]
@@ -193,6 +199,8 @@ def _batches(plan: Map, taking: Taking, objective: Objective) -> None:
     if gpus % (tensor * pipeline):
         gpus = math.ceil(gpus / (tensor * pipeline)) * tensor * pipeline
         taking.note(f"{tensor} x {pipeline} GPUs share each copy of the model: counted on {gpus} GPUs")
+        if "gpus" in taking.absent:
+            taking.absent["gpus"] = replace(taking.absent["gpus"], value=str(gpus))
     accum = int(taking.value("grad_accum") or 1)
     if total := taking.value("batch"):
         accum = max(1, round(int(total) * objective.rows / (micro * gpus // (tensor * pipeline))))
@@ -284,7 +292,7 @@ def _machine(plan: Map, taking: Taking) -> None:
 def _asks(taking: Taking) -> tuple[Ask, ...]:
     """What is missing for an estimate, by the name that `--assume` knows."""
     found = []
-    if not taking.value("model") and not taking.value("params"):
+    if not taking.value("model") and parameters(taking.value("params")) is None:
         found.append(Ask(key="model", why="the file names no model", example="model=Qwen/Qwen2-0.5B"))
     if not taking.value("gpu"):
         found.append(Ask(key="gpu", why="the file names no GPU", example="gpu='A100 SXM 80GB'"))

@@ -14,6 +14,8 @@ from headway.plan.reading.yaml import Text
 
 MOST_CHARACTERS: Final = 1_000_000
 MOST_ROWS: Final = 2_000
+MOST_COLUMNS: Final = 60
+MOST_WIDE: Final = 20_000
 _HEADING = re.compile(r"(#{1,6})\s+(.*?)\s*#*\s*$")
 _DASHES = re.compile(r"\s*\|?(\s*:?-{1,}:?\s*\|)+\s*(:?-{1,}:?\s*)?$")
 _MARKS = re.compile(r"\*\*|__|`|~~|<br\s*/?>|\[([^\]]*)\]\([^)]*\)")
@@ -54,12 +56,12 @@ def _grid(name: str, lines: list[str], at: int, headings: tuple[str, ...]) -> tu
 
 def _cells(name: str, line: str, at: int) -> tuple[Text, ...]:
     """Cells of a row, with the column each begins in; marks of emphasis are taken away."""
-    inner = line.rstrip()
+    inner = line[:MOST_WIDE].rstrip()
     start = len(inner) - len(inner.lstrip())
     start += inner[start : start + 1] == "|"
     end = len(inner) - (inner.endswith("|") and len(inner) > start)
     found, place = [], start
-    for part in inner[start:end].replace("\\|", "\0").split("|"):
+    for part in inner[start:end].replace("\\|", "\0").split("|", MOST_COLUMNS)[:MOST_COLUMNS]:
         column = place + len(part) - len(part.lstrip()) + 1
         found.append(Text(_plain(part.replace("\0", "|")), Position(name, at + 1, column)))
         place += len(part) + 1

@@ -31,6 +31,8 @@ class Source:
     """Of a command: what runs (`swift rlhf`, `trl dpo`, `train.py`)."""
     gpus: Text | None = None
     """Of a command: GPUs that its launcher and environment give it, where they say."""
+    times: int = 1
+    """Of a command: how often the loops around it run it."""
     processes: bool = False
     """Of a command: whether a number of processes is said (`NPROC_PER_NODE`, `torchrun --nproc_per_node`)."""
     launcher: Map = field(default_factory=Map)

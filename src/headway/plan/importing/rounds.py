@@ -48,7 +48,7 @@ def generation(plan: Map, taking: Taking) -> Map:
                      "prompt_tokens": taking.value("prompt_length") or "512"},
     }  # fmt: skip
     if gpus % (split := int(taking.value("generation_tensor") or 1)) == 0 and split > 1:
-        stage["parallel"] = {"tensor": str(split)}
+        stage["parallel"] = {"tensor": str(split), "pipeline": "1", "sharding": "none"}
     made = node_from(stage, where)
     plan["stages"] = Seq([made, training] if rounds else [training], where)
     plan.places["stages"] = where

@@ -82,18 +82,18 @@ def _from_settings(taking: Taking, settings: Map, hit: Hit) -> None:
         taking.note(OFFLOADED)
 
 
-def fsdp(taking: Taking, key: str = "fsdp", config: str = "fsdp_config") -> None:
-    """Takes `parallel` from `fsdp:` (a list of words, or text) and `fsdp_config:`."""
+def fsdp(taking: Taking, key: str = "fsdp", config: str = "fsdp_config", *, alone: bool = False) -> None:
+    """Takes `parallel` from `fsdp:` (a list of words, or text) and `fsdp_config:`.
+
+    `alone`: the settings turn it on without `fsdp:` (axolotl's FSDP2); in transformers they say nothing by themselves.
+    """
     node, settings = taking.node(key), taking.node(config)
-    taking.use(config)
-    if node is None and not (isinstance(settings, Map) and settings):
-        return
-    if as_flag(node) is False and not isinstance(settings, Map):
-        taking.use(key)
+    taking.use(key, config)
+    node = None if as_flag(node) is False or node in ([], {}) else node
+    if node is None and not (alone and isinstance(settings, Map) and settings):
         return
     settings = settings if isinstance(settings, Map) else Map()
     hit = Hit("", key if node is not None else config, taking.place(key if node is not None else config))
-    taking.use(key)
     words = [str(item).lower() for item in _items(node)]
     kind = next((_FSDP_KINDS[word] for word in words if word in _FSDP_KINDS), "")
     taking.take("parallel", hit, kind or sharding_of(settings))

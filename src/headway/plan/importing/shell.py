@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from math import prod
 from typing import Final
 
 from headway.domain.errors import Position
@@ -35,12 +36,15 @@ class Command:
 
     words: tuple[Text, ...]
     variables: dict[str, str] = field(default_factory=dict)
+    times: int = 1
+    """How often the loops around it run it."""
 
 
 def commands(name: str, text: str) -> tuple[Command, ...]:
     """The commands of a script, in order, with the variables assigned before them and in front of them."""
     known: dict[str, str] = {}
     found: list[Command] = []
+    loops: list[int] = []
     for line in _lines(name, text[:MOST_CHARACTERS]):
         own: dict[str, str] = {}
         words = list(line)
@@ -50,6 +54,10 @@ def commands(name: str, text: str) -> tuple[Command, ...]:
                 own[assigned[1]] = filled(assigned[2], {**known, **own})
         if words[:1] == ["for"] and words[2:3] == ["in"] and len(words) > 3:
             known[str(words[1])] = filled(words[3], known)
+            loops.append(len(words) - 3)
+            continue
+        if words[:1] == ["done"]:
+            del loops[-1:]
             continue
         if not words or not found_any(line):
             known |= own
@@ -57,7 +65,7 @@ def commands(name: str, text: str) -> tuple[Command, ...]:
         both = {**known, **own}
         if line[0] == "export":
             known |= own
-        found.append(Command(words=tuple(_filled(word, both) for word in words), variables=both))
+        found.append(Command(words=tuple(_filled(word, both) for word in words), variables=both, times=prod(loops)))
     return tuple(found)
 
 

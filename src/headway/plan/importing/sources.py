@@ -16,7 +16,9 @@ from headway.plan.importing.taking import as_number
 from headway.plan.importing.tree import json_tree, yaml_tree
 from headway.plan.reading.yaml import Map, Text
 
-OWN: Final = re.compile(r"""^(?:["']?headway["']?\s*:)|^\s*\{\s*["']headway["']\s*:""", re.MULTILINE)
+OWN: Final = re.compile(
+    r"""^(?:["']?headway["']?[ \t]{0,9}:)|\A\s{0,99}\{\s{0,99}["']headway["']\s{0,9}:""", re.MULTILINE
+)
 """The first key of headway's own plans, at the left margin."""
 _PROGRAM: Final = re.compile(
     r"\b(?:swift|megatron|trl|tune|litgpt|axolotl|llamafactory-cli|accelerate|torchrun|deepspeed|python3?|xtuner|srun)\b"
@@ -76,6 +78,7 @@ def _command(command: shell.Command, name: str, folder: str, text: str) -> Sourc
     return Source(
         name=name, folder=folder, form="command", tree=tree, program=program, launcher=launcher,
         gpus=_gpus(command, launcher, text, name),
+        times=command.times,
         processes="nproc_per_node" in launcher or not {"NPROC_PER_NODE", "WORLD_SIZE"}.isdisjoint(command.variables),
     )  # fmt: skip
 
@@ -110,6 +113,9 @@ def _verbs(words: list[Text]) -> list[str]:
 def _script(path: str) -> str:
     """`swift/cli/sft.py` is `swift sft`; other scripts keep their names."""
     tool = re.search(r"(swift|megatron)[/.]cli[/.](?:_megatron[/.])?(\w+?)(?:\.py)?$", path)
+    older = re.fullmatch(r"llm_(sft|pt|dpo|rlhf|infer)\.py", path.rpartition("/")[2])
+    if older:  # ms-swift 1 and 2
+        return f"swift {older[1].replace('dpo', 'rlhf')}"
     return f"{tool[1]} {tool[2]}" if tool else path.rpartition("/")[2]
 
 

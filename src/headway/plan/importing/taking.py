@@ -93,15 +93,17 @@ class Taking:
             found = self.node(key)
             if isinstance(found, Text) and found.strip():
                 self.used.add(key)
+                if found.strip().lower() in ("none", "null"):  # Python's word for nothing, on command lines
+                    continue
                 return Hit(str(found).strip(), key, self.place(key))
         return None
 
     def number(self, *keys: str) -> Hit | None:
-        """The first of these keys that holds a finite number."""
+        """The first of these keys that holds a finite number that is not negative."""
         for key in keys:
             found = self.node(key)
             value = as_number(found)
-            if value is not None:
+            if value is not None and value >= 0:
                 self.used.add(key)
                 return Hit(f"{value:.15g}", key, self.place(key))
         return None

@@ -113,7 +113,7 @@ def _merge(into: Map, node: Node) -> None:
 
 def json_tree(name: str, text: str) -> Map | None:
     """JSON `text` (comments and trailing commas pardoned) as a map; None where it is none, or beyond the bounds."""
-    if len(text) > 5 * MOST_CHARACTERS or _DEEP.search(text):
+    if len(text) > 2 * MOST_CHARACTERS or _DEEP.search(text):
         return None
     try:
         found = _parsed(_tokens(name, text))
@@ -142,7 +142,7 @@ def _parsed(tokens: Iterator[Text]) -> Node:
     key: list[Text | None] = []
     root: Node | None = None
     for number, word in enumerate(tokens):
-        if number > 10 * MOST_NODES or len(stack) > MOST_DEEP or (root is not None and not stack):
+        if number > 3 * MOST_NODES or len(stack) > MOST_DEEP or (root is not None and not stack):
             raise ValueError("beyond what a configuration holds")
         if word in (",", ":"):
             continue

@@ -16,11 +16,13 @@ from headway.plan.reading.yaml import Map, Seq, Text
 
 MODEL: Final = (
     "model_name_or_path", "model_name", "model", "model_id", "base_model", "model_path",
-    "pretrained_model_name_or_path",
+    "pretrained_model_name_or_path", "model.name", "model.name_or_path", "model.model_name_or_path", "model.id",
+    "model.model_name", "model.base_model", "model.path",
 )  # fmt: skip
 LENGTH: Final = (
     "max_seq_length", "max_length", "model_max_length", "max_seq_len", "block_size", "cutoff_len", "seq_length",
-    "sequence_length", "seq_len", "max_len", "max_source_length",
+    "sequence_length", "seq_len", "max_len", "max_source_length", "model.max_seq_length", "model.max_length",
+    "data.max_seq_length", "data.max_length", "dataset.max_seq_length", "dataset.max_length", "tokenizer.max_length",
 )  # fmt: skip
 _OWN: Final = frozenset(
     "max_seq_length max_length packing dataset_name dataset_text_field dataset_mixture dataset_mixer use_peft lora_r "
@@ -130,7 +132,7 @@ def _method(taking: Taking, commanded: bool) -> None:
     if on is None and nested and taking.has(f"{nested}.r", f"{nested}.rank"):
         on = Hit("lora", nested, taking.place(nested))
     if on is not None:
-        trainer.lora(taking, on, ("lora_", "peft_lora_", f"{nested}." if nested else "lora_"))
+        trainer.lora(taking, on, ("lora_", "peft_lora_", *((f"{nested}.", f"{nested}.lora_") if nested else ())))
         trainer.defaults(taking, {"rank": "16", "alpha": "32", "dropout": "0.05", "targets": "all-linear"},
                          "TRL 0.24, trl/trainer/model_config.py; targets: the model's own in PEFT")  # fmt: skip
     else:
@@ -170,7 +172,8 @@ def data(taking: Taking) -> None:
     """The dataset's name; its rows where they are capped; what is held out."""
     named = _mixture(taking)
     hit = taking.word("dataset_name", "dataset_id_or_path", "dataset", "data_path", "train_file", "dataset_path",
-                      "train_data", "train_data_path", "train_dataset")  # fmt: skip
+                      "train_data", "train_data_path", "train_dataset", "dataset.name", "data.dataset_name",
+                      "dataset.path", "data.path", "data.train_file", "data.dataset")  # fmt: skip
     taking.take("data", named or hit)
     split = taking.word("dataset_train_split", "train_split")
     cap = _ROWS.search(split.value) if split is not None else None

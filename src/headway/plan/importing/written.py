@@ -115,4 +115,4 @@ def _scalar(text: str) -> str:
         and text.lower() not in ("null", "none")
     ):
         return text
-    return "'" + _one_line(text).replace("'", "''") + "'"
+    return "'" + (_one_line(text) or "unnamed").replace("'", "''") + "'"
