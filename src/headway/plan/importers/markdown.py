@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from headway.domain.errors import PlanError, Position
-from headway.plan.importing.assemble import parameters, rows_given
+from headway.plan.importing.assemble import parameters, plan_name, rows_given
 from headway.plan.importing.nouns import Ask, Grid, Imported, Importer, NotRead, Read, Source
 from headway.plan.importing.taking import Taking
 from headway.plan.reading.yaml import Map, Text, node_from
@@ -72,6 +72,7 @@ def plan(source: Source, given: Mapping[str, str]) -> Imported:
         )  # fmt: skip
     tree = Map(where=Position(source.name))
     _put(tree, "headway", "1", tree.where)
+    _put(tree, "name", plan_name(source.name), tree.where)
     trained = _shared(tree, rows, given)
     _experiments(tree, rows, trained)
     gpu = given.get("gpu") or _only(rows, "gpu")

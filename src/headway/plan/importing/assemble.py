@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import replace
+from pathlib import PurePath
 from typing import Final
 
 from headway.domain.errors import Position
@@ -135,9 +136,9 @@ def rows_given(text: str) -> int | None:
 def _plan(taking: Taking, objective: Objective) -> Map:
     plan = Map(where=Position(taking.source.name))
     _put(plan, "headway", "1", Position(taking.source.name))
-    for field in ("name", "model"):
-        if taking.value(field):
-            _field(plan, taking, field)
+    _put(plan, "name", plan_name(taking.source.name), Position(taking.source.name))
+    if taking.value("model"):
+        _field(plan, taking, "model")
     _method(plan, taking)
     for field in PLAIN:
         if taking.value(field) and not _unsaid(taking, field):
@@ -155,6 +156,11 @@ def _plan(taking: Taking, objective: Objective) -> Map:
     if objective.generates:
         return generation(plan, taking)
     return plan
+
+
+def plan_name(file: str) -> str:
+    """The file's name without folder and suffix."""
+    return PurePath(file).stem.strip() or "imported"
 
 
 def _unsaid(taking: Taking, field: str) -> bool:
