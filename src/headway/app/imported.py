@@ -34,6 +34,7 @@ class Opened:
 
     imported: Imported
     models: Mapping[str, Architecture] = field(default_factory=lambda: MappingProxyType({}))
+    given: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def source(self) -> PlanFile:
@@ -64,13 +65,14 @@ def opened(path: str | os.PathLike[str], assume: Mapping[str, Any]) -> Opened | 
         assert again is not None  # it was recognised just now
         note = f"{imported.dataset} has {rows:,} rows (the catalog's)"
         imported = replace(again, notes=(*again.notes, note))
-    return _with_model(imported)
+    return replace(_with_model(imported), given=given)
 
 
 def shown(answer: Answer, found: Opened) -> Answer:
     """The answer with what was read on its page, and the command that keeps it as a plan."""
-    file = shlex.quote(found.imported.name)
-    return replace(answer, imported=found.imported, next_command=f"headway init --from {file} -o plan.yaml")
+    words = ["headway", "init", "--from", found.imported.name]
+    words += [word for key, value in found.given.items() for word in ("--assume", f"{key}={value}")]
+    return replace(answer, imported=found.imported, next_command=shlex.join(words))
 
 
 def rest_of(assume: Mapping[str, Any]) -> dict[str, Any]:

@@ -22,6 +22,8 @@ _SHARED_SHARE = 0.8
 """Of 8 experts of 7B each the attention is shared: Mixtral 8x7B has 46.7 of 56 billion parameters."""
 _SAME_BRAND = 0.25
 """How much farther, as a logarithm, a model of the same brand may be and still go before another."""
+_DEEPER = (0.7, 1.5)
+"""Blocks over those of the nearest shape within which only their number changes."""
 _AS_IT_IS = 0.03
 """Share of the parameters within which a shape is not scaled: `7B` is 6.7 or 7.6 billion as well."""
 
@@ -74,14 +76,31 @@ def sized_model(name: str, size: Size) -> Architecture:
         )  # fmt: skip
     known = [one for one in models().values() if _comparable(one, size)]
     near = min(known, key=lambda one: _distance(one, name, size))
-    outside = near.vocab * near.hidden * (1 if near.tied else 2)
-    ratio = (size.parameters - outside) / (near.parameters_stated - outside)
-    ratio = ratio if ratio > 0 else size.parameters / near.parameters_stated
-    if abs(size.parameters / near.parameters_stated - 1) > _AS_IT_IS:
-        near = replace(near, layers=max(1, round(near.layers * ratio)), dense_layers=min(near.dense_layers, 1))
+    made = _scaled(near, size.parameters)
     said = f"{size.parameters / 1e9:.3g} billion parameters"
-    source = f"{said}, in the shape of {near.name} with {near.layers} blocks (assumed)"
-    return replace(near, name=name, parameters_stated=0, source=source)
+    source = f"{said}, in the shape of {near.name} with {made.layers} blocks (assumed)"
+    return replace(made, name=name, parameters_stated=0, source=source)
+
+
+def _scaled(near: Architecture, parameters: float) -> Architecture:
+    """More or fewer blocks where that is enough; else the width that makes up the difference."""
+    if abs(parameters / near.parameters_stated - 1) <= _AS_IT_IS:
+        return near
+    outside = near.vocab * near.hidden * (1 if near.tied else 2)
+    inside = near.parameters_stated - outside
+    ratio = (parameters - outside) / inside
+    if _DEEPER[0] <= ratio <= _DEEPER[1]:
+        return replace(near, layers=max(1, round(near.layers * ratio)), dense_layers=min(near.dense_layers, 1))
+    # embeddings grow with the width and blocks with its square: inside w^2 + outside w = parameters
+    width = (math.sqrt(outside**2 + 4 * inside * parameters) - outside) / (2 * inside)
+    heads = max(1, round(near.heads * width))
+    groups = max(1, round(near.heads / near.kv_heads))
+    heads = heads if heads % groups == 0 else groups * max(1, round(heads / groups))
+    return replace(
+        near, heads=heads, kv_heads=heads // groups, hidden=max(8, 8 * round(near.hidden * width / 8)),
+        ffn=max(8, 8 * round(near.ffn * width / 8)), shared_ffn=8 * round(near.shared_ffn * width / 8),
+        dense_ffn=8 * round(near.dense_ffn * width / 8),
+    )  # fmt: skip
 
 
 def _comparable(one: Architecture, size: Size) -> bool:

@@ -30,6 +30,8 @@ from headway.plan.importing.sources import OWN, sources
 from headway.plan.importing.taking import Taking
 from headway.plan.importing.tree import MOST_CHARACTERS
 
+OWN_WORDS: Final = frozenset("micro_batch grad_accum phases experiments stages matrix run stated".split())
+"""Keys of a plan that lacks its first line: two of them, and it is left to the reader of plans, which asks for it."""
 LONGEST_UNKNOWN: Final = 50_000
 """Characters from which a file that says nothing known is refused at once, and not read again as a plan."""
 LONGEST_BYTES: Final = 10_000_000
@@ -80,6 +82,8 @@ def read_import(path: str | os.PathLike[str], given: Mapping[str, str] | None = 
 def recognised(name: str, text: str, folder: str = "") -> tuple[str, str, Source] | None:
     """Format, reason and source of a file of another tool; None for a plan, and for what no importer knows."""
     for source in sources(name, text, folder):
+        if len(OWN_WORDS & source.tree.keys()) > 1:
+            continue
         for key, importer in IMPORTERS.items():
             if source.form in importer.forms and (guess := importer.recognises(source)):
                 return key, guess, source

@@ -24,8 +24,8 @@ _TELLING: Final = frozenset(
 )
 _DEFAULTS: Final = {
     "micro_batch": "1", "grad_accum": "1", "epochs": "1", "max_length": "512", "optimizer": "adamw_torch_fused",
-    "gradient_checkpointing": "none", "save": "1 epochs", "keep": "4", "pack": "false", "precision": "bf16",
-    "evaluate": "no", "lr_schedule": "cosine",
+    "gradient_checkpointing": "none", "save": "1 epochs", "keep": "4", "pack": "false",
+    "precision": "the best of the GPU", "evaluate": "no", "lr_schedule": "cosine",
 }  # fmt: skip
 _SOURCE: Final = "axolotl 0.12, src/axolotl/utils/schemas and core/builders/base.py"
 _LORA: Final = {"rank": "8", "alpha": "16"}
@@ -128,7 +128,10 @@ def _precision(taking: Taking) -> None:
         hit = taking.word(key)
         if hit is None:
             continue
-        if hit.value.lower() in ("auto", "full", "true", "yes", "on"):
+        if hit.value.lower() == "auto":
+            taking.take("precision", hit, "", shown="auto: bf16 where the GPU has it")
+            return
+        if hit.value.lower() in ("full", "true", "yes", "on"):
             taking.take("precision", hit, word)
             return
     off = next((hit for key in ("bf16", "fp16", "float32") if (hit := taking.word(key)) is not None), None)
@@ -211,6 +214,8 @@ def _data(taking: Taking) -> None:
     taking.use("datasets", "pretraining_dataset", "test_datasets")
     if names:
         taking.take("data", Hit(" + ".join(names)[:200], key, taking.place(key)))
+    if any("[" in str(one.get("split", "")) or one.get("shards") for one in items):
+        taking.part = True
     caps = [_cap(one) for one in items]
     if items and all(cap is not None for cap in caps):
         taking.take("rows", Hit(str(sum(cap or 0 for cap in caps)), key, taking.place(key)))

@@ -12,6 +12,7 @@ from headway.plan.importing import sharding, tuning
 from headway.plan.importing.nouns import Importer, Source
 from headway.plan.importing.taking import Hit, Taking
 from headway.plan.importing.trainer import NAMES
+from headway.plan.language.keys import ANYWHERE
 from headway.plan.reading.yaml import Map
 
 BESIDE = ("accelerate_config.yaml", "accelerate_config.yml", "default_config.yaml")
@@ -19,9 +20,10 @@ BESIDE = ("accelerate_config.yaml", "accelerate_config.yml", "default_config.yam
 
 
 def recognises(source: Source) -> str:
-    """Two or more names of `TrainingArguments`, at the top or one level down."""
+    """Two or more names of `TrainingArguments`, at the top or one level down, that are not all words of a plan."""
     found = [key for key in flat(source.tree) if key in NAMES]
-    return f"it has {', '.join(found[:3])} of TrainingArguments" if len(found) >= 2 else ""
+    telling = len(found) >= 2 and any(key not in ANYWHERE for key in found)
+    return f"it has {', '.join(found[:3])} of TrainingArguments" if telling else ""
 
 
 def take(taking: Taking) -> None:

@@ -20,12 +20,12 @@ _LORA: Final = (("lora_query", "q", True), ("lora_key", "k", False), ("lora_valu
 _SOURCE: Final = "LitGPT 0.5, litgpt/finetune and litgpt/args.py"
 _FINETUNE: Final = {
     "micro_batch": "1", "batch": "16", "epochs": "5", "save": "1000 steps", "evaluate": "100 steps",
-    "optimizer": "adamw", "precision": "bf16", "pack": "false", "gradient_checkpointing": "none",
+    "optimizer": "adamw", "precision": "the best of the GPU", "pack": "false", "gradient_checkpointing": "none",
     "max_length": "the longest row", "log": "1 steps", "attention": "sdpa",
 }  # fmt: skip
 _PRETRAIN: Final = {
     "micro_batch": "4", "batch": "512", "tokens": "3e12", "save": "1000 steps", "evaluate": "1000 steps",
-    "optimizer": "adamw", "precision": "bf16", "pack": "true", "gradient_checkpointing": "none",
+    "optimizer": "adamw", "precision": "the best of the GPU", "pack": "true", "gradient_checkpointing": "none",
     "max_length": "the model's longest", "log": "1 steps", "attention": "sdpa",
 }  # fmt: skip
 _SHAPE: Final = {"n_layer": "num_hidden_layers", "n_head": "num_attention_heads", "n_embd": "hidden_size",

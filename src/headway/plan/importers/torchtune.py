@@ -232,6 +232,7 @@ def _data(taking: Taking) -> None:
         hit = Hit(" + ".join(dict.fromkeys(names))[:200], key, taking.place(key)) if names else None
     if hit is not None:
         taking.take("data", hit, hit.value.rpartition(".")[2] if hit.value.startswith("torchtune.") else None)
+    taking.part = "[" in str(taking.node("dataset.split") or "")
     taking.use("dataset", "datasets", "dataset_val")
 
 

@@ -80,7 +80,7 @@ def assembled(taking: Taking, format_: str, guess: str) -> Imported:
         shape=dict(taking.shape),
         trained_blocks=int(taking.value("trained_blocks")) if taking.value("trained_blocks") else None,
         served=taking.value("served") == "true",
-        dataset=taking.value("data"),
+        dataset="" if taking.part else taking.value("data"),
         name=taking.source.name,
         folder=taking.source.folder,
     )

@@ -45,6 +45,8 @@ class Taking:
         self.absent: dict[str, Default] = {}
         self.notes: list[str] = []
         self.used: set[str] = set()
+        self.part = False
+        """Only a part of the dataset is taken (`train[:10%]`)."""
         self.shape: dict[str, str] = {}
         """A model that is written out, in the keys of a `config.json`."""
 

@@ -176,6 +176,7 @@ def data(taking: Taking) -> None:
                       "dataset.path", "data.path", "data.train_file", "data.dataset")  # fmt: skip
     taking.take("data", named or hit)
     split = taking.word("dataset_train_split", "train_split")
+    taking.part = split is not None and "[" in split.value
     cap = _ROWS.search(split.value) if split is not None else None
     taking.take("rows", taking.whole("max_train_samples", "max_samples", "num_train_samples"))
     if cap is not None:
