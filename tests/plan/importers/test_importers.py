@@ -294,3 +294,29 @@ def test_an_accelerate_file_beside_a_recipe_is_read_with_it(tmp_path: Path) -> N
     assert found is not None
     said = fields(found)
     assert (said["gpus"], said["parallel"], said["gradient_checkpointing"]) == ("4", "zero2", "full")
+
+
+# ---- tables
+
+
+def test_a_table_of_sums_is_not_counted_once_more() -> None:
+    text = "## Runs\n\n| run | hours |\n| - | - |\n| a | 1 |\n| b | 2 |\n\n"
+    text += "## Summary\n\n| phase | hours |\n| - | - |\n| all | 3 |\n"
+    found = imported("x.md", text, given={"gpu": "RTX 4090"})
+    assert found is not None
+    assert [item.name for item in plan_from_tree(found.plan, "x.md").plan.experiments] == ["a", "b"]
+    assert any("line 10" in note for note in found.notes)
+    alone = imported("x.md", text[text.index("## Summary") :], given={"gpu": "RTX 4090"})
+    assert alone is not None
+    assert [item.name for item in plan_from_tree(alone.plan, "x.md").plan.experiments] == ["all"]
+
+
+def test_gpus_of_a_row_and_counts_that_are_no_names() -> None:
+    text = "| Phase | Runs | GPUs | GPU-hours |\n|---|---|---|---|\n| train | 3 | 8 | 4 |\n| prepare | 1 | 0 | 1 |\n"
+    found = imported("x.md", text, given={"gpu": "RTX 4090"})
+    assert found is not None
+    plan = plan_from_tree(found.plan, "x.md").plan
+    assert [item.name for item in plan.experiments] == ["train", "prepare"]
+    assert [stage.by for item in plan.experiments for stage in item.stages] == ["gpu", "cpu"]
+    wall = str(found.plan["experiments"]["train"]["stated"]["wall"])  # type: ignore[index,call-overload]
+    assert wall == "0.5 h"  # 4 GPU-hours on 8 GPUs

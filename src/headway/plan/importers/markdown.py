@@ -18,8 +18,9 @@ from headway.plan.importing.taking import Taking
 from headway.plan.reading.yaml import Map, Text, node_from
 
 _COLUMNS: Final = {
-    "name": r"experiment|name|run\b|runs\b|config|setup|id\b|exp\b|task|stage|description|method|ablation|#|what",
-    "hours": r"hour|time|duration|\bh\b|days?\b|minutes?|wall|runtime|gpu-?h",
+    "name": r"experiment|name|runs?\b|config|setup|id\b|exp\b|task|stage|description|method|ablation|what|sequence",
+    "hours": r"^(?!.*gpu).*(?:hour|time|duration|\bh\b|days?\b|minutes?|wall)",
+    "gpu_hours": r"gpu[- ]?(?:hour|h\b|time)",
     "steps": r"steps?|iterations?|iters?",
     "epochs": r"epochs?",
     "model": r"model|base",
@@ -30,12 +31,19 @@ _COLUMNS: Final = {
     "batch": r"batch",
 }
 """Meaning of a column by the first pattern that its heading fits, the more telling ones first where two do."""
-_ORDER: Final = ("hours", "steps", "epochs", "gpus", "rows", "batch", "gpu", "data", "model", "name")
+_ORDER: Final = ("gpu_hours", "hours", "steps", "epochs", "gpus", "rows", "batch", "gpu", "data", "model", "name")
 _UNITS: Final = (
     (r"min", "min"), (r"days?|\bd\b", "days"), (r"sec|\bs\b", "s"), (r"hour|hrs?|\bh\b|gpu-?h|time|wall|dur", "h"),
 )  # fmt: skip
 _NUMBER = re.compile(r"(\d[\d,]*(?:\.\d+)?)\s*(?:([-–—]|to)\s*(\d[\d,]*(?:\.\d+)?))?\s*([a-zA-Z]*)")
-_TOTALS = re.compile(r"^\W*(?:sub-?)?(?:total|sum|average|mean|overall|grand total)\b", re.IGNORECASE)
+_TOTALS = re.compile(
+    r"^\W*(?:sub-?)?(?:total|sum|average|mean|overall|grand total|buffer|contingency)\b", re.IGNORECASE
+)
+_SUMMARY = re.compile(r"summar|overview|scenario|cost|total|budget|answer", re.IGNORECASE)
+"""Headings of tables that say once more what other tables list."""
+_ALTERNATIVES: Final = ("scenario", "option")
+LONG: Final = frozenset({"hours", "gpu_hours", "steps", "epochs"})
+"""Columns that say how long a run is."""
 MOST: Final = 1000
 
 
@@ -52,7 +60,7 @@ def recognises(source: Source) -> str:
     """A table with a column of experiments and one of steps, epochs or hours."""
     for grid in source.tables:
         known = _known(grid)
-        if "name" in known and {"hours", "steps", "epochs"} & known.keys() and grid.rows:
+        if "name" in known and LONG & known.keys() and grid.rows:
             return f"a table has the columns {', '.join(grid.columns[:4])}"
     return ""
 
@@ -64,7 +72,8 @@ def take(taking: Taking) -> None:
 
 def plan(source: Source, given: Mapping[str, str]) -> Imported:
     """The plan of all tables. Raises PlanError for a document whose tables hold no row with a time or a length."""
-    rows = [row for grid in source.tables for row in _rows(grid)]
+    listed = _listed(source)
+    rows = [row for grid in listed for row in _rows(grid)]
     if not rows:
         raise PlanError(
             "a table of experiments has rows with steps, epochs or hours", got="none",
@@ -77,7 +86,7 @@ def plan(source: Source, given: Mapping[str, str]) -> Imported:
     _experiments(tree, rows, trained)
     gpu = given.get("gpu") or _only(rows, "gpu")
     if gpu:
-        asked = given.get("gpus", "1")
+        asked = given.get("gpus", str(max(1, *map(_gpus, rows))))
         machine = {"gpu": gpu, "gpus": asked if asked.isdigit() and int(asked) else "1"}
         _put(tree, "run", {"machine": machine}, rows[0].cells["name"].where)
     asks = () if gpu else (Ask(key="gpu", why="no column names the GPU", example="gpu='RTX 4090'"),)
@@ -88,7 +97,8 @@ def plan(source: Source, given: Mapping[str, str]) -> Imported:
     ]
     return Imported(
         format="a table of experiments", guess=recognises(source), plan=tree, read=tuple(read), asks=asks,
-        not_read=_not_read(source), notes=_notes(rows, trained), name=source.name, folder=source.folder,
+        notes=(*_notes(rows, trained), *_left_out(source, listed)), not_read=_not_read(source), name=source.name,
+        folder=source.folder,
         model=given.get("model") or _only(rows, "model"), parameters=parameters(given.get("params", "")),
     )  # fmt: skip
 
@@ -99,7 +109,8 @@ def _known(grid: Grid) -> dict[str, int]:
     taken: set[int] = set()
     for field in _ORDER:
         for index, column in enumerate(grid.columns):
-            if index not in taken and field not in found and re.search(_COLUMNS[field], column.lower()):
+            free = index not in taken and field not in found
+            if free and re.search(_COLUMNS[field], column.lower()) and not (field == "name" and _counts(grid, index)):
                 found[field] = index
                 taken.add(index)
     if "name" not in found and found and 0 not in taken:
@@ -107,16 +118,47 @@ def _known(grid: Grid) -> dict[str, int]:
     return found
 
 
+def _counts(grid: Grid, index: int) -> bool:
+    """Whether a column holds numbers only: of experiments, not their names."""
+    cells = [row[index].strip() for row in grid.rows if index < len(row) and row[index].strip()]
+    return bool(cells) and all(re.fullmatch(r"[~\d.,]+", cell) for cell in cells)
+
+
+def _listed(source: Source) -> list[Grid]:
+    """The tables that list experiments; where all of them sum up, the first one that does not list alternatives."""
+    told = [grid for grid in source.tables if _rows(grid)]
+    listed = [grid for grid in told if not _repeats(grid)]
+    return listed or sorted(told, key=lambda grid: _first_name(grid) in _ALTERNATIVES)[:1]
+
+
+def _first_name(grid: Grid) -> str:
+    """The heading of the column of names, in lower case."""
+    known = _known(grid)
+    return grid.columns[known["name"]].lower() if "name" in known else ""
+
+
+def _repeats(grid: Grid) -> bool:
+    """Whether a table sums up: by the heading above it, or because its rows are phases and scenarios."""
+    return bool(grid.headings and _SUMMARY.search(grid.headings[-1])) or _first_name(grid) in ("phase", *_ALTERNATIVES)
+
+
+def _left_out(source: Source, listed: list[Grid]) -> tuple[str, ...]:
+    """The tables that were taken for sums of the others."""
+    lines = [str(grid.where.line) for grid in source.tables if grid not in listed and _rows(grid)]
+    return (f"tables at line {', '.join(lines)} sum up the others: not counted once more",) if lines else ()
+
+
 def _rows(grid: Grid) -> list[_Row]:
     known = _known(grid)
-    if "name" not in known or not {"hours", "steps", "epochs"} & known.keys():
+    if "name" not in known or not LONG & known.keys():
         return []
-    unit = next((u for p, u in _UNITS if "hours" in known and re.search(p, grid.columns[known["hours"]].lower())), "h")
+    column = next((grid.columns[known[field]].lower() for field in ("hours", "gpu_hours") if field in known), "")
+    unit = next((u for p, u in _UNITS if re.search(p, column)), "h")
     phase = grid.headings[-1] if grid.headings else ""
     found = []
     for cells in grid.rows[:MOST]:
         named = {field: cells[index] for field, index in known.items() if index < len(cells) and cells[index].strip()}
-        long = any(field in named and _NUMBER.search(named[field]) for field in ("hours", "steps", "epochs"))
+        long = any(field in named and _NUMBER.search(named[field]) for field in LONG)
         if "name" in named and long and not _TOTALS.match(named["name"]):
             found.append(_Row(phase, named, unit))
     return found
@@ -181,8 +223,14 @@ def _entries(rows: list[_Row], trained: bool) -> Map:
             _put(entry, field, _amount(row.cells[field]), row.cells[field].where)
         else:
             _put(entry, "do", [str(name)], name.where)
-        if "hours" in row.cells and (time := _time(row.cells["hours"], row.unit)):
-            _put(entry, "stated", {"wall": time}, row.cells["hours"].where)
+        gpus = _gpus(row)
+        if gpus > 1:
+            _put(entry, "gpus", str(gpus), row.cells["gpus"].where)
+        elif gpus == 0:
+            _put(entry, "by", "cpu", row.cells["gpus"].where)
+        field = "hours" if "hours" in row.cells else "gpu_hours"
+        if field in row.cells and (time := _time(row.cells[field], row.unit, gpus if field == "gpu_hours" else 1)):
+            _put(entry, "stated", {"wall": time}, row.cells[field].where)
         id_ = _slug(str(name), used)
         made[id_] = entry
         made.places[id_] = name.where
@@ -214,13 +262,19 @@ def _amount(cell: Text) -> str:
     return f"{found[1].replace(',', '')}{unit.replace('m', 'M')}"
 
 
-def _time(cell: Text, usual: str) -> str:
-    """`2.5 h`, `30-45 min`; a bare number is of the column's unit."""
+def _gpus(row: _Row) -> int:
+    """GPUs of a row; 1 where it says none."""
+    found = re.search(r"\d{1,4}", row.cells["gpus"]) if "gpus" in row.cells else None
+    return int(found[0]) if found is not None else 1
+
+
+def _time(cell: Text, usual: str, gpus: int = 1) -> str:
+    """`2.5 h`, `30-45 min`; a bare number is of the column's unit. GPU-hours are divided by their GPUs."""
     found = _NUMBER.search(cell)
     if found is None:
         return ""
     unit = next((u for p, u in _UNITS if found[4] and re.match(p, found[4].lower())), usual)
-    low, high = found[1].replace(",", ""), (found[3] or "").replace(",", "")
+    low, high = (part and f"{float(part.replace(',', '')) / max(1, gpus):g}" for part in (found[1], found[3] or ""))
     return f"{low}-{high} {unit}" if high and float(high) >= float(low) else f"{low} {unit}"
 
 
