@@ -177,7 +177,7 @@ def _cadences(taking: Taking) -> None:
     elif taking.has("test_datasets"):
         taking.take("held_out", Hit("0", "test_datasets", taking.place("test_datasets")))
     else:
-        trainer.nothing_held_out(taking, f"val_set_size is 0 ({_SOURCE})")
+        trainer.not_evaluated(taking, f"val_set_size is 0 ({_SOURCE})")
 
 
 def _fsdp(taking: Taking) -> None:

@@ -62,7 +62,7 @@ def take(taking: Taking) -> None:
     _objective(taking, verb)
     _method(taking, tool)
     sharding.launched(taking)
-    trainer.training_arguments(taking)
+    trainer.training_arguments(taking, steps_evaluate=True)
     taking.take("micro_batch", taking.whole("batch_size"))
     _length(taking)
     words.attention(taking, "attn_impl", "attention_backend")
@@ -209,7 +209,7 @@ def _data(taking: Taking) -> None:
     if held is not None and float(held.value) > 0:
         taking.take("held_out", held)
     elif not taking.has("val_dataset"):
-        trainer.nothing_held_out(taking, f"split_dataset_ratio is 0 from ms-swift 3.6 on ({_SOURCE})")
+        trainer.not_evaluated(taking, f"split_dataset_ratio is 0 from ms-swift 3.6 on ({_SOURCE})")
 
 
 IMPORTER = Importer(

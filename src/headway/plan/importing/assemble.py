@@ -210,11 +210,13 @@ def _batches(plan: Map, taking: Taking, objective: Objective) -> None:
     accum = int(taking.value("grad_accum") or 1)
     if total := taking.value("batch"):
         accum = max(1, round(int(total) * objective.rows / (micro * gpus // (tensor * pipeline))))
-        taking.fields["grad_accum"] = Hit(str(accum), taking.fields["batch"].key, _where(taking, "batch"))
+        key, where = taking.fields["batch"].key, _where(taking, "batch")
+        taking.fields["grad_accum"] = Hit(str(accum), key, where)
         taking.absent.pop("grad_accum", None)
-        taking.read["grad_accum"] = Read(
-            field="grad_accum", value=str(accum), key=taking.fields["batch"].key, where=_where(taking, "batch")
-        )
+        if "batch" in taking.absent:
+            taking.absent["grad_accum"] = replace(taking.absent["batch"], field="grad_accum", value=str(accum))
+        else:
+            taking.read["grad_accum"] = Read(field="grad_accum", value=str(accum), key=key, where=where)
     _put(plan, "grad_accum", str(accum), _where(taking, "grad_accum"))
     _put(plan, "gpus", str(gpus), _where(taking, "gpus"))
     kind = taking.value("parallel") or "ddp"

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Final
 
 from headway.plan.importing import sharding, words
-from headway.plan.importing.taking import Hit, Taking, as_flag
+from headway.plan.importing.taking import Hit, Taking
 
 NAMES: Final = frozenset(
     "per_device_train_batch_size gradient_accumulation_steps num_train_epochs max_steps learning_rate output_dir bf16 "
@@ -27,8 +27,11 @@ BUDGETS: Final = ("steps", "tokens", "epochs")
 TRANSFORMERS: Final = "transformers 4.57, src/transformers/training_args.py"
 
 
-def training_arguments(taking: Taking) -> None:
-    """Takes everything that `TrainingArguments` decides about time and memory."""
+def training_arguments(taking: Taking, *, steps_evaluate: bool = False) -> None:
+    """Takes everything that `TrainingArguments` decides about time and memory.
+
+    `steps_evaluate`: `eval_steps` alone makes it evaluate (ms-swift); in transformers `eval_strategy` has to, too.
+    """
     taking.take("micro_batch", taking.whole("per_device_train_batch_size", "per_gpu_train_batch_size"))
     taking.take("grad_accum", taking.whole("gradient_accumulation_steps"))
     length_of_run(taking)
@@ -39,6 +42,8 @@ def training_arguments(taking: Taking) -> None:
     if checkpointing is not None:
         taking.take("gradient_checkpointing", checkpointing, "full" if checkpointing.value == "true" else "none")
     cadences(taking)
+    if not steps_evaluate and not taking.has("eval_strategy", "evaluation_strategy"):
+        not_evaluated(taking, f"eval_strategy is `no` where it is left out ({TRANSFORMERS})")
     rates(taking)
     sharding.deepspeed(taking)
     sharding.fsdp(taking)
@@ -76,8 +81,6 @@ def cadences(taking: Taking) -> None:
     cadence(taking, "log", ("logging_strategy",), ("logging_steps",), "500")
     cadence(taking, "save", ("save_strategy",), ("save_steps",), "500")
     evaluated = ("eval_strategy", "evaluation_strategy")
-    if not taking.has(*evaluated) and taking.has("eval_steps") and as_flag(taking.node("do_eval")) is False:
-        taking.take("evaluate", taking.flag("do_eval"), "no")
     cadence(taking, "evaluate", evaluated, ("eval_steps", "evaluation_steps"), taking.value("log") or "500")
     taking.take("keep", taking.whole("save_total_limit"))
     taking.use("do_train", "do_eval", "per_device_eval_batch_size")
@@ -109,13 +112,13 @@ def every(taking: Taking, number: float) -> str:
     return f"{number * float(taking.value('epochs') or 1):g} epochs"
 
 
-def nothing_held_out(taking: Taking, why: str) -> None:
-    """A cadence of evaluations without rows to evaluate on: it is shown, and nothing is counted."""
+def not_evaluated(taking: Taking, why: str) -> None:
+    """A cadence of evaluations that does not take effect: it is shown, and nothing is counted."""
     said = taking.read.get("evaluate")
     if said is None or said.value == "no":
         taking.default("evaluate", "no", why)
         return
-    taking.read["evaluate"] = replace(said, value=f"{said.value}, but nothing is held out")
+    taking.read["evaluate"] = replace(said, value=f"{said.value}, without effect")
     taking.fields["evaluate"] = Hit("no", said.key, said.where)
     taking.note(f"no evaluation is counted: {why}")
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from headway.domain.errors import Position
 from headway.plan.importing.nouns import Imported
 from headway.plan.reading.yaml import Map, Node, Seq, Text
 
@@ -17,6 +18,11 @@ _FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     "tasks": ("evaluate",), "stages": ("objective",),
 }  # fmt: skip
 """Keys of a plan -> fields of the reading that they were made of, where the names differ."""
+_INSIDE: Final = frozenset(
+    "rank alpha targets dropout rows data length keep tensor pipeline gpu batch micro_batch grad_accum max_length pack "
+    "epochs steps save log learning_rate lr_schedule warmup weight_decay name hours gpu_hours".split()
+)
+"""Fields that stand inside a key of the plan, or in its stages."""
 _WIDE: Final = 96
 _MOST_NAMED: Final = 40
 
@@ -33,6 +39,11 @@ def written(imported: Imported, *, model: str = "", notes: tuple[str, ...] = ())
     known = Map({"use": Text(model), "stated_as": Text(imported.model)})
     for key, node in imported.plan.items():
         lines += _entry(key, known if key == "model" and model else node, _comment(imported, key))
+    told = {field for key in imported.plan for field in (key, *_FIELDS.get(key, ()))} | _INSIDE
+    beside = [one for one in imported.read if one.field not in told]
+    if beside:
+        lines += ["", "# Read, and no key of the plan:"]
+        lines += [f"#   {one.field}: {_one_line(one.value)} ({_one_line(one.key)}{_line(one.where)})" for one in beside]
     absent = [one for one in imported.absent if one.field not in imported.plan]
     if absent:
         lines += ["", "# Not said in the file, and taken by default:"]
@@ -65,12 +76,15 @@ def _comment(imported: Imported, key: str) -> str:
     for field in _FIELDS.get(key, (key,)):
         for one in imported.read:
             if one.field == field:
-                line = f", line {one.where.line}" if one.where.line else ""
-                return _one_line(f"{one.key}{line}")
+                return _one_line(f"{one.key}{_line(one.where)}")
         for absent in imported.absent:
             if absent.field == field:
                 return _one_line(f"not said; {absent.source}")
     return ""
+
+
+def _line(where: Position) -> str:
+    return f", line {where.line}" if where.line else ""
 
 
 def _entry(key: str, node: Node, comment: str, indent: int = 0) -> Iterator[str]:
