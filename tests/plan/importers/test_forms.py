@@ -131,6 +131,24 @@ def test_variables_and_whole_number_arithmetic(text: str, value: str) -> None:
     assert one(text).words[1] == value
 
 
+def test_arrays_and_text_without_quotes_are_several_words() -> None:
+    text = 'A=(--x 1\n  --y \'two words\' # why\n)\nB="--z 3"\nrun ${A[@]} $B "$B" "${A[@]}"\n'
+    assert one(text).words == (
+        "run",
+        "--x",
+        "1",
+        "--y",
+        "two words",
+        "--z",
+        "3",
+        "--z 3",
+        "--x",
+        "1",
+        "--y",
+        "two words",
+    )
+
+
 def test_a_loop_counts_its_rounds() -> None:
     found = shell.commands("x", "for lr in 1e-5 5e-6; do\n  for s in 1 2 3; do\n    run $lr\n  done\ndone\nlast\n")
     assert [(command.words, command.times) for command in found] == [(("run", "1e-5"), 6), (("last",), 1)]

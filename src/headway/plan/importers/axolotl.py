@@ -62,7 +62,8 @@ def take(taking: Taking) -> None:
     _attention(taking)
     _cadences(taking)
     trainer.rates(taking)
-    taking.take("compile", taking.flag("torch_compile"))
+    compiled = taking.word("torch_compile")
+    taking.take("compile", compiled, "false" if compiled and as_flag(Text(compiled.value)) is False else "true")
     sharding.deepspeed(taking)
     _fsdp(taking)
     _sizes(taking)
@@ -124,7 +125,7 @@ def _method(taking: Taking) -> None:
 
 def _precision(taking: Taking) -> None:
     """`bf16: auto` is bf16 on GPUs that have it, which axolotl decides on the machine."""
-    for key, word in (("bf16", "bf16"), ("bfloat16", "bf16"), ("fp16", "fp16"), ("float16", "fp16"), ("fp8", "fp8")):
+    for key, word in (("fp8", "fp8"), ("bf16", "bf16"), ("bfloat16", "bf16"), ("fp16", "fp16"), ("float16", "fp16")):
         hit = taking.word(key)
         if hit is None:
             continue

@@ -221,6 +221,8 @@ def _entries(rows: list[_Row], trained: bool) -> Map:
         if trained:
             field = "steps" if "steps" in row.cells else "epochs"
             _put(entry, field, _amount(row.cells[field]), row.cells[field].where)
+            if "batch" in row.cells and row.cells["batch"].isdigit() and int(row.cells["batch"]):
+                _put(entry, "micro_batch", str(int(row.cells["batch"])), row.cells["batch"].where)
         else:
             _put(entry, "do", [str(name)], name.where)
         gpus = _gpus(row)
@@ -273,6 +275,8 @@ def _time(cell: Text, usual: str, gpus: int = 1) -> str:
     found = _NUMBER.search(cell)
     if found is None:
         return ""
+    if both := re.search(r"(\d+)\s*h\w*\s*(\d+)\s*m", cell):
+        return f"{(int(both[1]) + int(both[2]) / 60) / max(1, gpus):g} h"
     unit = next((u for p, u in _UNITS if found[4] and re.match(p, found[4].lower())), usual)
     low, high = (part and f"{float(part.replace(',', '')) / max(1, gpus):g}" for part in (found[1], found[3] or ""))
     return f"{low}-{high} {unit}" if high and float(high) >= float(low) else f"{low} {unit}"

@@ -42,36 +42,69 @@ class Command:
 
 def commands(name: str, text: str) -> tuple[Command, ...]:
     """The commands of a script, in order, with the variables assigned before them and in front of them."""
-    known: dict[str, str] = {}
-    found: list[Command] = []
-    loops: list[int] = []
+    script = _Script()
     for line in _lines(name, text[:MOST_CHARACTERS]):
+        script.read(line)
+    return tuple(script.found)
+
+
+class _Script:
+    """What is known while a script is read: variables, arrays, the loops around a line."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, str] = {}
+        self.arrays: dict[str, list[Text]] = {}
+        self.loops: list[int] = []
+        self.open: list[Text] | None = None
+        self.found: list[Command] = []
+
+    def read(self, line: list[Text]) -> None:
+        """One line: it fills an array, assigns, opens or closes a loop, or is a command."""
+        words = self._array(line)
         own: dict[str, str] = {}
-        words = list(line)
+        first = list(words)
         while words and (words[0] in _LEADING or _ASSIGNMENT.fullmatch(words[0])):
-            first = words.pop(0)
-            if assigned := _ASSIGNMENT.fullmatch(first):
-                own[assigned[1]] = filled(assigned[2], {**known, **own})
+            if assigned := _ASSIGNMENT.fullmatch(words.pop(0)):
+                own[assigned[1]] = filled(assigned[2], {**self.known, **own})
         if words[:1] == ["for"] and words[2:3] == ["in"] and len(words) > 3:
-            known[str(words[1])] = filled(words[3], known)
-            loops.append(len(words) - 3)
-            continue
-        if words[:1] == ["done"]:
-            del loops[-1:]
-            continue
-        if not words or not found_any(line):
-            known |= own
-            continue
-        both = {**known, **own}
-        if line[0] == "export":
-            known |= own
-        found.append(Command(words=tuple(_filled(word, both) for word in words), variables=both, times=prod(loops)))
-    return tuple(found)
+            self.known[str(words[1])] = filled(words[3], self.known)
+            self.loops.append(len(words) - 3)
+        elif words[:1] == ["done"]:
+            del self.loops[-1:]
+        elif words:
+            both = {**self.known, **own}
+            made = tuple(part for word in words for part in self._filled(word, both))[:MOST_WORDS]
+            self.found.append(Command(words=made, variables=both, times=prod(self.loops)))
+        if not words or first[:1] == ["export"]:
+            self.known |= own
 
+    def _array(self, line: list[Text]) -> list[Text]:
+        """What is left of a line when `NAME=( ... )` is taken out of it; arrays may span lines."""
+        left: list[Text] = []
+        for found in line:
+            word = found
+            begins = re.fullmatch(r"(\w+)\+?=\((.*)", word, re.DOTALL) if self.open is None else None
+            if begins is not None:
+                self.open = self.arrays.setdefault(begins[1], [])
+                word = Text(begins[2], word.where, word.quoted)
+            if self.open is None:
+                left.append(word)
+                continue
+            if body := word.removesuffix(")"):
+                self.open.append(Text(body, word.where, word.quoted))
+            if word.endswith(")") and not word.quoted:
+                self.open = None
+        return left
 
-def found_any(words: list[Text]) -> bool:
-    """Whether a line holds more than assignments."""
-    return any(word not in _LEADING and not _ASSIGNMENT.fullmatch(word) for word in words)
+    def _filled(self, word: Text, known: dict[str, str]) -> list[Text]:
+        """A word with its variables filled in: several words for an array, and for text without quotes."""
+        array = re.fullmatch(r"\$\{(\w+)\[[@*]\]\}", word)
+        if array is not None and array[1] in self.arrays:
+            return [Text(filled(one, known), one.where, one.quoted) for one in self.arrays[array[1]]]
+        text = filled(word, known)
+        if word.quoted or not re.fullmatch(r"\$\w+|\$\{\w+\}", word) or not re.search(r"\s", text):
+            return [Text(text, word.where, word.quoted)]
+        return [Text(_unquoted(part), word.where) for part in text.split()]
 
 
 def _lines(name: str, text: str) -> Iterator[list[Text]]:
@@ -111,10 +144,6 @@ def _unquoted(word: str) -> str:
         word,
         flags=re.DOTALL,
     )
-
-
-def _filled(word: Text, known: dict[str, str]) -> Text:
-    return Text(filled(word, known), word.where, word.quoted)
 
 
 def filled(text: str, known: dict[str, str]) -> str:
