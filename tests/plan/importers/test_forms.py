@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.plan.importing import markdown, shell
-from headway.plan.importing.sources import sources
-from headway.plan.importing.taking import as_flag, as_number
-from headway.plan.importing.tree import MOST_CHARACTERS, json_tree, leaves, yaml_tree
+from headway.plan.importing.fields.taking import as_flag, as_number
+from headway.plan.importing.text import markdown, shell
+from headway.plan.importing.text.sources import sources
+from headway.plan.importing.text.tree import MOST_CHARACTERS, json_tree, leaves, yaml_tree
 from headway.plan.reading.yaml import Map, Seq, Text
 
 SCALARS = st.none() | st.booleans() | st.integers(-(10**9), 10**9) | st.text(max_size=20)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from headway.domain.errors import PlanError
-from headway.plan import Imported, plan_from_tree, read_import
+from headway.plan import Imported, plan_from_mapping, plan_from_tree, read_import
 from headway.plan.importers import IMPORTERS, imported, recognised
 from headway.plan.importing.assemble import completed
 
@@ -320,3 +320,21 @@ def test_gpus_of_a_row_and_counts_that_are_no_names() -> None:
     assert [stage.by for item in plan.experiments for stage in item.stages] == ["gpu", "cpu"]
     wall = str(found.plan["experiments"]["train"]["stated"]["wall"])  # type: ignore[index,call-overload]
     assert wall == "0.5 h"  # 4 GPU-hours on 8 GPUs
+
+
+# ---- the plan's own key
+
+
+def test_forward_passes_are_part_of_what_an_experiment_is() -> None:
+    plain = {"model": "Qwen/Qwen2-0.5B", "data": {"rows": "10", "length": "100"}, "steps": "5"}
+    plans = [plan_from_mapping({**plain, **more}).plan for more in ({}, {"forward_passes": 0}, {"forward_passes": 1})]
+    assert [plan.experiments[0].stages[0].recipe.forward_passes for plan in plans] == [0, 0, 1]
+    assert plans[0].fingerprint == plans[1].fingerprint != plans[2].fingerprint
+    with pytest.raises(PlanError, match="forward_passes"):
+        _ = plan_from_mapping({**plain, "forward_passes": "often"}).plan
+
+
+def test_a_plan_without_its_first_line_is_left_to_its_reader() -> None:
+    text = "model: Qwen/Qwen2-0.5B\nlearning_rate: 1e-4\nweight_decay: 0.1\ngradient_checkpointing: full\nseed: 1\n"
+    assert imported("plan.yaml", text) is None
+    assert imported("plan.yaml", "learning_rate: 1\nwarmup_steps: 2\nmicro_batch: 2\ngrad_accum: 4\n") is None

@@ -25,10 +25,10 @@ from headway.plan.importers import (
     trl,
 )
 from headway.plan.importing.assemble import assembled
+from headway.plan.importing.fields.taking import Taking
 from headway.plan.importing.nouns import Imported, Importer, Source
-from headway.plan.importing.sources import OWN, sources
-from headway.plan.importing.taking import Taking
-from headway.plan.importing.tree import MOST_CHARACTERS
+from headway.plan.importing.text.sources import OWN, sources
+from headway.plan.importing.text.tree import MOST_CHARACTERS
 
 OWN_WORDS: Final = frozenset("micro_batch grad_accum phases experiments stages matrix run stated".split())
 """Keys of a plan that lacks its first line: two of them, and it is left to the reader of plans, which asks for it."""

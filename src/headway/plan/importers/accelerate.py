@@ -1,15 +1,15 @@
 """Accelerate's configuration: a side file.
 
-Owns how it is recognised; what it says is read by `plan/importing/sharding.py` where a command or a recipe names it.
+Owns how it is recognised; `plan/importing/fields/sharding.py` reads it where a command or a recipe names it.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
+from headway.plan.importing.fields.taking import Taking
 from headway.plan.importing.nouns import Importer, Source
 from headway.plan.importing.refusals import side_file
-from headway.plan.importing.taking import Taking
 
 _TELLING: Final = frozenset(
     "compute_environment distributed_type downcast_bf16 machine_rank main_training_function mixed_precision "

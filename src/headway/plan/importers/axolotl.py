@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from headway.plan.importing import sharding, trainer, words
+from headway.plan.importing.fields import sharding, trainer, words
+from headway.plan.importing.fields.objectives import objective_of
+from headway.plan.importing.fields.taking import Hit, Taking, as_flag, as_number
 from headway.plan.importing.nouns import Importer, Source
-from headway.plan.importing.objectives import objective_of
 from headway.plan.importing.refusals import no_training
-from headway.plan.importing.taking import Hit, Taking, as_flag, as_number
 from headway.plan.reading.yaml import Map, Seq, Text
 
 _TELLING: Final = frozenset(

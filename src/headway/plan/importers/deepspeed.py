@@ -1,15 +1,15 @@
 """DeepSpeed's JSON: a side file.
 
-Owns how it is recognised; what it says is read by `plan/importing/sharding.py` where a configuration names it.
+Owns how it is recognised; what it says is read by `plan/importing/fields/sharding.py` where a configuration names it.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
+from headway.plan.importing.fields.taking import Taking
 from headway.plan.importing.nouns import Importer, Source
 from headway.plan.importing.refusals import side_file
-from headway.plan.importing.taking import Taking
 
 _TELLING: Final = frozenset(
     "zero_optimization train_micro_batch_size_per_gpu gradient_clipping zero_allow_untested_optimizer "

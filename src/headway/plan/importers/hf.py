@@ -1,17 +1,17 @@
 """Hugging Face `TrainingArguments`, TRL's configurations and alignment-handbook recipes, as YAML or JSON.
 
 Owns how they are recognised and which Accelerate file lies beside them; their fields and defaults, which command lines
-share, are `plan/importing/tuning.py`.
+share, are `plan/importing/fields/tuning.py`.
 """
 
 from __future__ import annotations
 
 import os
 
-from headway.plan.importing import sharding, tuning
+from headway.plan.importing.fields import sharding, tuning
+from headway.plan.importing.fields.taking import Hit, Taking
+from headway.plan.importing.fields.trainer import NAMES
 from headway.plan.importing.nouns import Importer, Source
-from headway.plan.importing.taking import Hit, Taking
-from headway.plan.importing.trainer import NAMES
 from headway.plan.language.keys import ANYWHERE
 from headway.plan.reading.yaml import Map
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from headway.plan.importing import trainer, words
+from headway.plan.importing.fields import trainer, words
+from headway.plan.importing.fields.taking import Hit, Taking, as_number
 from headway.plan.importing.nouns import Importer, Source
-from headway.plan.importing.taking import Hit, Taking, as_number
-from headway.plan.importing.tree import leaves
+from headway.plan.importing.text.tree import leaves
 from headway.plan.reading.yaml import Map, Seq, Text
 
 _TELLING: Final = frozenset(

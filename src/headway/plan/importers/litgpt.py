@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from headway.plan.importing import trainer, words
+from headway.plan.importing.fields import trainer, words
+from headway.plan.importing.fields.taking import Hit, Taking, as_number
 from headway.plan.importing.nouns import Importer, Source
 from headway.plan.importing.refusals import no_training
-from headway.plan.importing.taking import Hit, Taking, as_number
 from headway.plan.reading.yaml import Map
 
 _LORA: Final = (("lora_query", "q", True), ("lora_key", "k", False), ("lora_value", "v", True),

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from headway.plan.importing import sharding, trainer, words
+from headway.plan.importing.fields import sharding, trainer, words
+from headway.plan.importing.fields.objectives import objective_of
+from headway.plan.importing.fields.taking import Hit, Taking, as_number
 from headway.plan.importing.nouns import Importer, Source
-from headway.plan.importing.objectives import objective_of
 from headway.plan.importing.refusals import no_training
-from headway.plan.importing.taking import Hit, Taking, as_number
 
 _TELLING: Final = frozenset(
     "stage finetuning_type template cutoff_len dataset_dir lora_target lora_rank quantization_bit pref_beta pref_loss "
@@ -26,7 +26,7 @@ _DEFAULTS: Final = {
 }  # fmt: skip
 _SOURCE: Final = "LLaMA-Factory 0.9.4, src/llamafactory/hparams"
 _TRAINER: Final = {
-    "micro_batch": "8", "grad_accum": "1", "epochs": "3", "optimizer": "adamw_torch", "save": "500 steps",
+    "micro_batch": "8", "grad_accum": "1", "epochs": "3", "optimizer": "adamw_torch_fused", "save": "500 steps",
     "evaluate": "no", "precision": "fp32", "log": "500 steps", "lr_schedule": "linear",
 }  # fmt: skip
 

@@ -13,8 +13,8 @@ from typing import Final
 
 from headway.domain.errors import PlanError, Position
 from headway.plan.importing.assemble import parameters, plan_name, rows_given
+from headway.plan.importing.fields.taking import Taking
 from headway.plan.importing.nouns import Ask, Grid, Imported, Importer, NotRead, Read, Source
-from headway.plan.importing.taking import Taking
 from headway.plan.reading.yaml import Map, Text, node_from
 
 _COLUMNS: Final = {

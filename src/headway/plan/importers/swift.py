@@ -11,11 +11,11 @@ import re
 from typing import Final
 
 from headway.domain.errors import PlanError
-from headway.plan.importing import sharding, trainer, tuning, words
+from headway.plan.importing.fields import sharding, trainer, tuning, words
+from headway.plan.importing.fields.objectives import objective_of
+from headway.plan.importing.fields.taking import Hit, Taking
 from headway.plan.importing.nouns import Importer, Source
-from headway.plan.importing.objectives import objective_of
 from headway.plan.importing.refusals import no_training
-from headway.plan.importing.taking import Hit, Taking
 
 _TELLING: Final = frozenset(
     "train_type tuner_type sft_type rlhf_type split_dataset_ratio load_from_cache_file vllm_mode quant_bits "

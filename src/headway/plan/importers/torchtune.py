@@ -8,11 +8,11 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from headway.plan.importing import trainer, words
+from headway.plan.importing.fields import trainer, words
+from headway.plan.importing.fields.taking import Hit, Taking
 from headway.plan.importing.nouns import Importer, Source
 from headway.plan.importing.refusals import no_training
-from headway.plan.importing.taking import Hit, Taking
-from headway.plan.importing.tree import leaves
+from headway.plan.importing.text.tree import leaves
 from headway.plan.reading.yaml import Map, Seq, Text
 
 _SOURCE: Final = "torchtune 0.6, recipes/*.py"

@@ -1,6 +1,6 @@
 """Command lines of trainers that take Hugging Face arguments: `trl sft --...`, `accelerate launch sft.py --...`.
 
-Owns how they are recognised; their fields are those of a TRL configuration (`plan/importing/tuning.py`).
+Owns how they are recognised; their fields are those of a TRL configuration (`plan/importing/fields/tuning.py`).
 """
 
 from __future__ import annotations
@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 
 from headway.domain.errors import PlanError, Position
-from headway.plan.importing import sharding, tuning
+from headway.plan.importing.fields import sharding, tuning
+from headway.plan.importing.fields.taking import Hit, Taking
+from headway.plan.importing.fields.trainer import NAMES
 from headway.plan.importing.nouns import Importer, Source
-from headway.plan.importing.taking import Hit, Taking
-from headway.plan.importing.trainer import NAMES
 
 _MODEL = ("model_name_or_path", "model", "model_name", "base_model", "model_id")
 

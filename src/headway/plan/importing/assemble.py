@@ -12,10 +12,10 @@ from pathlib import PurePath
 from typing import Final
 
 from headway.domain.errors import Position
+from headway.plan.importing.fields.objectives import OBJECTIVES, Objective
+from headway.plan.importing.fields.taking import Hit, Taking, as_number
 from headway.plan.importing.nouns import Ask, Default, Imported, Read
-from headway.plan.importing.objectives import OBJECTIVES, Objective
 from headway.plan.importing.rounds import generation
-from headway.plan.importing.taking import Hit, Taking, as_number
 from headway.plan.reading.yaml import Map, node_from
 
 COMPLETE: Final = (

@@ -13,7 +13,7 @@ from headway.domain.errors import Position
 from headway.plan.reading.yaml import Map, Text
 
 if TYPE_CHECKING:
-    from headway.plan.importing.taking import Taking
+    from headway.plan.importing.fields.taking import Taking
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

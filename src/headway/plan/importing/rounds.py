@@ -11,7 +11,7 @@ import math
 from typing import Final
 
 from headway.domain.errors import Position
-from headway.plan.importing.taking import Taking
+from headway.plan.importing.fields.taking import Taking
 from headway.plan.reading.yaml import Map, Seq, Text, node_from
 
 AT_ONCE: Final = 128

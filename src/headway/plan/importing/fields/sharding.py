@@ -10,8 +10,8 @@ import os
 import re
 from typing import Final
 
-from headway.plan.importing.taking import Hit, Taking, as_flag, as_number
-from headway.plan.importing.tree import MOST_CHARACTERS, json_tree, yaml_tree
+from headway.plan.importing.fields.taking import Hit, Taking, as_flag, as_number
+from headway.plan.importing.text.tree import MOST_CHARACTERS, json_tree, yaml_tree
 from headway.plan.reading.yaml import Map, Node, Seq, Text
 
 _STAGE: Final = re.compile(r"(?:z|zero|stage|ds)[-_ ]?(?:stage|config)?[-_ ]?([0-3])", re.IGNORECASE)

@@ -48,7 +48,9 @@ OBJECTIVES: Final = {
         "term",
         frozen="the reference model",
     ),
-    "bco": Objective(forward_passes=1, says="the reference model passes over each row once", frozen="the reference"),
+    "bco": Objective(
+        forward_passes=1, says="the reference model passes over each row once", frozen="the reference model"
+    ),
     "gkd": Objective(forward_passes=1, says="the teacher passes over each row once, counted as large as the student"),
     "grpo": _ONLINE,
     # reference, reward, old policy and old value once each; the value model's training is as much as three forwards

@@ -14,7 +14,7 @@ from typing import Final
 
 from headway.domain.errors import Position
 from headway.plan.importing.nouns import Default, NotRead, Read, Source
-from headway.plan.importing.tree import leaves
+from headway.plan.importing.text.tree import leaves
 from headway.plan.reading.yaml import Map, Node, Seq, Text
 
 _YES: Final = frozenset({"true", "yes", "on", "1", "y"})

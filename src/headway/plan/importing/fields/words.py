@@ -11,7 +11,7 @@ from typing import Final
 
 from headway.domain.errors import UserError
 from headway.domain.optimizer import optimizer_name
-from headway.plan.importing.taking import Hit, Taking
+from headway.plan.importing.fields.taking import Hit, Taking
 
 _STATES: Final = (
     (r"lion.*8|8.*lion", "lion_8bit"), (r"lion", "lion"), (r"adafactor|came", "adafactor"), (r"muon|dion", "muon"),

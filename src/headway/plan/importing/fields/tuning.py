@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from headway.plan.importing import trainer, words
-from headway.plan.importing.objectives import objective_of
-from headway.plan.importing.taking import Hit, Taking
+from headway.plan.importing.fields import trainer, words
+from headway.plan.importing.fields.objectives import objective_of
+from headway.plan.importing.fields.taking import Hit, Taking
 from headway.plan.reading.yaml import Map, Seq, Text
 
 MODEL: Final = (

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from headway.plan.importing import sharding, words
-from headway.plan.importing.taking import Hit, Taking
+from headway.plan.importing.fields import sharding, words
+from headway.plan.importing.fields.taking import Hit, Taking
 
 NAMES: Final = frozenset(
     "per_device_train_batch_size gradient_accumulation_steps num_train_epochs max_steps learning_rate output_dir bf16 "

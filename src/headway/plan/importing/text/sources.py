@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from typing import Final
 
 from headway.domain.errors import Position
-from headway.plan.importing import markdown, shell
+from headway.plan.importing.fields.taking import as_number
 from headway.plan.importing.nouns import Source
-from headway.plan.importing.taking import as_number
-from headway.plan.importing.tree import json_tree, yaml_tree
+from headway.plan.importing.text import markdown, shell
+from headway.plan.importing.text.tree import json_tree, yaml_tree
 from headway.plan.reading.yaml import Map, Text
 
 OWN: Final = re.compile(
