@@ -24,8 +24,6 @@ from headway.plan.importers import (
     torchtune,
     trl,
 )
-from headway.plan.importing.assemble import assembled
-from headway.plan.importing.fields.taking import Taking
 from headway.plan.importing.nouns import Imported, Importer, Source
 from headway.plan.importing.text.sources import OWN, sources
 from headway.plan.importing.text.tree import MOST_CHARACTERS
@@ -99,10 +97,5 @@ def imported(name: str, text: str, folder: str = "", given: Mapping[str, str] | 
     found = recognised(name, text, folder)
     if found is None:
         return None
-    key, guess, source = found
-    importer = IMPORTERS[key]
-    if importer.plan is not None:
-        return importer.plan(source, given or {})
-    taking = Taking(source, given)
-    importer.take(taking)
-    return assembled(taking, importer.title, guess)
+    key, _, source = found
+    return IMPORTERS[key].read(source, given or {})

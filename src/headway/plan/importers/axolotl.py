@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from headway.plan.importing.assemble import one_run
 from headway.plan.importing.fields import sharding, trainer, words
 from headway.plan.importing.fields.objectives import objective_of
 from headway.plan.importing.fields.taking import Hit, Taking, as_flag, as_number
-from headway.plan.importing.nouns import Importer, Source
+from headway.plan.importing.nouns import Source
 from headway.plan.importing.refusals import no_training
 from headway.plan.reading.yaml import Map, Seq, Text
 
@@ -230,6 +231,4 @@ def _cap(item: Map) -> int | None:
     return int(found[1]) if found is not None and len(found[1]) < 12 and not shards else None
 
 
-IMPORTER = Importer(
-    title="an axolotl configuration", forms=frozenset({"yaml", "json"}), recognises=recognises, take=take
-)
+IMPORTER = one_run("an axolotl configuration", "yaml json", recognises, take)

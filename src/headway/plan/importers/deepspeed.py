@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from headway.plan.importing.assemble import one_run
 from headway.plan.importing.fields.taking import Taking
-from headway.plan.importing.nouns import Importer, Source
+from headway.plan.importing.nouns import Source
 from headway.plan.importing.refusals import side_file
 
 _TELLING: Final = frozenset(
@@ -33,6 +34,4 @@ def take(taking: Taking) -> None:
     )
 
 
-IMPORTER = Importer(
-    title="a DeepSpeed configuration", forms=frozenset({"yaml", "json"}), recognises=recognises, take=take
-)
+IMPORTER = one_run("a DeepSpeed configuration", "yaml json", recognises, take)

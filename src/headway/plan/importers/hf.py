@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 
+from headway.plan.importing.assemble import one_run
 from headway.plan.importing.fields import sharding, tuning
 from headway.plan.importing.fields.taking import Hit, Taking
 from headway.plan.importing.fields.trainer import NAMES
-from headway.plan.importing.nouns import Importer, Source
+from headway.plan.importing.nouns import Source
 from headway.plan.language.keys import ANYWHERE
 from headway.plan.reading.yaml import Map
 
@@ -60,6 +61,4 @@ def flat(tree: Map) -> Map:
     return found
 
 
-IMPORTER = Importer(
-    title="Hugging Face training arguments", forms=frozenset({"yaml", "json"}), recognises=recognises, take=take
-)
+IMPORTER = one_run("Hugging Face training arguments", "yaml json", recognises, take)

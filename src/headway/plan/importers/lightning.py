@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from headway.plan.importing.assemble import one_run
 from headway.plan.importing.fields import trainer, words
 from headway.plan.importing.fields.taking import Hit, Taking, as_number
-from headway.plan.importing.nouns import Importer, Source
+from headway.plan.importing.nouns import Source
 from headway.plan.importing.text.tree import leaves
 from headway.plan.reading.yaml import Map, Seq, Text
 
@@ -145,6 +146,4 @@ def _gpus(taking: Taking) -> None:
             taking.take(field, size)
 
 
-IMPORTER = Importer(
-    title="a Lightning CLI configuration", forms=frozenset({"yaml", "json"}), recognises=recognises, take=take
-)
+IMPORTER = one_run("a Lightning CLI configuration", "yaml json", recognises, take)

@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from headway.plan.importing.assemble import one_run
 from headway.plan.importing.fields import trainer, words
 from headway.plan.importing.fields.taking import Hit, Taking, as_number
-from headway.plan.importing.nouns import Importer, Source
+from headway.plan.importing.nouns import Source
 from headway.plan.importing.refusals import no_training
 from headway.plan.reading.yaml import Map
 
@@ -168,6 +169,4 @@ def _data(taking: Taking) -> None:
         taking.take("pack", Hit("true", "data", taking.place("data")))
 
 
-IMPORTER = Importer(
-    title="a LitGPT configuration", forms=frozenset({"yaml", "json", "command"}), recognises=recognises, take=take
-)
+IMPORTER = one_run("a LitGPT configuration", "yaml json command", recognises, take)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import Final
 
+from headway.plan.importing.assemble import one_run
 from headway.plan.importing.fields import sharding, trainer, words
 from headway.plan.importing.fields.objectives import objective_of
 from headway.plan.importing.fields.taking import Hit, Taking, as_number
-from headway.plan.importing.nouns import Importer, Source
+from headway.plan.importing.nouns import Source
 from headway.plan.importing.refusals import no_training
 
 _TELLING: Final = frozenset(
@@ -171,9 +172,4 @@ def _data(taking: Taking) -> None:
         taking.take("eval_data", taking.word("eval_dataset"))
 
 
-IMPORTER = Importer(
-    title="a LLaMA-Factory configuration",
-    forms=frozenset({"yaml", "json", "command"}),
-    recognises=recognises,
-    take=take,
-)
+IMPORTER = one_run("a LLaMA-Factory configuration", "yaml json command", recognises, take)

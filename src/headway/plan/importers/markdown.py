@@ -13,7 +13,6 @@ from typing import Final
 
 from headway.domain.errors import PlanError, Position
 from headway.plan.importing.assemble import parameters, plan_name, rows_given
-from headway.plan.importing.fields.taking import Taking
 from headway.plan.importing.nouns import Ask, Grid, Imported, Importer, NotRead, Read, Source
 from headway.plan.reading.yaml import Map, Text, node_from
 
@@ -65,12 +64,7 @@ def recognises(source: Source) -> str:
     return ""
 
 
-def take(taking: Taking) -> None:
-    """A document of several runs is made into a plan by `plan`."""
-    raise AssertionError(taking.source.name)
-
-
-def plan(source: Source, given: Mapping[str, str]) -> Imported:
+def read(source: Source, given: Mapping[str, str]) -> Imported:
     """The plan of all tables. Raises PlanError for a document whose tables hold no row with a time or a length."""
     listed = _listed(source)
     rows = [row for grid in listed for row in _rows(grid)]
@@ -90,13 +84,13 @@ def plan(source: Source, given: Mapping[str, str]) -> Imported:
         machine = {"gpu": gpu, "gpus": asked if asked.isdigit() and int(asked) else "1"}
         _put(tree, "run", {"machine": machine}, rows[0].cells["name"].where)
     asks = () if gpu else (Ask(key="gpu", why="no column names the GPU", example="gpu='RTX 4090'"),)
-    read = [
+    told = [
         Read(field=field, value=f"{count} of {len(rows)} experiments", key=field, where=rows[0].cells["name"].where)
         for field in _ORDER
         if (count := sum(1 for row in rows if field in row.cells))
     ]
     return Imported(
-        format="a table of experiments", guess=recognises(source), plan=tree, read=tuple(read), asks=asks,
+        format="a table of experiments", guess=recognises(source), plan=tree, read=tuple(told), asks=asks,
         notes=(*_notes(rows, trained), *_left_out(source, listed)), not_read=_not_read(source), name=source.name,
         folder=source.folder,
         model=given.get("model") or _only(rows, "model"), parameters=parameters(given.get("params", "")),
@@ -299,6 +293,4 @@ def _not_read(source: Source) -> tuple[NotRead, ...]:
     return tuple(found[:100])
 
 
-IMPORTER = Importer(
-    title="a table of experiments", forms=frozenset({"markdown"}), recognises=recognises, take=take, plan=plan
-)
+IMPORTER = Importer(title="a table of experiments", forms=frozenset({"markdown"}), recognises=recognises, read=read)

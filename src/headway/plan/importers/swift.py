@@ -11,10 +11,11 @@ import re
 from typing import Final
 
 from headway.domain.errors import PlanError
+from headway.plan.importing.assemble import one_run
 from headway.plan.importing.fields import sharding, trainer, tuning, words
 from headway.plan.importing.fields.objectives import objective_of
 from headway.plan.importing.fields.taking import Hit, Taking
-from headway.plan.importing.nouns import Importer, Source
+from headway.plan.importing.nouns import Source
 from headway.plan.importing.refusals import no_training
 
 _TELLING: Final = frozenset(
@@ -58,7 +59,7 @@ def take(taking: Taking) -> None:
     if taking.has("config") and not taking.has("model", "model_type", "model_id_or_path"):
         raise _names_a_file(taking)
     model = taking.word("model", "model_id_or_path", "load", "mcore_model", "ckpt_dir", "model_type")
-    taking.take("model", model, model.value.removesuffix("-mcore") if model is not None else None)
+    taking.take("model", model, _hub_name(model) if model is not None else None)
     _objective(taking, verb)
     _method(taking, tool)
     sharding.launched(taking)
@@ -75,6 +76,12 @@ def take(taking: Taking) -> None:
         return
     trainer.defaults(taking, _DEFAULTS, _SOURCE)
     trainer.defaults(taking, {"evaluate": taking.value("save") if taking.value("held_out") else "no"}, _SOURCE)
+
+
+def _hub_name(hit: Hit) -> str:
+    """A model's name as the hub writes it: `qwen1half-7b` and `qwen2_5-7b` are ms-swift 2's, `-mcore` Megatron's."""
+    name = hit.value.removesuffix("-mcore")
+    return re.sub(r"(?<=\d)(?:half|_5)(?=-)", ".5", name) if hit.key == "model_type" else name
 
 
 def _names_a_file(taking: Taking) -> PlanError:
@@ -212,6 +219,4 @@ def _data(taking: Taking) -> None:
         trainer.not_evaluated(taking, f"split_dataset_ratio is 0 from ms-swift 3.6 on ({_SOURCE})")
 
 
-IMPORTER = Importer(
-    title="an ms-swift command", forms=frozenset({"command", "yaml", "json"}), recognises=recognises, take=take
-)
+IMPORTER = one_run("an ms-swift command", "command yaml json", recognises, take)

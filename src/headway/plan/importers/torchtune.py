@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from headway.plan.importing.assemble import one_run
 from headway.plan.importing.fields import trainer, words
 from headway.plan.importing.fields.taking import Hit, Taking
-from headway.plan.importing.nouns import Importer, Source
+from headway.plan.importing.nouns import Source
 from headway.plan.importing.refusals import no_training
 from headway.plan.importing.text.tree import leaves
 from headway.plan.reading.yaml import Map, Seq, Text
@@ -236,6 +237,4 @@ def _data(taking: Taking) -> None:
     taking.use("dataset", "datasets", "dataset_val")
 
 
-IMPORTER = Importer(
-    title="a torchtune configuration", forms=frozenset({"yaml", "json"}), recognises=recognises, take=take
-)
+IMPORTER = one_run("a torchtune configuration", "yaml json", recognises, take)

@@ -8,10 +8,11 @@ from __future__ import annotations
 import re
 
 from headway.domain.errors import PlanError, Position
+from headway.plan.importing.assemble import one_run
 from headway.plan.importing.fields import sharding, tuning
 from headway.plan.importing.fields.taking import Hit, Taking
 from headway.plan.importing.fields.trainer import NAMES
-from headway.plan.importing.nouns import Importer, Source
+from headway.plan.importing.nouns import Source
 
 _MODEL = ("model_name_or_path", "model", "model_name", "base_model", "model_id")
 
@@ -46,4 +47,4 @@ def take(taking: Taking) -> None:
     sharding.mixed_precision(taking, source.launcher, hit)
 
 
-IMPORTER = Importer(title="a trainer's command line", forms=frozenset({"command"}), recognises=recognises, take=take)
+IMPORTER = one_run("a trainer's command line", "command", recognises, take)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import PurePath
 from typing import Final
@@ -14,7 +15,7 @@ from typing import Final
 from headway.domain.errors import Position
 from headway.plan.importing.fields.objectives import OBJECTIVES, Objective
 from headway.plan.importing.fields.taking import Hit, Taking, as_number
-from headway.plan.importing.nouns import Ask, Default, Imported, Read
+from headway.plan.importing.nouns import Ask, Default, Imported, Importer, Read, Source
 from headway.plan.importing.rounds import generation
 from headway.plan.reading.yaml import Map, node_from
 
@@ -48,6 +49,18 @@ PLAIN: Final = (
     "gradient_checkpointing", "attention", "compile",
 )  # fmt: skip
 """Fields that the plan calls by the same name and says in the same words."""
+
+
+def one_run(title: str, forms: str, recognises: Callable[[Source], str], take: Callable[[Taking], None]) -> Importer:
+    """The importer of a format whose files hold one run each: `take` takes its fields; `forms` are words."""
+
+    def read(source: Source, given: Mapping[str, str]) -> Imported:
+        taking = Taking(source, given)
+        guess = recognises(source)  # before fields are moved about in the tree
+        take(taking)
+        return assembled(taking, title, guess)
+
+    return Importer(title=title, forms=frozenset(forms.split()), recognises=recognises, read=read)
 
 
 def assembled(taking: Taking, format_: str, guess: str) -> Imported:

@@ -7,13 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from headway.domain.errors import Position
 from headway.plan.reading.yaml import Map, Text
-
-if TYPE_CHECKING:
-    from headway.plan.importing.fields.taking import Taking
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +132,5 @@ class Importer:
     """Forms of source that it reads."""
     recognises: Callable[[Source], str]
     """Why this source is of that tool; empty where it is not."""
-    take: Callable[[Taking], None]
-    """Takes what the source says. Raises PlanError for a file that is of the tool but no training run."""
-    plan: Callable[[Source, Mapping[str, str]], Imported] | None = None
-    """Makes the whole plan, for a source that holds several runs; None: the one run that was taken."""
+    read: Callable[[Source, Mapping[str, str]], Imported]
+    """Makes the plan, completed with what is given. Raises PlanError for a file of the tool that trains nothing."""
