@@ -107,6 +107,15 @@ def test_adapter_targets_that_the_model_lacks_are_left_out_and_said(tmp_path: Pa
     assert found.source.plan.experiments[0].stages[0].recipe.adapter is not None
 
 
+@pytest.mark.parametrize(("model", "sees"), [("Qwen/Qwen2.5-VL-7B-Instruct", True), ("acme/SmolVLM-2B", True),
+                                             ("Qwen/Qwen2-0.5B", False), ("acme/evl-7b", False)])  # fmt: skip
+def test_a_model_that_sees_has_rows_of_unknown_length(tmp_path: Path, model: str, sees: bool) -> None:
+    for assume, said in ((GPU, False), ({"gpu": GPU["gpu"]}, sees)):
+        found = opened(config(tmp_path, model=model), {**assume, "samples": "10"})
+        assert found is not None
+        assert any("counted as text" in note for note in found.imported.notes) is said
+
+
 def test_frozen_layers_are_counted_from_the_end(tmp_path: Path) -> None:
     path = tmp_path / "freeze.yaml"
     path.write_text("model_name_or_path: Qwen/Qwen2-0.5B\nstage: sft\nfinetuning_type: freeze\n"

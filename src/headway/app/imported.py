@@ -6,6 +6,7 @@ Owns the wiring of importers and catalog, and what is still asked before an esti
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -26,6 +27,11 @@ from headway.report.answer import Answer
 from headway.work.linears import adapted
 
 EXAMPLE_SIZE = "params=7B"
+_SEES = re.compile(
+    r"(?:^|[-_/.\d])vl(?:m|\d|[-_/.]|$)|vlm|vision|pixtral|llava|omni|internvl|minicpm-[vo]|paligemma|multimodal|-audio|voxtral|ovis",
+    re.IGNORECASE,
+)
+"""Names of models that read more than text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +99,7 @@ def _with_model(imported: Imported) -> Opened:
     plan = imported.plan
     if "model" not in plan:
         plan["model"] = Text(name, Position(imported.name))
-    notes = [*_fit_adapter(plan, arch), *_freeze(plan, arch, imported.trained_blocks)]
+    notes = [*_fit_adapter(plan, arch), *_freeze(plan, arch, imported.trained_blocks), *_seen(imported, name)]
     return Opened(imported=replace(imported, notes=(*imported.notes, *notes)), models={name: arch})
 
 
@@ -160,6 +166,13 @@ def _freeze(plan: Map, arch: Architecture, trained: int | None) -> list[str]:
     if trained < blocks:
         plan["freeze"] = Text(str(blocks - trained), plan.where)
     return []
+
+
+def _seen(imported: Imported, name: str) -> list[str]:
+    """What rows of images and sound are longer than, where nobody says how long they are."""
+    if not _SEES.search(name) or any(one.field == "length" for one in imported.read):
+        return []
+    return ["rows are counted as text: images and sound make them longer, which --assume tokens_per_sample=N can say"]
 
 
 def _stages(plan: Map) -> list[Map]:

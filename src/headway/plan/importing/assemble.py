@@ -321,7 +321,7 @@ def _asks(taking: Taking) -> tuple[Ask, ...]:
         found.append(Ask(key="epochs", why="neither epochs nor steps are said", example="epochs=3"))
     bounded = taking.value("steps") or taking.value("tokens")
     if rows_given(taking.value("rows")) is None and not bounded:
-        found.append(Ask(key="samples", why="the size of the data is not in the file", example="samples=52k"))
+        found.append(Ask(key="samples", why="how many rows are trained on is not in the file", example="samples=52k"))
     return tuple(found)
 
 

@@ -159,6 +159,9 @@ def online(taking: Taking, generations: tuple[str, ...], usual: str, tokens: str
         taking.note("completions come from a vLLM server on GPUs of its own, which are not counted")
     taking.take("served", taking.flag("use_vllm"))
     taking.take("generation_tensor", taking.whole("vllm_tensor_parallel_size"))
+    again = taking.whole("num_iterations")
+    if again is not None and int(again.value) > 1:
+        taking.note(f"each batch of completions is trained on {again.value} times (num_iterations): counted once")
     beta = taking.number("beta", "kl_coef")
     if kind == "grpo" and beta is not None and float(beta.value) > 0:
         taking.take("forward_passes", beta, "1")
