@@ -149,6 +149,15 @@ def test_arrays_and_text_without_quotes_are_several_words() -> None:
     )
 
 
+def test_redirections_and_comments_between_continued_lines_are_no_words() -> None:
+    text = "nohup run --a 1 \\\n  # --b 2 \\\n  # why\n  --c 3 \\  \n --d 4 > log.txt 2>&1 &\nnext"
+    found = shell.commands("x", text)
+    assert found[0].words == ("run", "--a", "1", "--c", "3", "--d", "4")
+    assert found[-1].words == ("next",)
+    blank = shell.commands("x", "run --a 1 \\\n\nnext\n")
+    assert [command.words for command in blank] == [("run", "--a", "1"), ("next",)]
+
+
 def test_a_loop_counts_its_rounds() -> None:
     found = shell.commands("x", "for lr in 1e-5 5e-6; do\n  for s in 1 2 3; do\n    run $lr\n  done\ndone\nlast\n")
     assert [(command.words, command.times) for command in found] == [(("run", "1e-5"), 6), (("last",), 1)]

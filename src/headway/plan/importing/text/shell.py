@@ -22,7 +22,7 @@ _VARIABLE = re.compile(r"\$(?:\{(\w+)(?::?[-=]([^{}]*))?\}|(\w+))")
 _ARITHMETIC = re.compile(r"\$\(\((.*?)\)\)|\$\(\s*expr\s+([^()]*)\)|`\s*expr\s+([^`]*)`")
 _ENDS: Final = frozenset({";", "&&", "||", "|", "&", "\n"})
 _WORD = re.compile(
-    r"""(?P<gap>[ \t]+|\\\r?\n[ \t]*)|(?P<comment>\#[^\n]*)|(?P<end>\r?\n|&&|\|\||;|\||&)
+    r"""(?P<gap>[ \t]+|\\[ \t]*\r?\n[ \t]*)|(?P<comment>\#[^\n]*)|(?P<end>\r?\n|&&|\|\||;|\||&)
     |(?P<word>(?:\\[^\n\r]|'[^']*'|"(?:[^"\\]|\\.)*"|\$\(\([^\n]*?\)\)|\$\([^()\n]*\)|`[^`\n]*`|[^\s;|&\\'"]|['"])+)
     |(?P<other>\\|\r)""",
     re.VERBOSE | re.DOTALL,
@@ -73,7 +73,7 @@ class _Script:
             del self.loops[-1:]
         elif words:
             both = {**self.known, **own}
-            made = tuple(part for word in words for part in self._filled(word, both))[:MOST_WORDS]
+            made = tuple(part for word in _kept(words) for part in self._filled(word, both))[:MOST_WORDS]
             self.found.append(Command(words=made, variables=both, times=prod(self.loops)))
         if not words or first[:1] == ["export"]:
             self.known |= own
@@ -107,11 +107,24 @@ class _Script:
         return [Text(_unquoted(part), word.where) for part in text.split()]
 
 
+def _kept(words: list[Text]) -> Iterator[Text]:
+    """The words without redirections: `> log`, `2>log`, `< file`."""
+    skip = False
+    for word in words:
+        redirects = re.fullmatch(r"\d*(?:>>?|<(?!.*>$))(.*)", word, re.DOTALL) if not word.quoted else None
+        if redirects is None and not skip:
+            yield word
+        skip = redirects is not None and not redirects[1]
+
+
 def _lines(name: str, text: str) -> Iterator[list[Text]]:
-    """Words of each command, quotes taken away."""
+    """Words of each command, quotes taken away.
+
+    A comment between continued lines is skipped with its line: bash ends the command there, which nobody means.
+    """
     words: list[Text] = []
     line, start, seen = 1, 0, 0
-    gap = True
+    gap, continued, commented = True, False, False
     for match in _WORD.finditer(text):
         kind, found = match.lastgroup, match.group()
         if kind == "comment" and not gap:  # a # inside a word (model#1000) is part of it
@@ -126,10 +139,16 @@ def _lines(name: str, text: str) -> Iterator[list[Text]]:
             else:
                 words[-1] = Text(words[-1] + _unquoted(found), words[-1].where, words[-1].quoted)
             seen += 1
-        elif kind == "end" and words:
+        elif kind == "end" and words and not commented:
             yield words
             words = []
         gap = kind != "word"
+        continued = (
+            (kind == "gap" and ("\n" in found or continued))
+            or (kind in ("comment", "end") and commented)
+            or (kind == "comment" and continued)
+        )
+        commented = kind == "comment" and continued
         if seen > MOST_WORDS:
             return
     if words:
