@@ -10,7 +10,7 @@ from typing import Final
 
 from headway.plan.importing.assemble import one_run
 from headway.plan.importing.fields import trainer, words
-from headway.plan.importing.fields.taking import Hit, Taking, as_number
+from headway.plan.importing.fields.taking import Hit, Taking
 from headway.plan.importing.nouns import Source
 from headway.plan.importing.refusals import no_training
 from headway.plan.reading.yaml import Map
@@ -101,10 +101,9 @@ def _model(taking: Taking) -> None:
         hit = taking.word("checkpoint")
     if hit is not None:
         taking.take("model", hit, re.sub(r"^.*?checkpoints/", "", hit.value).strip("/"))
-    config = taking.node("model_config")
+    found = {name: taking.whole(f"model_config.{key}") for key, name in _SHAPE.items()}
+    taking.shape.update({name: hit.value for name, hit in found.items() if hit is not None})
     taking.use("model_config")
-    if isinstance(config, Map):
-        taking.shape.update({name: str(config[key]) for key, name in _SHAPE.items() if as_number(config.get(key))})
 
 
 def _method(taking: Taking) -> None:

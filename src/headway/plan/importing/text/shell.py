@@ -143,11 +143,10 @@ def _lines(name: str, text: str) -> Iterator[list[Text]]:
             yield words
             words = []
         gap = kind != "word"
-        continued = (
-            (kind == "gap" and ("\n" in found or continued))
-            or (kind in ("comment", "end") and commented)
-            or (kind == "comment" and continued)
-        )
+        if kind == "gap":
+            continued = continued or "\n" in found
+        elif kind == "word" or not (kind == "comment" or commented):
+            continued = False
         commented = kind == "comment" and continued
         if seen > MOST_WORDS:
             return
