@@ -151,3 +151,14 @@ def test_what_init_writes_is_the_plan_that_is_estimated(name: str) -> None:
     assert "# From " in text
     assert all(line.startswith("#") or "line" in line or "#" not in line or "not said" in line or "--assume" in line
                for line in text.splitlines())  # fmt: skip
+
+
+@pytest.mark.parametrize(("rows", "layers"), [("n_layer: 3, n_head: 4, n_embd: 64, padded_vocab_size: 100", 3),
+                                              ("n_layer: 3", 6), ("n_layer: 0.3, n_head: x", 6)])  # fmt: skip
+def test_a_shape_that_is_written_out_whole_is_the_model(tmp_path: Path, rows: str, layers: int) -> None:
+    path = tmp_path / "pretrain.yaml"
+    path.write_text(f"model_name: pythia-70m\nmodel_config: {{{rows}}}\ndata: X\n"
+                    "train: {micro_batch_size: 2, global_batch_size: 4, max_steps: 5}\n", encoding="utf-8")  # fmt: skip
+    found = opened(path, GPU)
+    assert found is not None
+    assert found.models["pythia-70m"].layers == layers

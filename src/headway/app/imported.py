@@ -27,6 +27,8 @@ from headway.report.answer import Answer
 from headway.work.linears import adapted
 
 EXAMPLE_SIZE = "params=7B"
+_SHAPED = frozenset({"num_hidden_layers", "hidden_size", "num_attention_heads", "vocab_size"})
+"""Keys without which a shape that is written out is no shape: the model's name then says which."""
 _SEES = re.compile(
     r"(?:^|[-_/.\d])vl(?:m|\d|[-_/.]|$)|vlm|vision|pixtral|llava|omni|internvl|minicpm-[vo]|paligemma|multimodal|-audio|voxtral|ovis",
     re.IGNORECASE,
@@ -110,7 +112,7 @@ def _architecture(imported: Imported, name: str) -> Architecture:
     """
     if imported.parameters is not None:
         return sized_model(name, _given_size(name, imported.parameters))
-    if imported.shape:
+    if imported.shape.keys() >= _SHAPED:
         return from_config({key: int(value) for key, value in imported.shape.items()}, name)
     for folder in (imported.folder, ""):
         path = os.path.join(folder, name)
