@@ -14,7 +14,7 @@ from headway.catalog.names import normalise
 from headway.catalog.offers import offers
 from headway.catalog.tables import rows, words
 
-TABLES = ("devices", "achievable", "offers", "billing", "carbon", "energy", "models", "datasets")
+TABLES = ("devices", "achievable", "offers", "billing", "carbon", "datasets", "energy", "models", "sizes")
 LAST_DAY = date(2026, 11, 21)
 
 

@@ -197,7 +197,7 @@ SCALES = {"matrix": {"steps": [100, 250, 500]}, "data": {"rows": 100000, "length
 
 
 def test_shared_beginnings_are_trained_once() -> None:
-    """100 and 250 steps are checkpoints of 500: one training of 500 steps is left, and what stands around the others."""
+    """100 and 250 steps are checkpoints of 500: one training is left, and what stands around the others."""
     apart, together = estimated(plan(**SCALES)), estimated(plan(**SCALES, reuse="prefixes"))
     longest = apart.experiments[2]
     assert [stage.trained_in for item in together.experiments for stage in item.stages] == [longest.id, longest.id, ""]

@@ -131,3 +131,30 @@ def test_an_encoder_decoder_encodes_once() -> None:
     work = generation_work(T5_SMALL, Recipe(), 100, 1)
     prompt = sum(t.flop for t in work.terms if t.kind == "linear" and not t.name.startswith("decode."))
     assert prompt == 2 * 100 * 6 * (4 * 512 * 512 + 2 * 512 * 2048)
+
+
+# ---- passes beside the training (preference tuning)
+
+
+@given(arch=ARCHES, recipe=RECIPES, passes=st.integers(1, 4))
+def test_passes_beside_the_training_are_forwards_of_the_base_model(arch, recipe: Recipe, passes: int) -> None:
+    plain, more = (step_work(arch, replace(recipe, forward_passes=n), fixed(2, 64)) for n in (0, passes))
+    base = step_work(arch, replace(recipe, adapter=None, quantize="none"), fixed(2, 64)).by_phase()["forward"].flop
+    assert more.flop - plain.flop == pytest.approx(passes * base)
+    assert forward_work(arch, replace(recipe, forward_passes=passes), fixed(2, 64)).flop == pytest.approx(
+        forward_work(arch, recipe, fixed(2, 64)).flop
+    )
+
+
+def test_a_dpo_step_is_four_passes_to_the_three_of_a_step_that_trains_everything() -> None:
+    """By hand: forward 1, backward 2 (of everything but the frozen embedding), reference forward 1."""
+    recipe = Recipe(attention="eager")
+    plain, dpo = (step_work(LLAMA_TINY, replace(recipe, forward_passes=n), fixed(2, 64)) for n in (0, 1))
+    assert dpo.flop / plain.flop == pytest.approx(4 / 3)
+
+
+def test_full_sharding_gathers_the_weights_once_more_for_a_reference_model() -> None:
+    recipe = Recipe(parallel=Parallel(data=4, sharding="zero3"))
+    sent = [step_work(LLAMA_TINY, replace(recipe, forward_passes=n), fixed(2, 64)).by_name() for n in (0, 1)]
+    assert sent[1]["data.weights"].link_bytes == pytest.approx(1.5 * sent[0]["data.weights"].link_bytes)
+    assert sent[1]["data.gradients"].link_bytes == sent[0]["data.gradients"].link_bytes

@@ -18,7 +18,6 @@ from headway.domain.plan import Plan
 from headway.domain.units import format_share
 from headway.estimate.assemble import assemble
 from headway.estimate.nouns import Estimate, Rates, StageEstimate
-from headway.estimate.predicted import Predictor
 from headway.estimate.questions.epochs import epoch_table, grid
 from headway.estimate.questions.reference import cross_checks
 from headway.estimate.questions.sensitivity import Effect, effects
@@ -37,7 +36,7 @@ def answer(source: PlanFile, request: Request) -> Answer:
     """Everything about one plan. Raises PlanError where the plan does not decide what is run."""
     inputs, rates = gather(source, request), request.rates
     setting = inputs.setting(rates)
-    serial = assemble(setting, Predictor(setting))
+    serial = assemble(setting, inputs.predictor(setting))
     estimate = side_by_side(inputs, serial)
     beside = _beside(inputs, rates, estimate)
     small = len(inputs.plan.experiments) <= LARGE

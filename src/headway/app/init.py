@@ -1,16 +1,19 @@
-"""The verb `init`: the text of a commented plan from a few flags.
+"""The verb `init`: the text of a commented plan, from a few flags or from a configuration of another tool.
 
 Owns the flags' meaning; the text is `plan/`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from headway.app.imported import opened
 from headway.app.quick import Flags, count, refuse_contradictions
 from headway.catalog import Ambiguous, find_device
 from headway.domain.errors import UsageError, UserError
 from headway.plan import commented_plan
+from headway.plan.importing.assemble import GIVEN
 
 
 def commented(flags: Flags) -> str:
@@ -33,6 +36,26 @@ def commented(flags: Flags) -> str:
         "steps": None if flags.steps is None else count(flags.steps, "--steps"),
     }
     return commented_plan(**{key: value for key, value in said.items() if value is not None})
+
+
+def commented_import(path: str, flags: Flags, assume: Mapping[str, str]) -> tuple[str, str]:
+    """The text of the plan that another tool's file describes, and the guess of what it is.
+
+    Flags and `assume` complete it. Raises UsageError for a file that no importer knows and for contradicting flags, and
+    PlanError for one that trains nothing.
+    """
+    refuse_contradictions(flags)
+    if flags.gpu is not None:
+        _refuse_unclear(flags.gpu)
+    said = {key: getattr(flags, key) for key in GIVEN if getattr(flags, key, None) is not None}
+    found = opened(path, {**said, **assume})
+    if found is None:
+        raise UsageError(
+            "--from takes a configuration of another tool", got=path,
+            hint="Known: axolotl, LLaMA-Factory, torchtune, LitGPT, Lightning CLI, ms-swift, TRL and other Hugging "
+            "Face training arguments, Markdown tables of experiments.",
+        )  # fmt: skip
+    return found.text(), found.imported.summary
 
 
 def _refuse_unclear(gpu: str) -> None:

@@ -12,11 +12,13 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from typing import Any
 
-from headway.app.resolve import resolve
+from headway.app.doubt import Doubtful
+from headway.app.resolve import ASSUMED, resolve
 from headway.catalog.calibration import shipped_calibration
 from headway.catalog.speed import shipped_speed
 from headway.domain.calibration import Calibration
 from headway.domain.errors import PlanError, UsageError
+from headway.domain.experiment import Architecture
 from headway.domain.lookup import Lookup, Machine
 from headway.domain.measurement import Measurement
 from headway.domain.plan import Plan
@@ -43,6 +45,10 @@ class Request:
     sensitivity: bool = True
     measurements: tuple[Measurement, ...] = ()
     today: str = ""
+    models: Mapping[str, Architecture] = field(default_factory=dict)
+    """Models that need no looking up: those of an imported file."""
+    served: bool = False
+    """Completions are decoded by an inference engine, as an imported file says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +62,8 @@ class Inputs:
     measurements: tuple[Measurement, ...]
     seed: int
     today: date
+    models: Mapping[str, Architecture] = field(default_factory=dict)
+    served: bool = False
     memory: Memory = field(default_factory=Memory)
     stages: dict[tuple[object, ...], StageEstimate] = field(default_factory=dict)
 
@@ -77,14 +85,19 @@ class Inputs:
     def changed(self, plan: Plan) -> Inputs:
         """The inputs of a variant of the plan; what costs the same there is not computed again."""
         same = plan.datasets == self.plan.datasets and plan.tasks == self.plan.tasks
-        lookup = resolve(plan, self.calibration, like=(self.plan, self.lookup))
+        lookup = resolve(plan, self.calibration, like=(self.plan, self.lookup), known=self.models)
         kept = self.stages if same and lookup.lengths == self.lookup.lengths else {}
         return replace(self, plan=plan, lookup=lookup, stages=kept)
 
     def estimate(self, rates: Rates, machine: str = "") -> Estimate:
         """The plan under these rates."""
         setting = self.setting(rates, machine)
-        return assemble(setting, Predictor(setting))
+        return assemble(setting, self.predictor(setting))
+
+    def predictor(self, setting: Setting) -> Predictor:
+        """Predictions for a setting; wider ones for models whose shape is assumed."""
+        assumed = frozenset(name for name, arch in self.models.items() if ASSUMED in arch.source)
+        return Doubtful(setting, assumed, self.served) if assumed or self.served else Predictor(setting)
 
 
 def own_machine(inputs: Inputs, estimate: Estimate) -> Machine | None:
@@ -105,7 +118,9 @@ def gather(source: PlanFile, request: Request) -> Inputs:
     calibration = assumed(plan, shipped_calibration())
     return Inputs(
         plan=plan,
-        lookup=resolve(plan, calibration),
+        lookup=resolve(plan, calibration, known=request.models),
+        models=request.models,
+        served=request.served,
         calibration=calibration,
         speed=from_record(shipped_speed()),
         measurements=request.measurements,

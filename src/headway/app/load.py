@@ -5,17 +5,19 @@ Owns the Python face of the verbs. Each verb's work is in the file of its name.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from headway.app.check import findings, plan_text
 from headway.app.estimate import answer
+from headway.app.imported import Opened, opened, rest_of, shown
 from headway.app.inputs import Request, as_keys
 from headway.check.fix import fixed
 from headway.check.run import fails
 from headway.domain.errors import Finding, Fix, UsageError
+from headway.domain.experiment import Architecture
 from headway.domain.measurement import Measurement
 from headway.domain.plan import Plan
 from headway.estimate.nouns import RATES, Estimate, Rates
@@ -86,6 +88,8 @@ class Project:
     """A plan file with its verbs."""
 
     source: PlanFile
+    imported: Opened | None = None
+    """What was read from a file of another tool, where the plan was made of one."""
 
     @property
     def plan(self) -> Plan:
@@ -124,8 +128,11 @@ class Project:
             sensitivity=sensitivity,
             measurements=tuple(measurements),
             today=today,
+            models=self._models,
+            served=self.imported is not None and self.imported.imported.served,
         )
-        return Result(answer(self.source, request))
+        found = answer(self.source, request)
+        return Result(found if self.imported is None else shown(found, self.imported))
 
     def check(
         self, *, select: Sequence[str] = (), ignore: Sequence[str] = (), seed: int = 0, today: str = ""
@@ -134,14 +141,36 @@ class Project:
 
         `select` and `ignore` are codes or their beginnings (`HW2`). Raises UsageError for a code that no rule has.
         """
-        found = findings(self.source, Request(seed=seed, today=today), select=select, ignore=ignore)
-        return CheckResult(found, plan_text(self.plan.file))
+        request = Request(seed=seed, today=today, models=self._models)
+        found = findings(self.source, request, select=select, ignore=ignore)
+        return CheckResult(found, "" if self.imported else plan_text(self.plan.file))
+
+    @property
+    def _models(self) -> Mapping[str, Architecture]:
+        return {} if self.imported is None else self.imported.models
 
 
-def load(path: str | Path | Mapping[str, Any], *, assume: Mapping[str, Any] | None = None) -> Project:
+def load(
+    path: str | Path | Mapping[str, Any],
+    *,
+    assume: Mapping[str, Any] | None = None,
+    told: Callable[[str], None] | None = None,
+) -> Project:
     """The plan at `path`, or given as a mapping. Raises PlanError where it cannot be read.
 
-    `assume` overrides the plan's keys by dotted path, and headway's priors by name (`mfu`, `data_wait_share`).
+    `assume` overrides the plan's keys by dotted path, and headway's priors by name (`mfu`, `data_wait_share`). A
+    configuration of another tool is read as a plan; there `assume` also completes it: gpu, gpus, samples,
+    tokens_per_sample, model, params, epochs, steps; `told` is called with the guess of what the file is.
     """
-    source = plan_from_mapping(path) if isinstance(path, Mapping) else read_plan(path)
+    if isinstance(path, Mapping):
+        return _project(plan_from_mapping(path), assume or {})
+    imported = opened(path, assume or {})
+    if imported is None:
+        return _project(read_plan(path), assume or {})
+    if told is not None:
+        told(f"{imported.imported.name}: {imported.imported.summary}")
+    return replace(_project(imported.source, rest_of(assume or {})), imported=imported)
+
+
+def _project(source: PlanFile, assume: Mapping[str, Any]) -> Project:
     return Project(source.override(as_keys(assume)) if assume else source)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from headway.app.machines import machine_from, nearest_offers
 from headway.catalog import (
@@ -22,11 +23,21 @@ from headway.domain.plan import Dataset, MachineSpec, Plan, Stage
 from headway.domain.units import Range
 from headway.estimate.resolve import gpu_range
 
+ASSUMED = "(assumed)"
+"""Mark of a model's source whose shape is taken from another model of its size."""
 
-def resolve(plan: Plan, calibration: Calibration, *, like: tuple[Plan, Lookup] | None = None) -> Lookup:
+
+def resolve(
+    plan: Plan,
+    calibration: Calibration,
+    *,
+    like: tuple[Plan, Lookup] | None = None,
+    known: Mapping[str, Architecture] = MappingProxyType({}),
+) -> Lookup:
     """Everything the plan names, looked up. UserError with the place of the name that is unknown or ambiguous.
 
-    `like` is another plan with its names resolved: a machine that is the same there is not looked up again.
+    `like` is another plan with its names resolved: a machine that is the same there is not looked up again. `known`
+    are models that need no looking up: those of an imported file.
     """
     stages = [stage for experiment in plan.experiments for stage in experiment.stages]
     widest = max((math.ceil(gpu_range(stage).mid) for stage in stages), default=1)
@@ -34,10 +45,11 @@ def resolve(plan: Plan, calibration: Calibration, *, like: tuple[Plan, Lookup] |
         name: _known(name, spec, widest, like) or machine_from(spec, widest) for name, spec in plan.run.machines.items()
     }
     return Lookup(
-        architectures=_architectures(stages, plan.file),
+        architectures=_architectures(stages, plan.file, known),
         machines=machines,
         lengths=_lengths(plan, calibration),
         offers=nearest_offers(machines.get(plan.run.machine)),
+        notes={name: arch.source for name, arch in known.items() if ASSUMED in arch.source},
     )
 
 
@@ -49,8 +61,8 @@ def _known(name: str, spec: MachineSpec, widest: int, like: tuple[Plan, Lookup] 
     return machine if spec.gpus or machine.node.gpus >= widest else None
 
 
-def _architectures(stages: Iterable[Stage], file: str) -> Mapping[str, Architecture]:
-    found: dict[str, Architecture] = {}
+def _architectures(stages: Iterable[Stage], file: str, known: Mapping[str, Architecture]) -> Mapping[str, Architecture]:
+    found: dict[str, Architecture] = dict(known)
     for stage in stages:
         if stage.model is None or stage.model.use in found:
             continue

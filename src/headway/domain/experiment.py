@@ -129,6 +129,9 @@ class Recipe:
     master_weights: bool = False
     """An fp32 copy of the trained weights beside 16-bit ones (Megatron, DeepSpeed); torch AMP keeps fp32 weights."""
     parallel: Parallel = field(default_factory=Parallel)
+    forward_passes: int = 0
+    """Passes without gradients over every row beside each training pass: of a reference, reward or teacher model as
+    large as the trained one (DPO 1, KTO 1)."""
 
     @property
     def batch(self) -> int:

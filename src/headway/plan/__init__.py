@@ -10,23 +10,42 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from headway.plan.importers import read_import as read_import
+    from headway.plan.importing.nouns import Imported as Imported
+    from headway.plan.importing.written import written as written
     from headway.plan.language.json_schema import json_schema as json_schema
     from headway.plan.language.json_schema import key_table as key_table
     from headway.plan.load import PlanFile as PlanFile
     from headway.plan.load import plan_from_mapping as plan_from_mapping
+    from headway.plan.load import plan_from_tree as plan_from_tree
     from headway.plan.load import read_plan as read_plan
     from headway.plan.template import commented_plan as commented_plan
 
 _HOMES = {
+    "Imported": "importing.nouns",
     "PlanFile": "load",
     "plan_from_mapping": "load",
+    "plan_from_tree": "load",
+    "read_import": "importers",
     "read_plan": "load",
+    "written": "importing.written",
     "json_schema": "language.json_schema",
     "key_table": "language.json_schema",
     "commented_plan": "template",
 }
 
-__all__ = ["PlanFile", "commented_plan", "json_schema", "key_table", "plan_from_mapping", "read_plan"]
+__all__ = [
+    "Imported",
+    "PlanFile",
+    "commented_plan",
+    "json_schema",
+    "key_table",
+    "plan_from_mapping",
+    "plan_from_tree",
+    "read_import",
+    "read_plan",
+    "written",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -128,6 +128,11 @@ def plan_from_mapping(mapping: Mapping[str, Any], name: str = "plan") -> PlanFil
     return _file(Document(name, tree, os.getcwd()))
 
 
+def plan_from_tree(tree: Map, file: str, folder: str = "") -> PlanFile:
+    """A plan made by an importer: its places are those of the original `file`. Raises PlanError."""
+    return _file(Document(file, tree, folder))
+
+
 def _file(document: Document) -> PlanFile:
     validate(document.tree)
     return PlanFile(options.Variant("", document))

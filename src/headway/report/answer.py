@@ -21,6 +21,7 @@ from headway.estimate.nouns import Estimate
 from headway.estimate.questions.epochs import EpochTable, Grid
 from headway.estimate.questions.reference import CrossCheck
 from headway.estimate.questions.sensitivity import Effect
+from headway.plan import Imported
 from headway.schedule.ladder import Rung
 
 
@@ -107,6 +108,8 @@ class Answer:
     findings: tuple[Finding, ...] = ()
     narrower: str = ""
     """What would narrow the interval most."""
+    imported: Imported | None = None
+    """What was read from a file of another tool, where the plan was made of one."""
     next_command: str = ""
     today: str = ""
     command: str = ""

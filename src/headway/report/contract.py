@@ -15,6 +15,7 @@ from headway.domain.errors import Finding
 from headway.domain.spread import Spread
 from headway.domain.units import Range
 from headway.estimate.nouns import ExperimentEstimate
+from headway.plan import Imported
 from headway.report.answer import Answer, MachineAnswer, OptionAnswer
 from headway.report.figures import HOUR_S
 from headway.report.sections.calendar import unjudged
@@ -131,10 +132,25 @@ def _offer(answer: Answer, machine: MachineAnswer) -> dict[str, Any]:
     }
 
 
+def imported_document(found: Imported) -> dict[str, Any]:
+    """What was read from another tool's file, with its places."""
+    return {
+        "format": found.format,
+        "guess": found.guess,
+        "read": [
+            {"field": one.field, "value": one.value, "key": one.key, "line": one.where.line} for one in found.read
+        ],
+        "absent": [{"field": one.field, "value": one.value, "source": one.source} for one in found.absent],
+        "not_read": [{"key": one.key, "line": one.where.line} for one in found.not_read],
+        "notes": list(found.notes),
+    }
+
+
 def _additions(answer: Answer) -> dict[str, Any]:
     """What the contract allows beside its own keys."""
     known = is_known(answer.estimate)
     return {
+        **({} if answer.imported is None else {"imported": imported_document(answer.imported)}),
         "left_out": dict(answer.estimate.left_out),
         "beside": _beside(answer),
         "calendar": _calendar(answer),

@@ -15,6 +15,7 @@ from headway.report.sections import (
     epochs,
     experiments,
     headline,
+    imported,
     machines,
     node,
     options,
@@ -38,6 +39,7 @@ PARTS: tuple[Callable[[Answer, Detail], Iterator[Section]], ...] = (
     node.parts,
     calendar.parts,
     options.parts,
+    imported.parts,
     checks.parts,
     remarks.parts,
 )

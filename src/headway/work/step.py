@@ -182,14 +182,50 @@ def _passes(arch: Architecture, recipe: Recipe, batches: Batches) -> list[WorkTe
     return terms
 
 
+def _passes_beside(recipe: Recipe, passes: Iterable[WorkTerm]) -> list[WorkTerm]:
+    """The forward passes of models that are not trained, on the same rows: those of the base model, adapters left out.
+
+    A reference model of the same size (DPO: Rafailov et al. 2023, arXiv:2305.18290, eq. 7) runs the forward once more;
+    beside an adapter it is the base model with the adapter switched off.
+    """
+    times = recipe.forward_passes
+    return [
+        replace(
+            term,
+            name=f"beside.{term.name}",
+            flop=term.flop * times,
+            bytes=term.bytes * times,
+            launches=term.launches * times,
+            count=term.count * times,
+        )
+        for term in passes
+        if times and term.phase == "forward" and term.kind != "adapter" and not term.name.startswith("adapter")
+    ]
+
+
+def _gathers_beside(recipe: Recipe, found: Iterable[Transfer]) -> list[Transfer]:
+    """What full sharding gathers for those passes: the weights once, where forward and backward gather them twice.
+
+    What tensor- and pipeline-parallel passes beside the training send is not counted.
+    """
+    share = recipe.forward_passes / 2 if recipe.parallel.sharding == "zero3" else 0.0
+    return [
+        replace(one, bytes=one.bytes * share, messages=one.messages * share)
+        for one in found
+        if share and one.name == "data.weights"
+    ]
+
+
 def step_work(arch: Architecture, recipe: Recipe, batches: Batches) -> Work:
-    """Work of one full optimizer step (all its micro-steps) on one GPU.
+    """Work of one full optimizer step (all its micro-steps, and the forward passes beside them) on one GPU.
 
     Raises `UserError` for an adapter target, optimizer, quantisation or sharding that does not exist.
     """
     terms = _passes(arch, recipe, batches)
+    terms += _passes_beside(recipe, terms)
     terms += [_of_chain(recipe, chain) for chain in updates(arch, recipe, batches)]
-    terms += [_of_transfer(recipe, one) for one in transfers(arch, recipe, batches)]
+    sent = transfers(arch, recipe, batches)
+    terms += [_of_transfer(recipe, one) for one in (*sent, *_gathers_beside(recipe, sent))]
     return Work(terms=tuple(terms), bubble=pipeline_bubble(recipe, batches))
 
 

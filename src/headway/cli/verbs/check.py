@@ -9,6 +9,7 @@ import click
 from headway.cli.options import assumptions, examples, loudness
 from headway.cli.output import write, write_file
 from headway.cli.refusals import ERROR, OK, as_plan_error
+from headway.domain.errors import UsageError
 
 FORMS = ("table", "md", "json", "github", "sarif")
 
@@ -52,6 +53,9 @@ def command(plan: str | None, file: str | None, **given: Any) -> int:
 
     with as_plan_error():
         project = load(plan, assume=assumptions(given["assume"]))
+        if given["fix"] and project.imported is not None:
+            raise UsageError("check --fix changes plans of headway's own", got=plan,
+                             hint=f"Make one first: headway init --from {plan}.")  # fmt: skip
         result = project.check(select=given["select"], ignore=given["ignore"])
         if given["fix"] and result.fixed != result.text:
             write_file(plan, [result.fixed])

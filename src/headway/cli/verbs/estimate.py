@@ -1,4 +1,4 @@
-"""`headway estimate`: a plan file, or one run given by flags."""
+"""`headway estimate`: a plan file, a configuration of another tool, or one run given by flags."""
 
 from __future__ import annotations
 
@@ -19,7 +19,14 @@ if TYPE_CHECKING:
 EXAMPLE = 'headway estimate --model Qwen/Qwen2-0.5B --lora 4 --gpu "RTX 4090" --batch 8 --seq 128 --steps 10k'
 
 
-@click.command(epilog=examples("headway estimate plan.yaml", "headway estimate plan.yaml --rates stated -v", EXAMPLE))
+@click.command(
+    epilog=examples(
+        "headway estimate plan.yaml",
+        "headway estimate plan.yaml --rates stated -v",
+        "headway estimate axolotl.yml --assume gpu=A100 --assume samples=52k",
+        EXAMPLE,
+    )
+)
 @click.argument("plan", required=False, metavar="[PLAN]")
 @output
 @rates
@@ -42,7 +49,12 @@ EXAMPLE = 'headway estimate --model Qwen/Qwen2-0.5B --lora 4 --gpu "RTX 4090" --
 @one_run(*ONE_RUN)
 @loudness
 def command(plan: str | None, file: str | None, **given: Any) -> int:
-    """Time, money and memory of a plan, or of one run given by flags."""
+    """Time, money and memory of a plan, of a configuration of another tool, or of one run given by flags.
+
+    Read as they are: axolotl, LLaMA-Factory, torchtune, LitGPT, Lightning CLI, ms-swift, TRL and other Hugging Face
+    training arguments, and Markdown tables of experiments. What such a file does not say comes from --assume:
+    gpu, gpus, samples, tokens_per_sample, model, params, epochs, steps.
+    """
     form = chosen_form(given, file)
     with as_plan_error() if plan else as_usage_error():
         project = _project(plan, given)
@@ -82,7 +94,7 @@ def _project(plan: str | None, given: dict[str, Any]) -> Project:
         )
     from headway.app.load import load
 
-    return load(plan, assume=assume)
+    return load(plan, assume=assume, told=None if given["quiet"] else lambda guess: click.echo(guess, err=True))
 
 
 def _verdict(answer: Any, given: dict[str, Any]) -> int:

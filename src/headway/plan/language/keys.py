@@ -153,6 +153,9 @@ ANYWHERE: Final[dict[str, Field]] = {
     "epochs": inherited(Leaf("count", counts="epochs", positive=True), "Passes over the data.", "1"),
     "steps": inherited(Leaf("count", counts="steps", positive=True), "Optimizer steps."),
     "tokens": inherited(TOKENS, "Tokens to train on."),
+    "forward_passes": inherited(
+        WHOLE, "Passes without gradients beside each training pass: a reference or reward model's (DPO: 1).", "0"
+    ),
     "seed": inherited(WHOLE, "Random seed; several by matrix.", "0"),
     "params": inherited(Each(Free()), "The author's own settings."),
     "freeze": inherited(Leaf("integer", counts="layers"), "Leading blocks that are not trained.", "0"),

@@ -19,7 +19,7 @@ from headway.plan.reading.yaml import Map, Node
 
 RECIPE: Final = (
     "precision", "quantize", "adapter", "optimizer", "batch", "micro_batch", "grad_accum", "max_length", "pack",
-    "freeze", "gpus", "parallel", "gradient_checkpointing", "attention", "compile",
+    "freeze", "gpus", "parallel", "gradient_checkpointing", "attention", "compile", "forward_passes",
 )  # fmt: skip
 """Keys that the recipe part is made from."""
 _SHARDING: Final = {"ddp": "none", "fsdp": "zero3", "zero1": "zero1", "zero2": "zero2", "zero3": "zero3"}
@@ -65,10 +65,11 @@ def recipe_part(found: Mapping[str, Node]) -> RecipePart:
         attention=_word(found, "attention", "sdpa"),
         compile=values.flag(found["compile"]) if "compile" in found else False,
         parallel=parallel,
+        forward_passes=values.integer(found["forward_passes"]) if "forward_passes" in found else 0,
     )
     effective = batch if batch is not None else "auto" if auto else micro * accum * max(1, copies or 1)
     what = [recipe.precision, recipe.quantize, recipe.adapter, recipe.optimizer, recipe.max_length, recipe.pack,
-            recipe.freeze, effective]  # fmt: skip
+            recipe.freeze, effective, *([recipe.forward_passes] if recipe.forward_passes else [])]  # fmt: skip
     return RecipePart(
         recipe=recipe, batch=batch, gpus=gpus, parallel_kind=kind, micro_batch_auto=auto,
         grad_accum_stated=stated_accum is not None, identity=fingerprint(what),
