@@ -203,23 +203,6 @@ def age_days(day: str, today: date) -> int:
         return 0
 
 
-def _disagrees(case: Case) -> Iterator[Finding]:
-    """A discount that on-demand and spot price of one machine contradict, whatever ends are taken."""
-    for machine, price in _priced(case):
-        spot, stated = machine.spec.spot_price, machine.spec.spot_discount
-        if spot is None or stated is None or spot.unknown or stated.unknown:
-            continue
-        low, mid, high = (1 - end / price.mid for end in (spot.range.high, spot.mid, spot.range.low))
-        if low - NEAR / 2 <= stated.range.high and stated.range.low <= high + NEAR / 2:
-            continue
-        yield DISCOUNT.finding(
-            f"a discount of {stated.text} is stated; {spot.text} against {price.text} is {format_share(mid)}",
-            where=stated.where,
-            evidence={"machine": machine.name, "stated": stated.mid, "computed": [low, mid, high]},
-            hint="State the spot price alone: the discount follows.",
-        )
-
-
 _RENTED = """headway: 1
 model: Qwen/Qwen2-0.5B
 data: {{rows: 10k, length: 128}}
@@ -290,14 +273,4 @@ FAR_SPOT = Rule(
     passes=_RENTED.format(machine=_AWS + "price: $55.04/h, spot: {price: $20-30/h}"),
     find=_spot_far,
 )
-DISCOUNT = Rule(
-    code="HW317",
-    name="discount against prices",
-    severity="error",
-    says="A stated discount is the one between the two stated prices, within 5 points.",
-    because="Of three figures that belong together two decide the third.",
-    fails=_RENTED.format(machine=_AWS + "price: $50/h, spot: {price: $25/h, discount: 70%}"),
-    passes=_RENTED.format(machine=_AWS + "price: $50/h, spot: {price: $25/h, discount: 50%}"),
-    find=_disagrees,
-)
-RULES = (OTHERS_PRICE, FAR_PRICE, NOT_SOLD, UNDATED, OLD_PRICE, FAR_SPOT, DISCOUNT)
+RULES = (OTHERS_PRICE, FAR_PRICE, NOT_SOLD, UNDATED, OLD_PRICE, FAR_SPOT)

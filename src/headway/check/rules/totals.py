@@ -10,9 +10,10 @@ from collections.abc import Iterator, Mapping
 from headway.check.case import Case
 from headway.check.claims.computed import COUNTS
 from headway.check.claims.scope import Scopes
-from headway.check.claims.written import covered, distance, end_covered, joined, said, shown, values
+from headway.check.claims.written import covered, distance, end_covered, said, shown, values
 from headway.check.rule import Rule
 from headway.check.rules.units import factor_between
+from headway.check.words import joined
 from headway.domain.errors import Finding
 from headway.domain.statement import Value
 from headway.domain.units import Range

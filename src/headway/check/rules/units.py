@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from headway.check.case import Case
 from headway.check.claims.computed import computed, lengths_known
 from headway.check.claims.scope import Scope, Scopes, same
-from headway.check.claims.written import SLIP, covered, distance, ends_differ, joined, said, severity, shown, values
+from headway.check.claims.written import SLIP, covered, distance, ends_differ, said, severity, shown, values
 from headway.check.rule import Rule
+from headway.check.words import joined
 from headway.domain.errors import Finding, Fix
 from headway.domain.statement import Claim, Factor, Value
 from headway.domain.units import Range, format_duration, format_number, format_share
