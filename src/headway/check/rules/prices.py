@@ -33,6 +33,17 @@ def _priced(case: Case) -> Iterator[tuple[Machine, Value]]:
             yield machine, price
 
 
+def _stated_prices(case: Case) -> Iterator[tuple[Machine, Value, bool]]:
+    """Every stated price with its machine, and whether it is far from what is listed (which is said instead)."""
+    for machine, price in _priced(case):
+        yield machine, price, _is_far(price.range, _asked(machine, _own_offers(case, machine), _on_demand), NEAR)
+    for machine in case.lookup.machines.values():
+        spot = machine.spec.spot_price
+        if spot is not None and not spot.unknown:
+            far = _is_far(spot.range, _asked(machine, _own_offers(case, machine), _spot), SPOT_NEAR)
+            yield machine, spot, far
+
+
 def _own_offers(case: Case, machine: Machine) -> tuple[Offer, ...]:
     """Offers of the machine's instance, or of its GPU where it names none; nobody's, where it names no provider."""
     if not machine.provider:
@@ -164,11 +175,7 @@ def _not_sold(case: Case) -> Iterator[Finding]:
 
 
 def _undated(case: Case) -> Iterator[Finding]:
-    bare = [
-        (machine, price)
-        for machine, price in _priced(case)
-        if not price.date and not _is_far(price.range, _asked(machine, _own_offers(case, machine), _on_demand), NEAR)
-    ]  # where it is far from its offers, that is said instead, and a date asked for
+    bare = [(machine, price) for machine, price, far in _stated_prices(case) if not price.date and not far]
     if not bare:
         return
     names = [machine.name for machine, _ in bare]
@@ -183,7 +190,7 @@ def _undated(case: Case) -> Iterator[Finding]:
 
 
 def _old(case: Case) -> Iterator[Finding]:
-    for machine, price in _priced(case):
+    for machine, price, _ in _stated_prices(case):
         days = age_days(price.date, case.known.today)
         if days <= OLD_DAYS:
             continue
