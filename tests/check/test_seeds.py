@@ -52,7 +52,7 @@ BESIDE = (
     {"HW133", "HW203", "HW603"},  # a rate: its range, what it makes of the GPU, and what it leaves out
     {"HW211", "HW213", "HW603"},  # a measured step: its size, its skew, and what it leaves out
     {"HW704", "HW804"},  # saves: their disk and their time
-    {"HW114", "HW402", "HW404"},  # a cost: its other values, its product, its blocks
+    {"HW114", "HW402"},  # a cost: its other values, and its product
     {"HW114", "HW311"},  # a price: its other value, and whose it is
     {"HW141", "HW142"},  # a saving: wrong by itself, and counted twice
     {"HW503", "HW505"},  # a phase that no question names and nothing continues

@@ -13,6 +13,7 @@ from headway.check.claims.amounts import Amount, Costing, costing, meets, neares
 from headway.check.claims.scope import Scopes
 from headway.check.claims.written import SLIP, covered, distance, dollars, said, values
 from headway.check.rule import Rule
+from headway.check.rules.billing import is_foreign
 from headway.check.words import joined
 from headway.domain.errors import Finding
 from headway.domain.lookup import Machine
@@ -123,8 +124,8 @@ def _shares(case: Case) -> Iterator[Finding]:
 def _rounded_blocks(case: Case) -> Iterator[Finding]:
     """Totals without the rounding of billed time that the plan states."""
     machine = case.machine
-    if machine is None or machine.spec.billing_block is None:
-        return
+    if machine is None or machine.spec.billing_block is None or is_foreign(machine):
+        return  # blocks that the provider does not have are to be dropped, not counted
     claims = [claim for claim in case.plan.claims if not claim.owner and "cost" in claim.path and values(claim)
               and claim.path[0] not in ("safe", "active") and claim.path[-1] not in case.lookup.machines]  # fmt: skip
     pricing = case.plan.run.pricing
