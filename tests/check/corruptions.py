@@ -203,6 +203,12 @@ OPERATORS: Final[Mapping[str, Operator]] = {
     "more GPUs than there are": replaced(r"    gpus: 8\n    parallel", "    gpus: 16\n    parallel"),
     "GB for GiB": replaced(r"memory: 16 GB", "memory: 15.1 GB"),
     "skewed step": replaced(r"median: 1\.49 s", "median: 1.35 s"),
+    "sample out of order": each(
+        replaced(r"(median: )(\d+), min", r"\g<1>\g<2>0, min"), replaced(r"min: \d+, (max: 1\d+)", r"min: 9000, \1")
+    ),
+    "price of a tenth, of nobody": where(
+        "instance: p5", replaced(r"    provider: AWS\n    instance: p5.48xlarge\n((?:.*\n)*?.*)\$55\.04", r"\g<1>$5.50")
+    ),
     "few batches": replaced(r"n: (?:50|60)\}$", "n: 1}"),
     "saving that is not there": replaced(r"saves: 2\.7 GPU-h", "saves: 60%"),
     "number format without hardware": replaced(r"precision: fp16", "precision: bf16"),

@@ -26,6 +26,8 @@ TOO_WIDE = 0.05
 """Standard error from which the total is in doubt because of the sample alone."""
 FEWEST = 5
 """Batches below which a standard deviation is itself a guess."""
+IN_ORDER = (("min", "max"), ("min", "median"), ("median", "max"), ("min", "mean"), ("mean", "max"))
+"""Statistics of which the first is never over the second."""
 SKEWED = 3.0
 """Standard errors between mean and median from which the mean rests on its tail."""
 
@@ -113,6 +115,27 @@ def _small(case: Case) -> Iterator[Finding]:
         )
 
 
+def _disorder(case: Case) -> Iterator[Finding]:
+    """Samples whose figures cannot come from one set of numbers: of steps and of row lengths."""
+    lengths = (one.length for one in case.plan.datasets.values() if one.length is not None)
+    for sample in (*_samples(case), *lengths):
+        known = sample.statistics
+        for low, high in IN_ORDER:
+            if low in known and high in known and known[low] > known[high]:
+                yield DISORDER.finding(
+                    f"the {low} of a sample, {_shown(known[low], sample)}, is over its {high}, "
+                    f"{_shown(known[high], sample)}",
+                    where=sample.where,
+                    evidence=dict(known),
+                    hint="Look at the sample again: one of the two is in another unit, or of another sample.",
+                )
+                break
+
+
+def _shown(figure: float, sample: Value) -> str:
+    return format_duration(figure) if sample.unit == "s" else format_number(figure)
+
+
 def _skew(case: Case) -> Iterator[Finding]:
     for sample in _samples(case):
         median, mean, error_s = sample.statistics.get("median"), sample.statistics["mean"], standard_error_s(sample)
@@ -187,4 +210,14 @@ SKEWED_SAMPLE = Rule(
     passes=_STEP.format(median="519 ms", sd="35 ms", n=100),
     find=_skew,
 )
-RULES = (GUESSED_LENGTHS, LARGE_SAMPLE, SMALL_SAMPLE, SKEWED_SAMPLE)
+DISORDER = Rule(
+    code="HW214",
+    name="sample out of order",
+    severity="error",
+    says="In a sample the least is at most the median and the mean, and these are at most the greatest.",
+    because="Statistics that no set of numbers has were mistyped, or put together from two samples.",
+    fails=_ROWS.format(length="{mean: 250, median: 2400, max: 480}"),
+    passes=_ROWS.format(length="{mean: 250, median: 240, max: 480}"),
+    find=_disorder,
+)
+RULES = (GUESSED_LENGTHS, LARGE_SAMPLE, SMALL_SAMPLE, SKEWED_SAMPLE, DISORDER)
