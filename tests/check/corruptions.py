@@ -127,7 +127,7 @@ OPERATORS: Final[Mapping[str, Operator]] = {
         replaced(r"\$26\.42/h", "$264/h"),
     ),
     "price without a date": replaced(r"price: \{use: (\$[\d.]+/h), date: [^}]*\}", r"price: \1"),
-    "old price": replaced(r"2026-(?:11|07)-\d\d(?=, source: the)", "2024-03-01"),
+    "old price": replaced(r"2026-(?:11|07)-\d\d(?=\"?, source: the)", "2024-03-01"),
     "hazard per hour": each(
         replaced(r"5%/month", "5%/h"), replaced(r"\{use: 5%/month, source: the AWS spot advisor\}", "5%/h")
     ),
@@ -205,9 +205,6 @@ OPERATORS: Final[Mapping[str, Operator]] = {
     "skewed step": replaced(r"median: 1\.49 s", "median: 1.35 s"),
     "sample out of order": each(
         replaced(r"(median: )(\d+), min", r"\g<1>\g<2>0, min"), replaced(r"min: \d+, (max: 1\d+)", r"min: 9000, \1")
-    ),
-    "price of a tenth, of nobody": where(
-        "instance: p5", replaced(r"    provider: AWS\n    instance: p5.48xlarge\n((?:.*\n)*?.*)\$55\.04", r"\g<1>$5.50")
     ),
     "few batches": replaced(r"n: (?:50|60)\}$", "n: 1}"),
     "saving that is not there": replaced(r"saves: 2\.7 GPU-h", "saves: 60%"),

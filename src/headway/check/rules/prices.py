@@ -10,7 +10,6 @@ from datetime import date
 
 from headway.check.case import Case
 from headway.check.rule import Rule
-from headway.cost.energy import is_owned
 from headway.domain.errors import Finding
 from headway.domain.lookup import Machine
 from headway.domain.machine import Offer
@@ -19,8 +18,6 @@ from headway.domain.units import Range, format_share
 
 NEAR = 0.1
 """Share around the listed prices within which a stated one is no news: regions and months differ by so much."""
-ANYBODYS = 0.6
-"""The same around what anybody asks for the GPU, where no provider is named: markets are cheaper than any list."""
 SPOT_NEAR = 0.35
 """The same for spot prices, which move with the market."""
 OLD_DAYS = 183
@@ -104,9 +101,9 @@ def _from_another(case: Case) -> Iterator[Finding]:
 
 def _far(case: Case) -> Iterator[Finding]:
     for machine, price in _priced(case):
-        own, tolerance = _comparable(case, machine)
+        own = _own_offers(case, machine)
         listed = _asked(machine, own, _on_demand)
-        if not _is_far(price.range, listed, tolerance) or _twins(case, machine, price):
+        if not _is_far(price.range, listed, NEAR) or _twins(case, machine, price):
             continue
         below = price.range.high < listed[0]
         nearest = listed[0] if below else listed[-1]
@@ -115,20 +112,9 @@ def _far(case: Case) -> Iterator[Finding]:
             f"{_listed_as(machine, own, _on_demand)}",
             where=price.where,
             evidence={"machine": machine.name, "stated": price.mid, **_rows(own)},
-            hint="Name the provider, with the date and source of the price." if not machine.provider
-            else "A price is of the whole machine, host, memory and disk with the GPU: is this the GPU alone?"
+            hint="A price is of the whole machine, host, memory and disk with the GPU: is this the GPU alone?"
             if below else "Look it up again, and give its date and source.",
         )  # fmt: skip
-
-
-def _comparable(case: Case, machine: Machine) -> tuple[tuple[Offer, ...], float]:
-    """Offers that the price of a machine is held against, and by which share it may differ.
-
-    Its own where it names a provider; else everybody's of its GPU, widely. A machine that costs nothing is owned.
-    """
-    if machine.provider:
-        return _own_offers(case, machine), NEAR
-    return () if is_owned(machine) else case.known.listed("", "", machine.node.device.name), ANYBODYS
 
 
 def _spot_far(case: Case) -> Iterator[Finding]:
