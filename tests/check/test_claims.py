@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from functools import cache
 from pathlib import Path
 
@@ -14,7 +13,6 @@ from headway.domain.errors import Finding
 from headway.plan import read_plan
 
 ROOT = Path(__file__).parents[2]
-ROWS = list(csv.DictReader((Path(__file__).parent / "seeds" / "a.csv").read_text(encoding="utf-8").splitlines()))
 TODAY = "2026-11-21"
 
 
@@ -26,15 +24,6 @@ def found(plan: str) -> tuple[Finding, ...]:
 
 def checked(text: str, *select: str) -> tuple[Finding, ...]:
     return Project(read_plan("plan.yaml", text=text)).check(select=select, today=TODAY).findings
-
-
-@pytest.mark.parametrize("row", [row for row in ROWS if row["code"]], ids=lambda row: row["finding"])
-def test_a_mistake_of_the_documents_is_found(row: dict[str, str]) -> None:
-    assert row["code"] in {finding.code for finding in found(row["plan"])}
-
-
-def test_what_is_not_found_says_why() -> None:
-    assert all(bool(row["code"]) is not bool(row["reason"]) for row in ROWS)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +63,6 @@ def finding(plan: str, code: str, words: str = "") -> Finding:
         ("qwen2-taxonomy", "HW141", "saves 22 %", "error"),
         ("qwen2-taxonomy", "HW142", "the same 3 experiments", "warning"),
         ("qwen2-taxonomy", "HW143", "from 8 to 64", "error"),
-        ("qwen2-taxonomy", "HW146", "260 GPU-h are left", "warning"),
         ("qwen2-taxonomy", "HW421", "4 GPUs, and home has 1", "error"),
         ("llama7b-addition", "HW102", "2,375 steps / 50 are 47 saves", "error"),
         ("llama7b-addition", "HW161", "2.03 h to 3.04 h", "error"),

@@ -174,7 +174,7 @@ class TestData:
         plan = HEAD + "data: {rows: 1k, length: 600}\nmax_length: 512\n"
         assert only(in_text(plan, "HW544")).severity == "warning"
 
-    @pytest.mark.parametrize("name", ["qwen2-taxonomy", "llama7b-addition"])
+    @pytest.mark.parametrize("name", ["qwen2-taxonomy", "kernelbook-node"])
     def test_lengths_that_nobody_measured(self, name: str) -> None:
         assert only(in_example(name, "HW546")).severity == "info"
 

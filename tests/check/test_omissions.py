@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.check.found import in_example, in_text, only
+from tests.check.found import EXAMPLES, in_example, in_text, only
 
 PLAN = """headway: 1
 model: Qwen/Qwen2-0.5B
@@ -79,9 +79,13 @@ def test_hours_stated_in_other_forms_are_read(form: str) -> None:
 class TestSafeguards:
     def test_long_runs_of_the_taxonomy(self) -> None:
         # longer than 4 h: 5 h and more; 2A 9, 2B 9, 2C 6, 3B 10, and 3C at 5 h in one stage: the finance pretraining
-        found = evidence("qwen2-taxonomy", "HW611")
+        all_day = (EXAMPLES / "qwen2-taxonomy" / "plan.yaml").read_text(encoding="utf-8").replace("day: 8", "day: 24")
+        found = only(in_text(all_day, "HW611", "HW807")).evidence
         assert len(found["runs"]) == 9 + 9 + 6 + 10 + 1
         assert found["longest_hours"] == pytest.approx(25.0)
+
+    def test_a_window_that_is_too_short_says_it_once(self) -> None:
+        assert only(in_example("qwen2-taxonomy", "HW611", "HW807")).code == "HW807"
 
     @pytest.mark.parametrize(("steps", "found"), [("14300", 0), ("14400", 1)])
     def test_four_hours_are_the_limit(self, steps: str, found: int) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.cells import cell_len
 
 from headway.check.fix import fixed
 from headway.check.registry import RULES, chosen
@@ -16,6 +19,9 @@ from headway.check.run import check, counted, fails, ignored
 from headway.cli import headway
 from headway.cli.refusals import exit_code_of
 from headway.domain.errors import Finding, Fix, Position, UsageError
+from headway.report.check_view import rule_view, rules_page
+from headway.report.render import text
+from headway.report.view import Layout
 
 WRONG = RULES["HW201"].fails
 
@@ -147,9 +153,31 @@ def test_exit_codes(plan: str) -> None:
 def test_a_rule_is_explained_with_its_example() -> None:
     shown = CliRunner().invoke(headway, ["explain", "hw201"])
     assert shown.exit_code == 0
-    for line in WRONG.splitlines():
-        assert line in shown.stdout
+    assert "".join(f"  {line}\n" for line in WRONG.splitlines()) in shown.stdout
     assert RULES["HW201"].says.split()[0] in shown.stdout
+
+
+@pytest.mark.parametrize("code", RULES)
+def test_an_example_is_a_plan_in_every_format(code: str) -> None:
+    """What is printed between the marks of a format is the plan as it was: indentation, wide and misread letters."""
+    rule, view = RULES[code], rule_view(code)
+    table = text(view, "table").partition("a plan that fails\n")[2].partition("\n\na plan")[0]
+    assert [line.removeprefix("  ") for line in table.splitlines()] == rule.fails.rstrip().splitlines()
+    assert text(view, "md").split("```yaml\n")[1].partition("```")[0] == rule.fails.rstrip("\n") + "\n"
+    pages = re.findall(r"<pre><code>(.*?)</code></pre>", text(view, "html"), re.DOTALL)
+    assert [html.unescape(page) for page in pages] == [rule.fails.strip("\n"), rule.passes.strip("\n")]
+
+
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_the_list_of_rules_is_whole_at_any_width(width: int) -> None:
+    shown = text(rules_page().view(), "table", Layout(width=width))
+    assert "…" not in shown
+    assert max(map(cell_len, shown.splitlines())) <= width
+    flat = " ".join(shown.split())
+    for rule in RULES.values():
+        assert rule.code in flat
+        assert rule.says in flat
+        assert rule.name in flat
 
 
 def test_all_rules_are_listed() -> None:

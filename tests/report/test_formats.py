@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 import json
 import re
@@ -15,7 +16,7 @@ from headway.cli.options import FORM_NAMES
 from headway.report.answer import Answer
 from headway.report.estimate_view import estimate_page
 from headway.report.render import FORMATS, OF_FINDINGS, text
-from headway.report.view import Column, Detail, Fact, Layout, Note, Page, Section, Table, View, by_columns
+from headway.report.view import Code, Column, Detail, Fact, Layout, Note, Page, Section, Table, View, by_columns
 
 ODD = "a|b <script>*x*</script> `c` & d_e"
 
@@ -51,6 +52,21 @@ def test_terminal_markdown_and_html_show_the_same_numbers(which: str, request: p
     terminal, markdown, html = (sorted(re.findall(r"\d[\d,.]*\d|\d", shown)) for shown in bare)
     assert terminal == markdown == html
     assert len(terminal) > 60
+
+
+LINES = "模型: |\n  ```é\n    a: <b>  # \x1b[31mred\x1b[0m  "
+
+
+@pytest.mark.parametrize("name", ["table", "md", "html"])
+def test_lines_to_copy_keep_their_shape_and_lose_what_steers(name: str) -> None:
+    """Indentation, wide characters and marks of the format stay; escape sequences do not."""
+    view = View(title="t", sections=(Section(title="s", items=(Code(text=LINES),)),))
+    shown = html.unescape(text(view, name, Layout(width=30)))
+    margin = "  " if name == "table" else ""
+    assert f"{margin}模型: |\n{margin}  ```é\n{margin}    a: <b>  #  [31mred [0m" in shown
+    assert "\x1b" not in shown
+    if name == "md":
+        assert "````yaml\n" in shown
 
 
 def test_markdown_escapes_what_would_be_markup() -> None:

@@ -172,16 +172,16 @@ def _may_be(device: Device | str) -> Callable[[str, float | None], bool]:
     """Whether an offer's word for its device, with its stated memory, may mean the wanted device."""
     wanted = {device.name} if isinstance(device, Device) else {d.name for d in matching_devices(device)}
 
-    @cache
-    def test(word: str, memory_bytes: float | None) -> bool:
-        if word in wanted:
-            return True
-        try:
-            return bool(wanted & {d.name for d in matching_devices(word, memory_bytes=memory_bytes)})
-        except UserError:
-            return False
+    return lambda word, memory_bytes: word in wanted or not wanted.isdisjoint(_meant(word, memory_bytes))
 
-    return test
+
+@cache
+def _meant(word: str, memory_bytes: float | None) -> frozenset[str]:
+    """Devices that an offer's word may mean; none where it names none."""
+    try:
+        return frozenset(device.name for device in matching_devices(word, memory_bytes=memory_bytes))
+    except UserError:
+        return frozenset()
 
 
 def _nearest(text: str, names: Iterable[str]) -> tuple[str, ...]:

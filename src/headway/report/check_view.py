@@ -5,7 +5,6 @@ Owns the order and words of the page. What is found is `check/`.
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,7 +13,7 @@ from headway.check.run import counted
 from headway.domain.errors import Finding, UsageError
 from headway.report.contract import finding_document
 from headway.report.sections.remarks import finding_note
-from headway.report.view import Column, Fact, Note, Page, Section, View, by_columns
+from headway.report.view import Code, Fact, Page, Section, View
 
 SCHEMA = "headway.check/1"
 KINDS = {
@@ -78,16 +77,20 @@ def _next(findings: Sequence[Finding], plan: str, fixable: int) -> str:
 
 
 def rules_page() -> Page:
-    """Every rule with its code."""
+    """Every rule by its kind: code, name, and the sentence that it holds a plan to."""
     rules = list(RULES.values())
-    table = by_columns(
-        [
-            (Column(name="Code"), [rule.code for rule in rules]),
-            (Column(name="severity", drop=1), [rule.severity for rule in rules]),
-            (Column(name="A plan must hold to", least=30), [rule.says for rule in rules]),
-        ]
-    )
-    view = View(title="Rules", sections=(Section(title="", items=(table,)),), next_command="headway explain HW201")
+    sections = [
+        Section(
+            title=title,
+            items=tuple(
+                Fact(label=rule.code, text=f"{rule.name} ({rule.severity})", note=rule.says)
+                for rule in rules
+                if rule.code[2] == kind
+            ),
+        )
+        for kind, title in KINDS.items()
+    ]
+    view = View(title=f"{len(rules)} rules", sections=tuple(sections), next_command="headway explain HW201")
     rows = [{"code": rule.code, "name": rule.name, "severity": rule.severity, "says": rule.says} for rule in rules]
     return Page(view=lambda: view, document=lambda: {"schema": "headway.rules/1", "rules": rows})
 
@@ -112,5 +115,4 @@ def rule_view(code: str) -> View:
 
 
 def _example(title: str, plan: str) -> Section:
-    lines = textwrap.dedent(plan).strip("\n").splitlines()
-    return Section(title=f"a plan that {title}", items=tuple(Note(text=line) for line in lines))
+    return Section(title=f"a plan that {title}", items=(Code(text=plan.strip("\n")),))

@@ -21,7 +21,7 @@ from headway.report.figures import HOUR_S
 from headway.report.sections.calendar import unjudged
 from headway.report.sections.machines import rate_usd_per_hour
 from headway.report.sections.selection import is_known, known_phases
-from headway.report.view import Fact, Item, Note, View
+from headway.report.view import Code, Fact, Item, Note, View
 
 ESTIMATE = "headway.estimate/1"
 
@@ -330,7 +330,7 @@ def _plain(value: object) -> Any:
 
 
 def view_document(schema: str, view: View) -> dict[str, Any]:
-    """A page whose figures are text (`explain`) as JSON: title, sections with facts, tables and notes."""
+    """A page whose figures are text (`explain`) as JSON: title, sections of facts, tables, notes, lines to copy."""
     return {
         "schema": schema,
         "title": view.title,
@@ -347,6 +347,8 @@ def _item(item: Item) -> dict[str, Any]:
         return {"fact": item.label, "text": item.text, "kind": item.kind or None, "note": item.note}
     if isinstance(item, Note):
         return {"note": item.text, "severity": item.severity, "where": item.where, "hint": item.hint}
+    if isinstance(item, Code):
+        return {"code": item.text, "language": item.language}
     names = [column.name for column in item.columns]
     rows = [row.cells for row in (*item.rows, *item.footer)]
     return {"table": item.title, "columns": names, "rows": rows, "note": item.note}

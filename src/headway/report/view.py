@@ -107,7 +107,15 @@ class Note:
     hint: str = ""
 
 
-Item = Fact | Table | Note
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Code:
+    """Lines to copy, shown as they are: nothing is wrapped, cut or moved."""
+
+    text: str
+    language: str = "yaml"
+
+
+Item = Fact | Table | Note | Code
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

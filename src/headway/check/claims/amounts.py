@@ -95,7 +95,7 @@ def _billed(scope: Scope) -> Iterator[Amount]:
     bill = scope.reading.bill
     if bill is not None and bill.total_usd is not None and scope.whole:
         for end in (bill.total_usd.p10, bill.total_usd.p50, bill.total_usd.p90):
-            yield Amount(usd=end, words=f"the bill, {dollars(end)}")
+            yield Amount(usd=end, words="the bill")
 
 
 def _prices(scope: Scope, machine: Machine, claim: Claim) -> Iterator[float]:

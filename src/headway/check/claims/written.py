@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
 
 from headway.domain.errors import Severity, UserError
 from headway.domain.statement import Claim, Value
@@ -176,9 +175,3 @@ def _plain(number: float, like: Value) -> str:
 def dollars(amount: float) -> str:
     """Money for people: cents below $100, where there are any."""
     return f"${amount:,.2f}" if amount < 100 and round(amount % 1, 2) % 1 else f"${amount:,.0f}"
-
-
-def joined(words: Iterable[str]) -> str:
-    """`a, b and c`."""
-    items = list(words)
-    return " and ".join([", ".join(items[:-1]), items[-1]]) if len(items) > 1 else "".join(items)

@@ -17,10 +17,18 @@ NO_TIER = "none"
 """What the catalog writes where a provider has no machines that it may take back."""
 
 
+def is_foreign(machine: Machine) -> bool:
+    """True where the plan states a longer block of billed time than the provider is known to round to."""
+    block, rule = machine.spec.billing_block, machine.billing
+    if block is None or block.unknown or rule is None:
+        return False
+    return block.mid > max(rule.granularity_s, rule.minimum_s)
+
+
 def _blocks(case: Case) -> Iterator[Finding]:
     for machine in case.lookup.machines.values():
         block, rule = machine.spec.billing_block, machine.billing
-        if block is None or block.unknown or rule is None or block.mid <= max(rule.granularity_s, rule.minimum_s):
+        if block is None or rule is None or not is_foreign(machine):
             continue
         least = f", at least {format_duration(rule.minimum_s)}" if rule.minimum_s > rule.granularity_s else ""
         yield BLOCK.finding(

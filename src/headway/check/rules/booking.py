@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from headway.check.case import Case
 from headway.check.causes import stages
 from headway.check.claims.scope import Scopes
-from headway.check.claims.written import GRAVE, SLIP, covered, dollars, joined, said, values
+from headway.check.claims.written import GRAVE, SLIP, covered, dollars, said, values
 from headway.check.rule import Rule
+from headway.check.words import joined
 from headway.cost.energy import is_owned
 from headway.domain.errors import Finding
 from headway.domain.statement import Value

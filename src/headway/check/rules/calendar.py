@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 from headway.check.case import Case, Reading
 from headway.check.claims.scope import Scopes
-from headway.check.claims.written import distance, dollars, joined, said, values
+from headway.check.claims.written import distance, dollars, said, values
 from headway.check.rule import Rule
+from headway.check.words import joined
 from headway.cost.calendar import LimitCheck, before_deadline, over_budget
 from headway.domain.errors import Finding, Position
 from headway.domain.selection import select

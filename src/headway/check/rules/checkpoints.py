@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from headway.check.case import Case
 from headway.check.causes import Cause, causes, stages
-from headway.check.precision import as_written, overlap
+from headway.check.claims.written import GRAVE, gap
 from headway.check.rule import Rule
 from headway.cost.spot import daly_interval_s, interrupted_within, mean_time_between_s, young_interval_s
 from headway.domain.errors import Finding, Fix
@@ -165,7 +165,7 @@ def _otherwise(case: Case) -> Iterator[Finding]:
         if not steps or step is None:
             continue
         computed = Range(step.p10 * steps, step.p50 * steps, step.p90 * steps)
-        if overlap(as_written(value), computed):
+        if gap(value, computed) <= GRAVE:
             continue
         spoken = format_duration(computed.mid)
         yield OTHERWISE.finding(
@@ -202,7 +202,8 @@ def _window(case: Case) -> tuple[float, str]:
     return min(found)
 
 
-def _too_long(case: Case) -> Iterator[Finding]:
+def too_long(case: Case) -> Iterator[Finding]:
+    """Runs that outlast their window and save nothing to be resumed from."""
     window_s, key = _window(case)
     if not key:
         return
@@ -296,6 +297,6 @@ WINDOW = Rule(
     because="At eight hours a day a run of 25 hours is stopped three times: without a checkpoint it never ends.",
     fails=_DAY.format(save=""),
     passes=_DAY.format(save="save: {every: 30 min, keep: 2}\n"),
-    find=_too_long,
+    find=too_long,
 )
 RULES = (TAX, SELDOM, OTHERWISE, WINDOW)

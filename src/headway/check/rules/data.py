@@ -184,7 +184,7 @@ def _guessed_lengths(case: Case) -> Iterator[Finding]:
     limit = cause.basis.recipe.max_length
     cut = cause.basis.batches.truncated_share
     yield GUESSED.finding(
-        f"tokens in a row are not measured: {listed([_length_words(one) for one in datasets])}; time is in proportion "
+        f"tokens in a row are not measured: {listed([one.name for one in datasets])}; time is in proportion "
         "to them"
         + (
             f", and if rows are as usual max_length {limit} cuts off {format_share(round(cut, 2))} of them"
@@ -202,16 +202,8 @@ def _by_data(stage: Stage, estimate: StageEstimate) -> Hashable:
 
 
 def _is_guessed(dataset: Dataset) -> bool:
-    """No length, or a range that no sample stands behind."""
-    length = dataset.length
-    if length is None or length.unknown:
-        return not dataset.length_quantiles
-    return not length.statistics and not dataset.length_quantiles and not length.range.is_point
-
-
-def _length_words(dataset: Dataset) -> str:
-    length = dataset.length
-    return dataset.name if length is None or length.unknown else f"{dataset.name} ({length.text})"
+    """No length at all; a range that no sample stands behind is `samples`."""
+    return not dataset.length_quantiles and (dataset.length is None or dataset.length.unknown)
 
 
 def _length_at(dataset: Dataset, plan: Plan) -> Position:
@@ -293,7 +285,7 @@ GUESSED = Rule(
     says="Tokens in a row come from a sample.",
     because="Time is in proportion to tokens, and guesses of them are off by a factor of three as easily as not: a "
     "template dominates short rows, a few documents dominate long ones. The tokenizer settles it in a minute.",
-    fails=_LENGTH.replace("LENGTH", "100-300"),
+    fails=_LENGTH.replace("LENGTH", "unknown"),
     passes=_LENGTH.replace("LENGTH", "{mean: 200, min: 100, max: 300, n: 1000}"),
     find=_guessed_lengths,
 )

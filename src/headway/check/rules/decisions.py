@@ -48,8 +48,9 @@ def _counted_again(case: Case) -> Iterator[Finding]:
             done, kept = _done(case, decision), _kept(case, branch)
             again = done & kept
             seconds = {item.id: item.gpu_s.p50 for item in case.stated.estimate.experiments}
-            before = sum(seconds[id] for id in again)
-            remaining = sum(seconds[id] for id in kept - done)
+            buffer = 1 + case.stated.estimate.buffer_share
+            before = sum(seconds[id] for id in again) * buffer
+            remaining = sum(seconds[id] for id in kept - done) * buffer
             if not again or not before or value.range.low <= remaining * (1 + SLACK):
                 continue
             yield AGAIN.finding(

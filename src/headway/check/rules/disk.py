@@ -16,6 +16,8 @@ from headway.domain.units import format_bytes
 
 WORTH_BYTES = 10e9
 """Checkpoints of less are nobody's trouble."""
+FEW = 2
+"""Checkpoints that resuming needs: the last, and the one before it while that is written."""
 ROOT_DISK_BYTES = 100e9
 """What a rented machine's own disk often has."""
 
@@ -35,6 +37,8 @@ def _disk(case: Case) -> Iterator[Finding]:
     if first is None or during < WORTH_BYTES:
         return
     stage, each = first
+    if kept <= FEW and during + finished <= ROOT_DISK_BYTES:
+        return
     yield DISK.finding(
         f"{kept:,} checkpoint{'s' if kept > 1 else ''} kept at {format_bytes(each)} take {format_bytes(during)} of "
         f"disk, and finished models {format_bytes(finished)}",

@@ -32,7 +32,7 @@ def _without_baseline(case: Case) -> Iterator[Finding]:
             "before: what training changed cannot be told",
             where=case.plan.where("evaluate"),
             evidence={"tasks": sorted(after), "baselines": 0},
-            hint="Add a phase that evaluates the untrained model on them: matrix: {evaluate: each}.",
+            hint="Add a phase that evaluates the untrained model too: matrix: {evaluate: each}.",
         )
     measured = {case.plan.tasks[task].data for task in before}
     for phase, trained in _alone_by_phase(case.plan).items():

@@ -12,7 +12,7 @@ from headway.check.causes import causes
 from headway.check.rule import Rule
 from headway.domain.errors import Finding
 from headway.domain.plan import Stage
-from headway.estimate.nouns import StageEstimate
+from headway.estimate.nouns import Basis, StageEstimate
 
 
 def _absent_format(_: Stage, stage: StageEstimate) -> Hashable:
@@ -35,20 +35,27 @@ def _formats(case: Case) -> Iterator[Finding]:
 
 def _too_long(_: Stage, stage: StageEstimate) -> Hashable:
     basis = stage.basis
-    if basis is None or not 0 < basis.architecture.learned_positions < (basis.recipe.max_length or 0):
+    if basis is None or not 0 < _limit(basis) < (basis.recipe.max_length or 0):
         return None
     return (basis.model, basis.recipe.max_length)
+
+
+def _limit(basis: Basis) -> int:
+    """Positions that the model has a row for or, with computed ones, has been trained on; 0 where nobody says."""
+    return basis.architecture.learned_positions or basis.architecture.max_positions
 
 
 def _positions(case: Case) -> Iterator[Finding]:
     for cause in causes(case, _too_long):
         basis = cause.basis
-        positions = basis.architecture.learned_positions
+        positions, learned = _limit(basis), basis.architecture.learned_positions > 0
         yield TOO_LONG.finding(
-            f"{basis.model} has {positions:,} positions and max_length is {basis.recipe.max_length:,}",
+            f"{basis.model} {'has' if learned else 'is made for'} {positions:,} positions and max_length is "
+            f"{basis.recipe.max_length:,}",
             where=case.plan.where("max_length"),
             evidence={"experiments": cause.ids, "positions": positions, "max_length": basis.recipe.max_length},
             hint=f"Use max_length: {positions}, or another model.",
+            severity=None if learned else "warning",
         )
 
 
@@ -80,8 +87,9 @@ TOO_LONG = Rule(
     code="HW302",
     name="rows longer than the model",
     severity="error",
-    says="max_length stays within a model's learned positions.",
-    because="A learned table has no row for a later position: the lookup fails at the first long row.",
+    says="max_length stays within a model's positions.",
+    because="A learned table has no row for a later position: the lookup fails at the first long row. Computed "
+    "positions beyond those of pretraining are a warning: quality falls there (Chen et al. 2023, arXiv:2306.15595).",
     fails=_LENGTH.format(tokens=4096),
     passes=_LENGTH.format(tokens=1024),
     find=_positions,

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from headway.check.case import Case
 from headway.check.claims.computed import COUNTS, TIMES, WHOLES, Computed, computed
 from headway.check.claims.scope import Scopes
-from headway.check.claims.written import GRAVE, SLIP, covered, gap, joined, said, shown, values
+from headway.check.claims.written import GRAVE, SLIP, covered, gap, said, shown, values
 from headway.check.rule import Rule
 from headway.check.rules.units import factor_between
+from headway.check.words import joined
 from headway.domain.errors import Finding, Fix
 from headway.domain.selection import ancestry
 from headway.domain.statement import Claim, Value

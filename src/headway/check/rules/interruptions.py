@@ -9,10 +9,11 @@ from collections.abc import Iterator
 
 from headway.check.case import Case
 from headway.check.causes import stages
+from headway.check.claims.written import GRAVE, gap, said, values
 from headway.check.rule import Rule
 from headway.cost.spot import expected_wall_s, hazard_sensitivity, interrupted_within, mean_time_between_s
-from headway.domain.errors import Finding
-from headway.domain.units import Range, format_duration, format_share
+from headway.domain.errors import Finding, UserError
+from headway.domain.units import Range, format_duration, format_share, parse
 
 HARMLESS = 0.02
 """A chance of an interruption that is not worth a word."""
@@ -45,6 +46,33 @@ def _hazards(case: Case) -> Iterator[Finding]:
             },
             hint=f"Say where it comes from and per what: hazard: {{use: {share}/month, source: ...}}.",
         )  # fmt: skip
+
+
+def _chances(case: Case) -> Iterator[Finding]:
+    """Claimed chances of an interruption against the stated hazard."""
+    hazard = case.machine.hazard_per_hour if case.machine is not None else None
+    claims = [one for one in case.plan.claims if one.path[0] == "interrupted_within" and values(one)] if hazard else []
+    for claim in claims:
+        value, time_s = values(claim)[0], _time_s(claim.path[-1])
+        if hazard is None or time_s is None:
+            continue
+        right = interrupted_within(time_s, hazard)
+        if gap(value, right) > GRAVE:
+            yield CHANCE.finding(
+                f"{said(value)} within {claim.path[-1]} is claimed; the stated hazard makes it "
+                f"{format_share(right.mid)}",
+                where=value.where,
+                evidence={"claimed": value.mid, "computed": [right.low, right.mid, right.high], "time_s": time_s},
+                hint="Correct the chance, or say per what the hazard is.",
+            )
+
+
+def _time_s(words: str) -> float | None:
+    """The seconds that a claim's key names, `8 h`; None where it names no time."""
+    try:
+        return parse(words, "s").range.mid
+    except UserError:
+        return None
 
 
 def _bids(case: Case) -> Iterator[Finding]:
@@ -125,6 +153,18 @@ HAZARD = Rule(
     passes=_SPOT.format(keys="save: {every: 30 min}\n", spot="price: $25/h, hazard: 5%/month"),
     find=_hazards,
 )
+CHANCE = Rule(
+    code="HW809",
+    name="chance unlike the hazard",
+    severity="error",
+    says="A claimed chance of an interruption is what the stated hazard makes of the time.",
+    because="1 - (1 - p)^hours: a share of an hour and one of a month are two hazards. Within a tenth it is rounding.",
+    fails=_SPOT.format(keys="save: {every: 30 min}\nclaims: {interrupted_within: {8 h: 0.6%}}\n",
+                       spot="price: $25/h, hazard: 5%/month"),
+    passes=_SPOT.format(keys="save: {every: 30 min}\nclaims: {interrupted_within: {8 h: 0.06%}}\n",
+                        spot="price: $25/h, hazard: 5%/month"),
+    find=_chances,
+)  # fmt: skip
 BID = Rule(
     code="HW802",
     name="bid as protection",
@@ -147,4 +187,4 @@ UNSAVED = Rule(
     passes=_SPOT.format(keys="save: {every: 30 min}\n", spot="price: $25/h"),
     find=_unsaved,
 )
-RULES = (HAZARD, BID, UNSAVED)
+RULES = (HAZARD, CHANCE, BID, UNSAVED)

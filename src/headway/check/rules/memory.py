@@ -40,7 +40,7 @@ def _fits(case: Case) -> Iterator[Finding]:
         chance = f"may not fit: fits with a probability of {format_share(basis.fits_probability)}"
         yield TOO_LARGE.finding(
             f"{basis.model} needs {format_bytes(basis.peak_memory_bytes.p50)} a GPU at its peak "
-            f"({basis.memory_moment}) of {usable} usable on {device}: "
+            f"({basis.memory_moment}), and {usable} are usable on {device}: "
             + ("does not fit" if basis.fits == "no" else chance),
             where=case.plan.where("model"),
             evidence={
@@ -57,6 +57,8 @@ def _fits(case: Case) -> Iterator[Finding]:
 def remedies(basis: Basis) -> str:
     """What would need less memory and is not done already."""
     recipe, found = basis.recipe, []
+    if _is_of_logits(basis):
+        found.append("a loss in chunks (Liger, cut-cross-entropy) that never holds all logits")
     if recipe.micro_batch > 1:
         found.append("a smaller micro_batch")
     if recipe.max_length is None:
@@ -70,6 +72,13 @@ def remedies(basis: Basis) -> str:
     if basis.node.total_gpus > 1 and recipe.parallel.sharding != "zero3":
         found.append("parallel: fsdp")
     return ", ".join(found) or "a larger GPU or more of them"
+
+
+def _is_of_logits(basis: Basis) -> bool:
+    """True where the peak is that of the loss, and its logits are large."""
+    logits = basis.memory_terms_bytes.get("logits")
+    large = logits is not None and logits.p50 >= LARGE_LOGITS * basis.usable_memory_bytes.p50
+    return large and basis.memory_moment == "loss"
 
 
 def peak_with(basis: Basis, recipe: Recipe) -> float:
@@ -146,7 +155,10 @@ def _replicas(case: Case) -> Iterator[Finding]:
 
 
 def _wide(_: Stage, stage: StageEstimate) -> Hashable:
+    """Large logits, where they are not named as what does not fit."""
     basis = stage.basis
+    if basis is not None and basis.fits != "yes" and _is_of_logits(basis):
+        return None
     logits = basis.memory_terms_bytes.get("logits") if basis else None
     if basis is None or logits is None or logits.p50 < LARGE_LOGITS * basis.usable_memory_bytes.p50:
         return None

@@ -54,16 +54,16 @@ def _beliefs(case: Case) -> Iterator[_Belief]:
     for experiment in case.plan.experiments:
         for stage in experiment.stages:
             for factor in stage.stated.factors:
-                without = _compared(factor.cause)
+                without = compared(factor.cause)
                 if without and factor.change.unit == "share" and factor.change.where not in seen:
                     seen.add(factor.change.where)
                     yield _factor(factor, without, stage.stated.source)
     for claim in case.plan.claims:
         for index, words in enumerate(claim.values):
-            if claim.path[-1] == "says" and isinstance(words, str) and _FASTER.search(words) and _compared(words):
+            if claim.path[-1] == "says" and isinstance(words, str) and _FASTER.search(words) and compared(words):
                 item = "" if claim.owner else f"claims.says.{index}"
                 yield _Belief(
-                    words=words.rstrip("."), says="", change=FASTER, without=_compared(words), source="",
+                    words=words.rstrip("."), says="", change=FASTER, without=compared(words), source="",
                     where=case.plan.positions.get(item, claim.where),
                 )  # fmt: skip
 
@@ -78,7 +78,8 @@ def _factor(factor: Factor, without: str, source: str) -> _Belief:
     )  # fmt: skip
 
 
-def _compared(words: str) -> str:
+def compared(words: str) -> str:
+    """What a step of the method that words name is compared with; empty where they name none."""
     return IN_16_BITS if _QUANTISED.search(words) else WITHOUT if _ADAPTERS.search(words) else ""
 
 

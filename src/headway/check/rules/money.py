@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from headway.check.case import Case
 from headway.check.claims.amounts import Amount, Costing, costing, meets, nearest
 from headway.check.claims.scope import Scopes
-from headway.check.claims.written import SLIP, covered, distance, dollars, joined, said, values
+from headway.check.claims.written import SLIP, covered, distance, dollars, said, values
 from headway.check.rule import Rule
+from headway.check.rules.billing import is_foreign
+from headway.check.words import joined
 from headway.domain.errors import Finding
 from headway.domain.lookup import Machine
 from headway.domain.statement import Claim, Value
@@ -79,7 +81,9 @@ def _products(case: Case) -> Iterator[Finding]:
             if not meets(one.value, end, one.costing.shared):
                 owners.setdefault(one.claim.owner, []).append((one, end, nearest(one.value, end, one.costing)))
     for owner, several in owners.items():
-        words = joined(f"{dollars(end)} is claimed, {right.words} is {dollars(right.usd)}" for _, end, right in several)
+        words = "; ".join(
+            f"{dollars(end)} is claimed, {right.words} is {dollars(right.usd)}" for _, end, right in several
+        )
         worst = max(distance(covered(one.value), Range.point(right.usd)) for one, _, right in several)
         of = owner.removeprefix("options.") or "the plan"
         yield NOT_HOURS_TIMES_PRICE.finding(
@@ -120,8 +124,8 @@ def _shares(case: Case) -> Iterator[Finding]:
 def _rounded_blocks(case: Case) -> Iterator[Finding]:
     """Totals without the rounding of billed time that the plan states."""
     machine = case.machine
-    if machine is None or machine.spec.billing_block is None:
-        return
+    if machine is None or machine.spec.billing_block is None or is_foreign(machine):
+        return  # blocks that the provider does not have are to be dropped, not counted
     claims = [claim for claim in case.plan.claims if not claim.owner and "cost" in claim.path and values(claim)
               and claim.path[0] not in ("safe", "active") and claim.path[-1] not in case.lookup.machines]  # fmt: skip
     pricing = case.plan.run.pricing

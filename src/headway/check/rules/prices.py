@@ -33,6 +33,17 @@ def _priced(case: Case) -> Iterator[tuple[Machine, Value]]:
             yield machine, price
 
 
+def _stated_prices(case: Case) -> Iterator[tuple[Machine, Value, bool]]:
+    """Every stated price with its machine, and whether it is far from what is listed (which is said instead)."""
+    for machine, price in _priced(case):
+        yield machine, price, _is_far(price.range, _asked(machine, _own_offers(case, machine), _on_demand), NEAR)
+    for machine in case.lookup.machines.values():
+        spot = machine.spec.spot_price
+        if spot is not None and not spot.unknown:
+            far = _is_far(spot.range, _asked(machine, _own_offers(case, machine), _spot), SPOT_NEAR)
+            yield machine, spot, far
+
+
 def _own_offers(case: Case, machine: Machine) -> tuple[Offer, ...]:
     """Offers of the machine's instance, or of its GPU where it names none; nobody's, where it names no provider."""
     if not machine.provider:
@@ -164,11 +175,7 @@ def _not_sold(case: Case) -> Iterator[Finding]:
 
 
 def _undated(case: Case) -> Iterator[Finding]:
-    bare = [
-        (machine, price)
-        for machine, price in _priced(case)
-        if not price.date and not _is_far(price.range, _asked(machine, _own_offers(case, machine), _on_demand), NEAR)
-    ]  # where it is far from its offers, that is said instead, and a date asked for
+    bare = [(machine, price) for machine, price, far in _stated_prices(case) if not price.date and not far]
     if not bare:
         return
     names = [machine.name for machine, _ in bare]
@@ -183,7 +190,7 @@ def _undated(case: Case) -> Iterator[Finding]:
 
 
 def _old(case: Case) -> Iterator[Finding]:
-    for machine, price in _priced(case):
+    for machine, price, _ in _stated_prices(case):
         days = age_days(price.date, case.known.today)
         if days <= OLD_DAYS:
             continue
@@ -201,23 +208,6 @@ def age_days(day: str, today: date) -> int:
         return (today - date.fromisoformat(day[:10])).days if day else 0
     except ValueError:
         return 0
-
-
-def _disagrees(case: Case) -> Iterator[Finding]:
-    """A discount that on-demand and spot price of one machine contradict, whatever ends are taken."""
-    for machine, price in _priced(case):
-        spot, stated = machine.spec.spot_price, machine.spec.spot_discount
-        if spot is None or stated is None or spot.unknown or stated.unknown:
-            continue
-        low, mid, high = (1 - end / price.mid for end in (spot.range.high, spot.mid, spot.range.low))
-        if low - NEAR / 2 <= stated.range.high and stated.range.low <= high + NEAR / 2:
-            continue
-        yield DISCOUNT.finding(
-            f"a discount of {stated.text} is stated; {spot.text} against {price.text} is {format_share(mid)}",
-            where=stated.where,
-            evidence={"machine": machine.name, "stated": stated.mid, "computed": [low, mid, high]},
-            hint="State the spot price alone: the discount follows.",
-        )
 
 
 _RENTED = """headway: 1
@@ -290,14 +280,4 @@ FAR_SPOT = Rule(
     passes=_RENTED.format(machine=_AWS + "price: $55.04/h, spot: {price: $20-30/h}"),
     find=_spot_far,
 )
-DISCOUNT = Rule(
-    code="HW317",
-    name="discount against prices",
-    severity="error",
-    says="A stated discount is the one between the two stated prices, within 5 points.",
-    because="Of three figures that belong together two decide the third.",
-    fails=_RENTED.format(machine=_AWS + "price: $50/h, spot: {price: $25/h, discount: 70%}"),
-    passes=_RENTED.format(machine=_AWS + "price: $50/h, spot: {price: $25/h, discount: 50%}"),
-    find=_disagrees,
-)
-RULES = (OTHERS_PRICE, FAR_PRICE, NOT_SOLD, UNDATED, OLD_PRICE, FAR_SPOT, DISCOUNT)
+RULES = (OTHERS_PRICE, FAR_PRICE, NOT_SOLD, UNDATED, OLD_PRICE, FAR_SPOT)

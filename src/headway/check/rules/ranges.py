@@ -5,12 +5,12 @@ Owns how an author's doubt is carried along. Contradictions are `figures` and `t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from headway.check.case import Case
 from headway.check.claims.computed import ENDS, ESSENTIAL, TIMES, Computed, computed
 from headway.check.claims.scope import Scope, Scopes, ends, same
-from headway.check.claims.written import GRAVE, SLIP, covered, gap, joined, said, shown, values
+from headway.check.claims.written import GRAVE, SLIP, covered, gap, said, shown, values
 from headway.check.rule import Rule
 from headway.domain.errors import Finding
 from headway.domain.plan import Experiment
@@ -22,10 +22,6 @@ from headway.estimate.stated import wall
 
 WIDE = 0.1
 """Width of a range over its middle from which a single figure hides something."""
-SKEWED = 3.0
-"""Standard errors between mean and median from which a sample is not one cloud of equal steps."""
-MEAN_AND_MEDIAN = 1.2533
-"""Standard error of a median over that of a mean for normal noise, sqrt(pi / 2)."""
 
 
 def _points(case: Case) -> Iterator[Finding]:
@@ -41,7 +37,7 @@ def _points(case: Case) -> Iterator[Finding]:
         if _hides(right.range) and not right.readings:
             groups.setdefault(claim.owner, []).append((claim, found[0], right))
     for owner, several in groups.items():
-        words = joined(
+        words = "; ".join(
             f"{'.'.join(claim.path)} is {said(value)}, and {shown(right.range, value)} follows"
             for claim, value, right in several
         )
@@ -149,34 +145,6 @@ def _parts(experiment: Experiment, estimate: ExperimentEstimate) -> Iterator[tup
             yield stage.stated, one.stated_step_s.p10 * one.steps
 
 
-def _samples(case: Case) -> Iterator[Finding]:
-    """Measured samples of a step whose mean and median differ by more than noise."""
-    seen = set()
-    for experiment in case.plan.experiments:
-        for stage in experiment.stages:
-            for value in stage.stated.terms.get("step", {}).values():
-                sample: Mapping[str, float] = value.statistics
-                if value.where in seen or not {"mean", "median", "sd", "n"} <= sample.keys():
-                    continue
-                seen.add(value.where)
-                error = MEAN_AND_MEDIAN * sample["sd"] / sample["n"] ** 0.5
-                apart = sample["mean"] - sample["median"]
-                if error > 0 and abs(apart) > SKEWED * error:
-                    yield _skewed(value, apart / error)
-
-
-def _skewed(value: Value, errors: float) -> Finding:
-    sample = value.statistics
-    mean, median = format_duration(sample["mean"]), format_duration(sample["median"])
-    return SKEWED_SAMPLE.finding(
-        f"the measured steps are skewed: their mean of {mean} is {format_number(abs(errors))} standard errors "
-        f"{'above' if errors > 0 else 'below'} their median of {median}",
-        where=value.where,
-        evidence=dict(sample),
-        hint="Leave warm-up and compilation out of the sample, and look at what makes some steps slow.",
-    )
-
-
 _RANGED = """headway: 1
 model: Qwen/Qwen2-0.5B
 data: {{rows: 8k, length: 128}}
@@ -200,13 +168,6 @@ micro_batch: 8
 stated: {{step: 2 s, wall: {wall}}}
 run: {{machine: RTX 4090}}
 """
-_SAMPLED = """headway: 1
-model: Qwen/Qwen2-0.5B
-data: {{rows: 8k, length: 128}}
-stated: {{step: {{mean: 520 ms, median: {median}, sd: 35 ms, n: 500}}}}
-run: {{machine: T4}}
-"""
-
 SHORTER = Rule(
     code="HW115",
     name="whole shorter than its parts",
@@ -216,17 +177,6 @@ SHORTER = Rule(
     fails=_WHOLE.format(wall="20 min"),
     passes=_WHOLE.format(wall="40 min"),
     find=_wholes,
-)
-SKEWED_SAMPLE = Rule(
-    code="HW116",
-    name="skewed sample of steps",
-    severity="info",
-    says="A measured sample of steps has its mean near its median.",
-    because="Warm-up, compilation and long rows lengthen a few steps and move the mean; a mean over three standard "
-    "errors off is no noise, and an epoch may see more or fewer of those steps than the sample.",
-    fails=_SAMPLED.format(median="510 ms"),
-    passes=_SAMPLED.format(median="519 ms"),
-    find=_samples,
 )
 POINT_OF_RANGE = Rule(
     code="HW131",
@@ -259,4 +209,4 @@ FAST_END = Rule(
     passes=_FAST.format(used="1800-2000 steps/h"),
     find=_fast_ends,
 )
-RULES = (SHORTER, SKEWED_SAMPLE, POINT_OF_RANGE, HEADLINE, FAST_END)
+RULES = (SHORTER, POINT_OF_RANGE, HEADLINE, FAST_END)

@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from headway.check.case import Case
-from headway.check.claims.written import covered, distance, joined, said, values
+from headway.check.claims.written import covered, distance, said, values
 from headway.check.rule import Rule
+from headway.check.rules.methods import compared
+from headway.check.words import joined
 from headway.domain.errors import Finding
 from headway.domain.plan import Reference
 from headway.domain.statement import Claim, Factor, Value
@@ -29,7 +31,7 @@ def _disagree(case: Case) -> Iterator[Finding]:
         yield DISAGREE.finding(
             f"{check.reference.name}, {format_number(check.rows_ratio)} x the rows{speed}, gives "
             f"{_times(check.wall_s)}; the stated rates give {_spread(check)}: {format_number(check.apart)} x apart"
-            + (", and is said to agree" if agreed else ""),
+            + (", and they are said to agree" if agreed else ""),
             where=agreed.where if agreed else check.reference.where,
             evidence={"scaled_s": [check.wall_s.low, check.wall_s.mid, check.wall_s.high],
                       "stated_s": [check.estimate_s.p10, check.estimate_s.p90], "apart": check.apart,
@@ -88,11 +90,14 @@ def _ratios(case: Case) -> Iterator[Finding]:
 
 
 def _unsourced(case: Case) -> Iterator[Finding]:
+    """Factors that no rule can judge: those of methods are compared with the prediction (`methods`)."""
     found: dict[str, Factor] = {}
     for experiment in case.plan.experiments:
         for stage in experiment.stages:
             if stage.stated.factors and not stage.stated.source:
-                found |= {one.cause: one for one in stage.stated.factors if not one.change.source}
+                found |= {
+                    one.cause: one for one in stage.stated.factors if not one.change.source and not compared(one.cause)
+                }
     if found:
         first: Value = next(iter(found.values())).change
         words = joined(f"{one.cause} ({one.change.text})" for one in found.values())
@@ -147,7 +152,7 @@ UNSOURCED = Rule(
     name="factor without a source",
     severity="info",
     says="A factor on the time names its source.",
-    because="'LoRA is 30-40 % faster' is true of FLOP and of few measured runs; without a source it is an assumption.",
+    because="What slowed another machine by a fifth may cost this one nothing; without a source it is an assumption.",
     fails=_FACTOR.format(source=""),
     passes=_FACTOR.format(source=", source: 'our runs of March'"),
     find=_unsourced,

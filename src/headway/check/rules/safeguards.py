@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from headway.check.case import Case
 from headway.check.hours import reading_of_steps
 from headway.check.rule import Rule
+from headway.check.rules.checkpoints import too_long
 from headway.check.trained import counted_experiments
 from headway.check.words import counted, listed
 from headway.domain.errors import Finding, Position
@@ -25,6 +26,8 @@ _QUALITY = re.compile(r"accura(?:cy|te)|\bf1\b|\bbleu\b|perplexity|exact.match|q
 
 
 def _unsaved(case: Case) -> Iterator[Finding]:
+    if any(too_long(case)):
+        return  # what outlasts its window is to be saved anyway, and the others with it
     reading = reading_of_steps(case)
     walls = {item.id: [stage.wall_s.p50 for stage in item.stages] for item in reading.estimate.experiments}
     long: dict[str, float] = {}

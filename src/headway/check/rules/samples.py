@@ -24,6 +24,10 @@ WORTH_S = 60.0
 """A waste of less is none."""
 TOO_WIDE = 0.05
 """Standard error from which the total is in doubt because of the sample alone."""
+FEWEST = 5
+"""Batches below which a standard deviation is itself a guess."""
+IN_ORDER = (("min", "max"), ("min", "median"), ("median", "max"), ("min", "mean"), ("mean", "max"))
+"""Statistics of which the first is never over the second."""
 SKEWED = 3.0
 """Standard errors between mean and median from which the mean rests on its tail."""
 
@@ -53,7 +57,7 @@ def _samples(case: Case) -> Iterator[Value]:
     for experiment in case.plan.experiments:
         for stage in experiment.stages:
             for value in stage.stated.terms.get("step", {}).values():
-                if {"mean", "sd", "n"} <= value.statistics.keys() and value.statistics["n"] > 1:
+                if {"mean", "sd", "n"} <= value.statistics.keys() and value.statistics["n"] >= 1:
                     found.setdefault(value.where, value)
     return iter(found.values())
 
@@ -66,6 +70,11 @@ def standard_error_s(sample: Value) -> float:
 def needed(sample: Value) -> int:
     """Batches after which the mean is known within `WANTED` of itself (one standard error)."""
     return math.ceil((sample.statistics["sd"] / sample.statistics["mean"] / WANTED) ** 2)
+
+
+def _batches(sample: Value) -> str:
+    n = sample.statistics["n"]
+    return "one batch leaves" if n == 1 else f"{n:,.0f} batches leave"
 
 
 def _evidence(sample: Value) -> dict[str, object]:
@@ -96,29 +105,53 @@ def _large(case: Case) -> Iterator[Finding]:
 def _small(case: Case) -> Iterator[Finding]:
     for sample in _samples(case):
         share = standard_error_s(sample) / sample.statistics["mean"]
-        if share <= TOO_WIDE:
+        if share <= TOO_WIDE and sample.statistics["n"] >= FEWEST:
             continue
         yield SMALL_SAMPLE.finding(
-            f"{sample.statistics['n']:,.0f} batches leave the mean step in doubt by {format_share(share)} (one "
-            "standard error)",
+            f"{_batches(sample)} the mean step in doubt by {format_share(share)} (one standard error)",
             where=sample.where,
             evidence=_evidence(sample),
-            hint=f"Time {needed(sample)} batches for {format_share(WANTED)}.",
+            hint=f"Time {max(needed(sample), FEWEST)} batches for {format_share(WANTED)}.",
         )
+
+
+def _disorder(case: Case) -> Iterator[Finding]:
+    """Samples whose figures cannot come from one set of numbers: of steps and of row lengths."""
+    lengths = (one.length for one in case.plan.datasets.values() if one.length is not None)
+    for sample in (*_samples(case), *lengths):
+        known = sample.statistics
+        for low, high in IN_ORDER:
+            if low in known and high in known and known[low] > known[high]:
+                yield DISORDER.finding(
+                    f"the {low} of a sample, {_shown(known[low], sample)}, is over its {high}, "
+                    f"{_shown(known[high], sample)}",
+                    where=sample.where,
+                    evidence=dict(known),
+                    hint="Look at the sample again: one of the two is in another unit, or of another sample.",
+                )
+                break
+
+
+def _shown(figure: float, sample: Value) -> str:
+    return format_duration(figure) if sample.unit == "s" else format_number(figure)
 
 
 def _skew(case: Case) -> Iterator[Finding]:
     for sample in _samples(case):
         median, mean, error_s = sample.statistics.get("median"), sample.statistics["mean"], standard_error_s(sample)
-        if median is None or mean - median <= SKEWED * error_s:
+        if median is None or not 0 <= SKEWED * error_s < abs(mean - median):
             continue
+        slow = mean > median
+        errors = f"{format_number(abs(mean - median) / error_s)} standard errors " if error_s else ""
         yield SKEWED_SAMPLE.finding(
-            f"the mean step of {format_duration(mean)} is {format_number((mean - median) / error_s)} standard errors "
-            f"over the median of {format_duration(median)}: first steps, which compile and warm up, or outliers are "
-            "in it",
+            f"the mean step of {format_duration(mean)} is {errors}{'over' if slow else 'under'} the median of "
+            f"{format_duration(median)}: "
+            + ("first steps, which compile and warm up, or outliers are in it" if slow else "one of them is wrong"),
             where=sample.where,
             evidence=_evidence(sample),
-            hint="Leave out the first batches, and look at the slowest ones before believing the mean.",
+            hint="Leave out the first batches, and look at the slowest ones before believing the mean."
+            if slow
+            else "Look at the sample again: few steps are faster than most.",
         )
 
 
@@ -169,7 +202,7 @@ SMALL_SAMPLE = Rule(
 )
 SKEWED_SAMPLE = Rule(
     code="HW213",
-    name="mean over the median",
+    name="mean far from the median",
     severity="info",
     says="The mean of a measured step lies near its median.",
     because="First steps compile, fill caches and choose kernels; they belong to the start, not to every step.",
@@ -177,4 +210,14 @@ SKEWED_SAMPLE = Rule(
     passes=_STEP.format(median="519 ms", sd="35 ms", n=100),
     find=_skew,
 )
-RULES = (GUESSED_LENGTHS, LARGE_SAMPLE, SMALL_SAMPLE, SKEWED_SAMPLE)
+DISORDER = Rule(
+    code="HW214",
+    name="sample out of order",
+    severity="error",
+    says="In a sample the least is at most the median and the mean, and these are at most the greatest.",
+    because="Statistics that no set of numbers has were mistyped, or put together from two samples.",
+    fails=_ROWS.format(length="{mean: 250, median: 2400, max: 480}"),
+    passes=_ROWS.format(length="{mean: 250, median: 240, max: 480}"),
+    find=_disorder,
+)
+RULES = (GUESSED_LENGTHS, LARGE_SAMPLE, SMALL_SAMPLE, SKEWED_SAMPLE, DISORDER)

@@ -11,12 +11,12 @@ from dataclasses import replace
 
 from headway.check.case import Case
 from headway.check.causes import stages
-from headway.check.precision import as_written
+from headway.check.claims.written import SLIP, covered, gap
 from headway.check.rule import Rule
 from headway.domain.errors import Finding, Fix
 from headway.domain.selection import ancestry
 from headway.domain.statement import Claim, Value
-from headway.domain.units import format_count, format_share
+from headway.domain.units import Range, format_count, format_share
 from headway.estimate.nouns import Basis
 from headway.work.parameters import trainable_parameters
 
@@ -62,9 +62,8 @@ def _contradicted(case: Case, keys: tuple[str, ...]) -> Iterator[tuple[Claim, Va
         for value in claim.values:
             if not isinstance(value, Value) or value.unknown or not found:
                 continue
-            meant = as_written(value)
             right = (one for basis in found.values() for one in _of(basis, claim.path[0]))
-            if not any(meant.low <= one <= meant.high for one in right):
+            if all(gap(value, Range.point(one)) > SLIP for one in right):
                 yield claim, value, next(iter(found.values()))
 
 
@@ -76,7 +75,7 @@ def _trained(case: Case) -> Iterator[Finding]:
         owners.add(claim.owner)
         adapter = basis.recipe.adapter
         others = {} if adapter is None else _alternatives(basis)
-        meant, factor = as_written(value), basis.parameters if claim.path[0] == "trainable_share" else 1
+        meant, factor = covered(value), basis.parameters if claim.path[0] == "trainable_share" else 1
         fitting = [name for name, count in others.items() if meant.low * factor <= count <= meant.high * factor]
         counted, share = basis.trainable_parameters, format_share(basis.trainable_parameters / basis.parameters)
         said = f"rank {adapter.rank} on {', '.join(adapter.targets)}" if adapter else "what is not frozen"

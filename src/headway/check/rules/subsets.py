@@ -9,14 +9,12 @@ import re
 from collections.abc import Iterator
 
 from headway.check.case import Case
-from headway.check.claims.scope import Scopes
-from headway.check.claims.written import covered, distance, joined, said, shown, values
 from headway.check.rule import Rule
+from headway.check.words import joined
 from headway.domain.errors import Finding
 from headway.domain.plan import Option
 from headway.domain.selection import select
 from headway.domain.statement import Selector
-from headway.domain.units import Range
 
 _LEADING = re.compile(r"^\s*(\d+)\b")
 
@@ -75,38 +73,6 @@ def _pays(option: Option) -> bool:
     return bool(option.set) and all(key.startswith("run.") for key in option.set) and not (option.vary or option.keep)
 
 
-def _remaining(case: Case) -> Iterator[Finding]:
-    """Branches of a decision whose hours count again what was done before it."""
-    scopes = Scopes(case)
-    for claim in case.plan.claims:
-        head, _, rest = claim.owner.partition(".")
-        if head != "decisions" or claim.path[-1] != "gpu_hours" or not values(claim):
-            continue
-        decision, value, scope = case.plan.decisions[rest.rpartition(".")[0]], values(claim)[0], scopes.of(claim)
-        if decision.after is None or scope is None:
-            continue
-        done = _done(case, decision.after)
-        ahead = [estimate for item, estimate in scope.members if item.id not in done]
-        left = Range.point(sum(one.gpu_s.p50 for one in ahead) * (1 + case.stated.estimate.buffer_share))
-        total = Range.point(scope.gpu_s().p50 * (1 + case.stated.estimate.buffer_share))
-        if left.mid < total.mid and distance(covered(value), left) and not distance(covered(value), total):
-            yield NOT_THE_REST.finding(
-                f"{said(value)} is the whole, and {shown(Range.point(total.mid - left.mid), value)} of it are done "
-                f"before this decision: {shown(left, value)} are left",
-                where=value.where,
-                evidence={"claimed_s": value.mid, "left_s": left.mid, "done": len(done)},
-                hint=f"Say {shown(left, value)}.",
-            )
-
-
-def _done(case: Case, after: Selector) -> set[str]:
-    """Experiments that have run when the decision is made: those of an option, or those selected."""
-    options = [name for name in after.patterns if name in case.plan.options]
-    if not options:
-        return set(select(case.plan, after))
-    return {item.id for name in options for _, reading in case.option(name) for item in reading.plan.experiments}
-
-
 _KEEP = """headway: 1
 model: Qwen/Qwen2-0.5B
 data: {{rows: 80k, length: 128}}
@@ -126,22 +92,6 @@ options:
   kept: {{{brought}set: {{run.idle: keep}}, claims: {{cost: $2}}}}
   spot: {{set: {{run.pricing: spot}}, claims: {{cost: $0.8}}}}
 """
-_DECIDED = """headway: 1
-model: Qwen/Qwen2-0.5B
-data: {{rows: 80k, length: 128}}
-matrix: {{steps: [1k, 3k]}}
-stated: {{step: 1.8 s}}
-run: {{machine: RTX 4090}}
-options:
-  short: {{drop: '*/3k'}}
-decisions:
-  good:
-    after: short
-    if: {{metric: loss, of: all, beats: all, by: 1%}}
-    then: {{keep: all, claims: {{gpu_hours: {hours}}}}}
-    else: stop
-"""
-
 UNNAMED = Rule(
     code="HW144",
     name="reduced set without members",
@@ -163,14 +113,4 @@ OTHER_WORK = Rule(
     passes=_WAYS.format(brought=""),
     find=_scenarios,
 )
-NOT_THE_REST = Rule(
-    code="HW146",
-    name="total instead of the rest",
-    severity="warning",
-    says="After a first part, what is left is the total less that part.",
-    because="Whoever decides to go on pays for the rest only; quoting the whole makes the decision look dearer.",
-    fails=_DECIDED.format(hours="2.00"),
-    passes=_DECIDED.format(hours="1.50"),
-    find=_remaining,
-)
-RULES = (UNNAMED, OTHER_WORK, NOT_THE_REST)
+RULES = (UNNAMED, OTHER_WORK)

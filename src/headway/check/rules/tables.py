@@ -17,13 +17,13 @@ from headway.check.claims.written import (
     distance,
     end_covered,
     ends_differ,
-    joined,
     said,
     severity,
     shown,
     values,
 )
 from headway.check.rule import Rule
+from headway.check.words import joined
 from headway.domain.errors import Finding, UserError
 from headway.domain.statement import Claim, Value
 from headway.domain.units import Range, format_duration, parse

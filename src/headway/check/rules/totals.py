@@ -10,9 +10,10 @@ from collections.abc import Iterator, Mapping
 from headway.check.case import Case
 from headway.check.claims.computed import COUNTS
 from headway.check.claims.scope import Scopes
-from headway.check.claims.written import covered, distance, end_covered, joined, said, shown, values
+from headway.check.claims.written import covered, distance, end_covered, said, shown, values
 from headway.check.rule import Rule
 from headway.check.rules.units import factor_between
+from headway.check.words import joined
 from headway.domain.errors import Finding
 from headway.domain.statement import Value
 from headway.domain.units import Range
@@ -93,6 +94,8 @@ def _compared(whole: Value, parts: list[Value], name: str) -> Iterator[Finding]:
     if not off:
         return
     rounding = not distance(covered(whole), doubt)
+    if rounding and max(_half(part) for part in parts) <= _half(whole) * (1 + 1e-9):
+        return  # as precise as their sum: each was rounded by itself, as in any table
     yield NOT_THE_SUM.finding(
         f"{name}: {joined(said(part) for part in parts)} add up to {shown(added, whole)}, not {said(whole)}"
         + (": parts are rounded before they are added" if rounding else ""),
@@ -103,6 +106,11 @@ def _compared(whole: Value, parts: list[Value], name: str) -> Iterator[Finding]:
         else "Correct the sum, or the part that is wrong.",
         severity="info" if rounding else "error",
     )
+
+
+def _half(value: Value) -> float:
+    """Half a unit of the figure's last digit, in base units."""
+    return covered(value).high - value.range.high
 
 
 def _columns(case: Case) -> Iterator[Finding]:

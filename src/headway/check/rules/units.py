@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from headway.check.case import Case
 from headway.check.claims.computed import computed, lengths_known
 from headway.check.claims.scope import Scope, Scopes, same
-from headway.check.claims.written import SLIP, covered, distance, ends_differ, joined, said, severity, shown, values
+from headway.check.claims.written import SLIP, covered, distance, ends_differ, said, severity, shown, values
 from headway.check.rule import Rule
+from headway.check.words import joined
 from headway.domain.errors import Finding, Fix
 from headway.domain.statement import Claim, Factor, Value
 from headway.domain.units import Range, format_duration, format_number, format_share
@@ -50,6 +51,7 @@ def _units(case: Case) -> Iterator[Finding]:
             if right is not None and ratio is not None:
                 yield _off(claim, value, right.range, ratio, right.words)
     yield from _node_hours(case, scopes)
+    yield from _named_node_hours(case, scopes)
 
 
 def _off(claim: Claim, value: Value, right: Range, ratio: float, words: str) -> Finding:
@@ -94,6 +96,28 @@ def _node_hours(case: Case, scopes: Scopes) -> Iterator[Finding]:
                 f"plan lasts {format_duration(wall.p50)}: {format_number(hours / 3600)} node-h are {new}",
                 where=value.where,
                 evidence={"claimed_node_s": value.mid, "wall_s": wall.p50, "gpus": gpus},
+                hint="Say GPU-h for hours of one GPU, node-h for hours of the machine.",
+                fix=Fix(where=value.where, old=value.text, new=new, says=f"{value.text} is {new}"),
+            )
+
+
+def _named_node_hours(case: Case, scopes: Scopes) -> Iterator[Finding]:
+    """GPU-hours that are right but for the unit that they name."""
+    machine = case.machine
+    if machine is None or machine.node.total_gpus < 2:
+        return
+    for claim in scopes.claims:
+        named = [value for value in values(claim) if value.noun == "node-h"] if "gpu_hours" in claim.path else []
+        right = computed(scopes, claim) if named else None
+        for value in named:
+            if right is None or distance(covered(value), right.range):
+                continue
+            new = value.text.replace("node", "GPU")
+            yield WRONG_UNIT.finding(
+                f"{'.'.join(claim.path)}: {said(value)} of a node with {machine.node.total_gpus} GPUs are "
+                f"{format_number(value.mid * machine.node.total_gpus / 3600)} GPU-h; {new} follow from {right.words}",
+                where=value.where,
+                evidence={"claimed_node_s": value.mid, "computed_s": right.range.mid, "gpus": machine.node.total_gpus},
                 hint="Say GPU-h for hours of one GPU, node-h for hours of the machine.",
                 fix=Fix(where=value.where, old=value.text, new=new, says=f"{value.text} is {new}"),
             )

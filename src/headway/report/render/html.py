@@ -8,7 +8,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterator
 
-from headway.report.view import Column, Fact, Item, Layout, Note, Page, Row, Table, visible
+from headway.report.view import Code, Column, Fact, Item, Layout, Note, Page, Row, Table, visible
 
 
 def render(page: Page, layout: Layout) -> Iterator[str]:
@@ -33,6 +33,9 @@ def _item(item: Item) -> Iterator[str]:
     elif isinstance(item, Fact):
         words = " · ".join(escape(part) for part in (item.text, item.kind, item.note) if part)
         yield f"<p><b>{escape(item.label)}</b> {words}</p>\n"
+    elif isinstance(item, Code):
+        lines = "\n".join(escape(line) for line in item.text.splitlines())
+        yield f"<pre><code>{lines}</code></pre>\n"
     else:
         yield _note(item)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from headway.report.view import Fact, Item, Layout, Note, Page, Row, Table, visible
+from headway.report.view import Code, Fact, Item, Layout, Note, Page, Row, Table, visible
 
 _MARKS = re.compile(r"([\\`*_\[\]<>|#~])")
 _SIGNS = {"error": "**Error.** ", "warning": "**Warning.** ", "info": "", None: ""}
@@ -43,6 +43,8 @@ def _item(item: Item) -> Iterator[str]:
         yield from _table(item)
     elif isinstance(item, Fact):
         yield _fact(item)
+    elif isinstance(item, Code):
+        yield _code(item)
     else:
         yield _note(item)
 
@@ -59,6 +61,13 @@ def _note(note: Note) -> str:
     where = f" ({escape(note.where)})" if note.where else ""
     hint = f" {escape(note.hint)}" if note.hint else ""
     return f"{'- ' if note.severity else ''}{_SIGNS[note.severity]}{escape(note.text)}{hint}{where}\n"
+
+
+def _code(code: Code) -> str:
+    """A fenced block; the fence is longer than any in the text (CommonMark 0.31, section 4.5)."""
+    fence = "`" * max([3, *(len(run) + 1 for run in re.findall(r"`+", code.text))])
+    lines = "".join(f"{visible(line)}\n" for line in code.text.splitlines())
+    return f"{fence}{code.language}\n{lines}{fence}\n"
 
 
 def _table(table: Table) -> Iterator[str]:

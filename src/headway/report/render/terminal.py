@@ -1,7 +1,7 @@
 """The page in a terminal: aligned columns, no boxes, as wide as the window and never wider.
 
 Owns widths (in cells: a CJK character takes two), wrapping, and the few colours. Where a table is too wide, its long
-cells are shortened first and its least important columns then left out, which the table says.
+cells are shortened first and its least important columns then left out, which the table says. Lines to copy stay whole.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from rich.cells import cell_len, set_cell_size
 
-from headway.report.view import Column, Fact, Item, Layout, Note, Page, Row, Section, Table, View, visible
+from headway.report.view import Code, Column, Fact, Item, Layout, Note, Page, Row, Section, Table, View, visible
 
 _BOLD, _DIM, _RED, _YELLOW, _PLAIN = "1", "2", "31", "33", ""
 _MARGIN = "  "
@@ -77,6 +77,8 @@ def _section(section: Section, pen: _Pen) -> Iterator[str]:
             yield from _table(item, pen)
         elif isinstance(item, Fact):
             yield from _fact(item, next(names), labels, pen)
+        elif isinstance(item, Code):
+            yield from (f"{_MARGIN}{visible(line)}".rstrip() for line in item.text.splitlines())
         else:
             yield from _note(item, pen)
         previous = item
