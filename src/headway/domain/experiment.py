@@ -66,7 +66,7 @@ class Architecture:
     softmax: str = "fp32"
     """Of eager attention: `fp32`, `native` (in the compute dtype: BERT, GPT-2, T5) or `capped` (fp32 behind a tanh)."""
     always_masked: bool = False
-    """Attention gets a mask even where rows need none, and copies of queries, keys and values (Falcon)."""
+    """Attention gets a mask even where rows need none (Falcon)."""
     partial_rotary: bool = False
     """Queries and keys are joined of a rotated and an unrotated part, which lays heads apart from each other: what `o`
     reads is a copy of the fused kernel's result (NeoX, Phi)."""

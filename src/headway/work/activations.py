@@ -40,6 +40,11 @@ def _padded(batches: Batches) -> bool:
     return batches.padding_share > 0
 
 
+def _laid_apart(arch: Architecture, recipe: Recipe) -> bool:
+    """Whether `o` reads a copy of the fused kernel's result: flash lays its result out as its queries are."""
+    return arch.partial_rotary and element_bytes(recipe.precision) < 4.0
+
+
 def adapter_activations(
     arch: Architecture, recipe: Recipe, batches: Batches, software: Software
 ) -> tuple[float, float]:
@@ -56,8 +61,8 @@ def adapter_activations(
     if recipe.compile or software.autocasts:
         e = element_bytes(recipe.precision)
     own_copy = own_copy and not recipe.compile
-    kept_anyway = not recipe.compile and not arch.partial_rotary
-    kept_anyway = kept_anyway and fused_attention(arch, recipe, padded=_padded(batches))
+    kept_anyway = fused_attention(arch, recipe, padded=_padded(batches)) and not recipe.compile
+    kept_anyway = kept_anyway and not _laid_apart(arch, recipe)
     whole = split = 0.0
     shared: set[str] = set()
     for one in adapted(arch, recipe.adapter):
@@ -131,17 +136,20 @@ def _attention(arch: Architecture, recipe: Recipe, batches: Batches, software: S
     fused = fused_attention(arch, recipe, padded=_padded(batches))
     masked = _masked_share(arch, recipe, batches)
     repeated = 1.0 if not fused or software.repeats_keys else masked
-    found = e * (wide + 2 * (narrow + repeated * (wide - narrow)))
+    eager = recipe.attention in ("eager", "math")
+    # PyTorch's own unfused attention works in fp32 (ATen attention.cpp, `_scaled_dot_product_attention_math`)
+    found = (e if fused or eager else 4.0) * (wide + 2 * (narrow + repeated * (wide - narrow)))
     if fused:
         found += e * wide + 4.0 * arch.heads
-        if full and arch.partial_rotary:
-            found += e * wide
-        if arch.fused_qkv and not (arch.learned_positions or arch.always_masked):
+        if full and _laid_apart(arch, recipe):
+            found += e * wide * (1.0 - masked)
+        copied = arch.always_masked and arch.kv_heads < arch.heads  # Falcon takes shared keys and values out of qkv
+        if arch.fused_qkv and not (arch.learned_positions or copied):
             found += e * (wide + narrow)  # v keeps all of qkv alive beside the rotated q and k
     else:
         found += e * wide if full else 0.0
         if recipe.gradient_checkpointing != "selective":
-            found += arch.heads * batches.longest_row_tokens * _score_bytes(arch, recipe, e)
+            found += arch.heads * batches.longest_row_tokens * (_score_bytes(arch, e) if eager else 4.0)
     if arch.qk_norm:
         statistics = 2 if arch.qk_norm_whole else arch.heads + arch.kv_heads
         weighted = 4.0 if arch.norm == "wide" else e
@@ -154,16 +162,14 @@ def _attention(arch: Architecture, recipe: Recipe, batches: Batches, software: S
     return found * (1 + _crossed(arch)) + bias
 
 
-def _score_bytes(arch: Architecture, recipe: Recipe, e: float) -> float:
-    """Bytes a score that unfused attention saves: softmax, its cast to the compute dtype, what dropout leaves, a mask.
-
-    PyTorch's own unfused attention (`sdpa` without a kernel that fits) works in the compute dtype throughout.
-    """
-    native = arch.softmax == "native" or e == 4.0 or recipe.attention not in ("eager", "math")
-    capped = e if arch.softmax == "capped" else 0.0
-    if arch.attention_dropout and recipe.attention in ("eager", "math"):
-        return (e if native else 4.0) + 1.0 + e + capped
-    return (e if native else 4.0 + e) + capped
+def _score_bytes(arch: Architecture, e: float) -> float:
+    """Bytes a score that eager attention saves: softmax, its cast to the compute dtype, what dropout leaves, a mask."""
+    softmax = e if arch.softmax == "native" else 4.0
+    if arch.attention_dropout:
+        softmax += 1.0 + e
+    elif softmax > e:
+        softmax += e
+    return softmax + (e if arch.softmax == "capped" else 0.0)
 
 
 def _bias_bytes(arch: Architecture, batches: Batches, e: float) -> float:

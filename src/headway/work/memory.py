@@ -228,6 +228,8 @@ def _loss_terms(arch: Architecture, recipe: Recipe, batches: Batches, software: 
     shared = recipe.parallel.tensor if software.sequence_parallel else 1
     norm = (e if arch.norm_bias or software.fused_norms or recipe.compile else 4.0) + e
     each = software.logit_bytes
+    if arch.family != "decoder":  # only causal models' loss is in fp32 (transformers `ForCausalLMLoss`)
+        each = min(each, 3 * e)
     if recipe.compile and software.compiles_loss:
         each = min(each, COMPILED_LOGIT_BYTES)
     logits = arch.vocab * each / recipe.parallel.tensor
