@@ -31,7 +31,7 @@ GIB = 2**30
 DATA = Path(__file__).parent / "data"
 SAVED = list(csv.DictReader((DATA / "saved_activations.csv").read_text(encoding="utf-8").splitlines()))
 
-_BIASED = {"hidden": 256, "heads": 8, "kv_heads": 8, "head_dim": 32, "ffn": 1024, "vocab": 1000}
+_BIASED = {"hidden": 256, "heads": 8, "kv_heads": 8, "head_dim": 32, "ffn": 1024, "vocab": 1000, "dropout": 0.0}
 SMALL = {
     "llama": LLAMA_TINY,
     "qwen3": replace(LLAMA_TINY, qk_norm=True),
@@ -46,7 +46,10 @@ SMALL = {
 def test_a_block_saves_what_autograd_packs(row: dict[str, str]) -> None:
     adapter = Adapter(rank=int(row["rank"]), targets=tuple(row["targets"].split())) if row["rank"] != "0" else None
     precision = {"float32": "fp32", "bfloat16": "bf16"}[row["dtype"]]
-    recipe = Recipe(precision=precision, adapter=adapter, gradient_checkpointing=row["checkpointing"])
+    attention = "flash" if precision == "fp32" else "sdpa"  # counted on a CPU, whose flash kernel takes fp32
+    recipe = Recipe(
+        precision=precision, adapter=adapter, gradient_checkpointing=row["checkpointing"], attention=attention
+    )
     arch = SMALL[row["model"]]
     found = memory(arch, recipe, fixed(int(row["batch"]), int(row["tokens"])))
     tolerance = 0.06 if arch.experts else 0.0015  # how experts' rows are gathered and weighted is an approximation
@@ -146,7 +149,20 @@ def test_eager_attention_saves_scores() -> None:
     plain, eager = (memory(LLAMA_TINY, Recipe(attention=a), fixed(2, 1024)) for a in ("sdpa", "eager"))
     more = eager["activations"] - plain["activations"]
     kv = 2 * 2 * 128 * 2 * 1024 * 4  # keys and values repeated for all heads
-    assert more - kv == 4 * 2 * 8 * 1024**2 * 6
+    statistics = 4 * 8 * 2 * 1024 * 4  # which only the fused kernel keeps
+    assert more - kv + statistics == 4 * 2 * 8 * 1024**2 * 6
+
+
+def test_without_a_fused_kernel_scores_are_saved() -> None:
+    # fp32 with shared keys: queries, keys, values and result as with a fused kernel that has all heads, and the scores
+    grouped, single = (
+        memory(replace(LLAMA_TINY, kv_heads=kv), Recipe(precision="fp32"), fixed(2, 1024))["activations"]
+        for kv in (4, 8)
+    )
+    each = 4 * 8 * 1024 - 4 * 8  # the fused kernel keeps statistics instead
+    assert grouped - single == 4 * 2 * 1024 * each
+    padded = memory(LLAMA_TINY, Recipe(precision="fp32"), fixed(2, 1024, padding_share=0.1))["activations"]
+    assert padded - single == 4 * 2 * 1024 * 4 * 1024  # keys are repeated; a mask of one row for all heads
 
 
 def test_terms_are_what_the_moments_add_up() -> None:

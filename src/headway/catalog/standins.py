@@ -52,6 +52,10 @@ def _qwen3_moe(arch: Architecture) -> Config:
     return _common(arch) | experts | {"moe_intermediate_size": arch.ffn}
 
 
+def _olmoe(arch: Architecture) -> Config:
+    return _common(arch) | {"num_experts": arch.experts, "num_experts_per_tok": arch.experts_per_token}
+
+
 def _gpt2(arch: Architecture) -> Config:
     return {
         "n_layer": arch.layers,
@@ -80,6 +84,9 @@ _WRITERS: Mapping[str, Callable[[Architecture], Config]] = {
     "qwen2": _common,
     "qwen3": _common,
     "phi3": _common,
+    "gemma": _common,
+    "olmo2": _common,
+    "olmoe": _olmoe,
     "mixtral": _mixtral,
     "qwen3_moe": _qwen3_moe,
     "gemma2": _gemma,
