@@ -40,6 +40,11 @@ def _padded(batches: Batches) -> bool:
     return batches.padding_share > 0
 
 
+def _fused(arch: Architecture, recipe: Recipe, batches: Batches, software: Software) -> bool:
+    """Whether attention is one kernel: also where the software itself copies shared keys for all heads."""
+    return fused_attention(arch, recipe, padded=_padded(batches) or software.repeats_keys)
+
+
 def _laid_apart(arch: Architecture, recipe: Recipe) -> bool:
     """Whether `o` reads a copy of the fused kernel's result: flash lays its result out as its queries are."""
     return arch.partial_rotary and element_bytes(recipe.precision) < 4.0
@@ -61,7 +66,7 @@ def adapter_activations(
     if recipe.compile or software.autocasts:
         e = element_bytes(recipe.precision)
     own_copy = own_copy and not recipe.compile
-    kept_anyway = fused_attention(arch, recipe, padded=_padded(batches)) and not recipe.compile
+    kept_anyway = _fused(arch, recipe, batches, software) and not recipe.compile
     kept_anyway = kept_anyway and not _laid_apart(arch, recipe)
     whole = split = 0.0
     shared: set[str] = set()
@@ -133,7 +138,7 @@ def _attention(arch: Architecture, recipe: Recipe, batches: Batches, software: S
     """
     e, full = element_bytes(recipe.precision), recipe.adapter is None
     wide, narrow = arch.heads * arch.head_dim, arch.kv_heads * arch.head_dim
-    fused = fused_attention(arch, recipe, padded=_padded(batches))
+    fused = _fused(arch, recipe, batches, software)
     masked = _masked_share(arch, recipe, batches)
     repeated = 1.0 if not fused or software.repeats_keys else masked
     eager = recipe.attention in ("eager", "math")

@@ -283,6 +283,8 @@ def memory(arch: Architecture, recipe: Recipe, batches: Batches, software: Softw
     Raises `UserError` for an unknown optimizer, quantisation or adapter target.
     """
     software = _prepared(recipe, software)
+    if software.own_blocks:
+        arch = replace(arch, activation="silu", dropout=0.0, attention_dropout=0.0, always_masked=False)
     terms = _state_terms(arch, recipe, batches, software)
     terms += _activation_terms(arch, recipe, batches, software)
     terms += _loss_terms(arch, recipe, batches, software)
