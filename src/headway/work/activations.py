@@ -177,6 +177,16 @@ def _score_bytes(arch: Architecture, e: float) -> float:
     return softmax + (e if arch.softmax == "capped" else 0.0)
 
 
+def score_gradient_bytes(arch: Architecture, recipe: Recipe, batches: Batches, software: Software) -> float:
+    """Bytes a token that the backward of unfused scores takes, less the cast of the softmax that it has let go by then:
+    gradients of the softmax and of its input, in its dtype."""
+    if recipe.compile or _fused(arch, recipe, batches, software):
+        return 0.0
+    e = element_bytes(recipe.precision)
+    native = e if arch.softmax == "native" and recipe.attention in ("eager", "math") else 4.0
+    return arch.heads * batches.longest_row_tokens * (2 * native - e)
+
+
 def _bias_bytes(arch: Architecture, batches: Batches, e: float) -> float:
     """Bytes of T5's position bias: for all rows at once, or with the mask of each row."""
     rows = batches.micro_rows if _padded(batches) else 1

@@ -19,6 +19,7 @@ from headway.work.activations import (
     element_bytes,
     inner_width,
     kept_matmuls,
+    score_gradient_bytes,
     shared_bias_bytes,
     trained_bytes,
 )
@@ -26,8 +27,9 @@ from headway.work.flop import blocks_with_gradients
 from headway.work.linears import linears
 from headway.work.parameters import blocks_of, count_parameters, trainable_parameters
 
-MOMENTS = ("loss", "backward_start", "backward_end", "optimizer")
-"""Just after the loss; recomputing the last block; recomputing the first one; in the optimizer."""
+MOMENTS = ("loss", "backward_start", "backward_end", "lookup", "optimizer")
+"""Just after the loss; recomputing the last block; recomputing the first one; in the embedding's backward; in the
+optimizer."""
 
 _ALWAYS = frozenset(MOMENTS)
 
@@ -133,8 +135,9 @@ def _activation_terms(arch: Architecture, recipe: Recipe, batches: Batches, soft
     more_whole, more_split = adapter_activations(arch, recipe, batches, software)
     everything = tokens * (blocks * (whole / shared + split / tensor) + more_whole / shared + more_split / tensor)
     in_flight = min(recipe.parallel.pipeline, batches.micro_steps) / recipe.parallel.pipeline  # 1F1B, first stage
-    # the gradient of down's input, and of the residual as it comes in and goes out
-    inside = tokens * e * (inner_width(arch) / tensor + 2 * arch.hidden / shared)
+    # the gradient of down's input or of the scores, and of the residual as it comes in and goes out
+    largest = max(e * inner_width(arch), score_gradient_bytes(arch, recipe, batches, software))
+    inside = tokens * (largest / tensor + 2 * e * arch.hidden / shared)
     backward = frozenset(("backward_start", "backward_end"))
     terms = [MemoryTerm(name="block_gradients", bytes=inside if blocks else 0.0, moments=backward)]
     if recipe.gradient_checkpointing == "full":
@@ -170,19 +173,29 @@ def _sharded(recipe: Recipe, *stages: str) -> float:
     return 1.0 / (split * (parallel.data if parallel.sharding in stages else 1))
 
 
+def _looked_up(arch: Architecture, recipe: Recipe) -> int:
+    """Trained parameters whose gradients come last: an embedding that no head shares."""
+    if recipe.adapter is not None or recipe.freeze or (arch.tied and arch.head != "none"):
+        return 0
+    return count_parameters(arch).embedding
+
+
 def _state_terms(arch: Architecture, recipe: Recipe, batches: Batches, software: Software) -> list[MemoryTerm]:
     """Weights, gradients and optimizer: what ZeRO divides (Rajbhandari et al. 2020, arXiv:1910.02054, figure 1)."""
     trained = trainable_parameters(arch, recipe).total
     each = trained_bytes(recipe, software)
-    grads = frozenset(("backward_end", "optimizer")) if batches.micro_steps == 1 else _ALWAYS
+    after = frozenset(("lookup", "optimizer"))
+    grads, last = (after | {"backward_end"}, after) if batches.micro_steps == 1 else (_ALWAYS, _ALWAYS)
     whole = software.gathers_gradients and _sharded_weights(recipe) and batches.micro_steps > 1
     gradients = trained * each * _sharded(recipe, "zero2", "zero3")
     if whole:
         gradients = trained * _updated_bytes(recipe, software) * _sharded(recipe)
     states = trained * state_bytes(recipe, software) * _sharded(recipe, "zero1", "zero2", "zero3")
+    looked_up = gradients * _looked_up(arch, recipe) / trained if trained else 0.0
     terms = [
         MemoryTerm(name="weights", bytes=weight_bytes(arch, recipe, software) * _sharded(recipe, "zero3")),
-        MemoryTerm(name="gradients", bytes=gradients, moments=grads),
+        MemoryTerm(name="gradients", bytes=gradients - looked_up, moments=grads),
+        MemoryTerm(name="gradients", bytes=looked_up, moments=last),
         MemoryTerm(name="optimizer", bytes=states),
     ]
     if recipe.parallel.data > 1 and recipe.parallel.sharding == "none" and software.copies_gradients:
@@ -230,6 +243,8 @@ def _loss_terms(arch: Architecture, recipe: Recipe, batches: Batches, software: 
     each = software.logit_bytes
     if arch.family != "decoder":  # only causal models' loss is in fp32 (transformers `ForCausalLMLoss`)
         each = min(each, 3 * e)
+    elif arch.softmax == "capped" and each:  # Gemma 2 bends its logits too
+        each += e
     if recipe.compile and software.compiles_loss:
         each = min(each, COMPILED_LOGIT_BYTES)
     logits = arch.vocab * each / recipe.parallel.tensor
@@ -267,7 +282,7 @@ def _temporary_terms(arch: Architecture, recipe: Recipe, software: Software) -> 
     if recipe.adapter is None and recipe.freeze == 0:
         copies = 2 if arch.tied and arch.head != "none" else 0  # one from the head, one from the lookup, then their sum
         size = copies * arch.vocab * arch.hidden * e / tensor
-        terms.append(MemoryTerm(name="embedding_gradient", bytes=size, moments=frozenset(("backward_end",))))
+        terms.append(MemoryTerm(name="embedding_gradient", bytes=size, moments=frozenset(("lookup",))))
     if recipe.quantize in ("nf4", "int8"):
         tile = max(one.weights for one in linears(arch) if one.block) * e / tensor
         terms.append(MemoryTerm(name="dequantised_weight", bytes=tile, moments=frozenset(MOMENTS[1:3])))
