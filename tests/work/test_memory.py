@@ -145,26 +145,6 @@ def test_gradients_stay_while_accumulating() -> None:
     assert often.at("loss") - once.at("loss") == 2 * 494_032_768
 
 
-def test_eager_attention_saves_scores() -> None:
-    plain, eager = (memory(LLAMA_TINY, Recipe(attention=a), fixed(2, 1024)) for a in ("sdpa", "eager"))
-    more = eager["activations"] - plain["activations"]
-    kv = 2 * 2 * 128 * 2 * 1024 * 4  # keys and values repeated for all heads
-    statistics = 4 * 8 * 2 * 1024 * 4  # which only the fused kernel keeps
-    assert more - kv + statistics == 4 * 2 * 8 * 1024**2 * 6
-
-
-def test_without_a_fused_kernel_scores_are_saved() -> None:
-    # fp32 with shared keys: queries, keys, values and result as with a fused kernel that has all heads, and the scores
-    grouped, single = (
-        memory(replace(LLAMA_TINY, kv_heads=kv), Recipe(precision="fp32"), fixed(2, 1024))["activations"]
-        for kv in (4, 8)
-    )
-    each = 4 * 8 * 1024 - 4 * 8  # the fused kernel keeps statistics instead
-    assert grouped - single == 4 * 2 * 1024 * each
-    padded = memory(LLAMA_TINY, Recipe(precision="fp32"), fixed(2, 1024, padding_share=0.1))["activations"]
-    assert padded - single == 4 * 2 * 1024 * 4 * 1024  # keys are repeated; a mask of one row for all heads
-
-
 def test_terms_are_what_the_moments_add_up() -> None:
     found = memory(T5_SMALL, Recipe(gradient_checkpointing="full"), fixed(4, 128))
     assert found.peak_bytes == max(found.at(m) for m in MOMENTS) == found.at(found.peak_moment)

@@ -1,6 +1,7 @@
 """headway's formulas against the real models of transformers, and the verb that says so, end to end.
 
-Widths are those of published models, with fewer blocks: tensors without data cost the same at any width.
+Widths are those of published models, with fewer blocks: tensors without data cost the same at any width. Parallel
+blocks are all there: adapters leave the lowest feed-forward without gradients, which the formulas do not subtract.
 """
 
 from __future__ import annotations
@@ -47,13 +48,13 @@ LLAMAS = {
 OTHERS = {
     "gemma3-1b": blocks("gemma3_text", 1152, 4, 1, 6912, 262144, head_dim=256, sliding_window=512),
     "phi3-mini": blocks("phi3", 3072, 32, 32, 8192, 32064, pad_token_id=0),
-    "phi-2": blocks("phi", 2560, 32, 32, 10240, 51200),
-    "pythia-410m": blocks("gpt_neox", 1024, 16, 16, 4096, 50304, max_position_embeddings=2048),
+    "phi-2": blocks("phi", 2560, 32, 32, 10240, 51200, num_hidden_layers=24),
+    "pythia-410m": blocks("gpt_neox", 1024, 16, 16, 4096, 50304, num_hidden_layers=24),
     "gpt2": {"model_type": "gpt2", "n_layer": 4, "n_embd": 768, "n_head": 12, "vocab_size": 50257},
-    "falcon-1b": blocks("falcon", 2048, 32, 32, 8192, 50304, alibi=False, multi_query=True),
+    "falcon-1b": blocks("falcon", 2048, 32, 32, 8192, 50304, alibi=False, multi_query=True, num_hidden_layers=24),
     "olmo2-1b": blocks("olmo2", 2048, 16, 16, 8192, 100352, pad_token_id=0),
-    "opt-1.3b": blocks("opt", 2048, 32, 32, 8192, 50272, ffn_dim=8192),
-    "bert-base": blocks("bert", 768, 12, 12, 3072, 30522),
+    "opt-1.3b": blocks("opt", 2048, 32, 32, 8192, 50272, ffn_dim=8192, max_position_embeddings=2048),
+    "bert-base": blocks("bert", 768, 12, 12, 3072, 30522, num_hidden_layers=12),
     "t5-base": {
         "model_type": "t5", "d_model": 768, "d_ff": 3072, "d_kv": 64, "num_layers": 4, "num_heads": 12,
         "vocab_size": 32128, "is_encoder_decoder": True, "decoder_start_token_id": 0,

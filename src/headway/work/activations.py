@@ -179,7 +179,8 @@ def _score_bytes(arch: Architecture, e: float) -> float:
 
 def score_gradient_bytes(arch: Architecture, recipe: Recipe, batches: Batches, software: Software) -> float:
     """Bytes a token that the backward of unfused scores takes, less the cast of the softmax that it has let go by then:
-    gradients of the softmax and of its input, in its dtype."""
+    gradients of the softmax and of its input, in its dtype.
+    """
     if recipe.compile or _fused(arch, recipe, batches, software):
         return 0.0
     e = element_bytes(recipe.precision)

@@ -288,7 +288,11 @@ def attentions(arch: Architecture, recipe: Recipe, batches: Batches) -> tuple[At
         alive = flow.through(query) + flow.scores_of_the_lowest_block(query, fused=fused)
         again = recipe.gradient_checkpointing in ("full", "selective")
         recompute = query.from_block(gradients_from(recipe)) if again else 0
-        counts = (("forward", query.blocks, 1.0), ("backward", 2.0 * alive, more_backward), ("recompute", recompute, 1.0))
+        counts = (
+            ("forward", query.blocks, 1.0),
+            ("backward", 2.0 * alive, more_backward),
+            ("recompute", recompute, 1.0),
+        )
         for phase, count, more in counts:
             if count:
                 flop, executed = each * count, min(share * more, more)

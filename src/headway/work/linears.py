@@ -241,8 +241,8 @@ def _fuse(found: list[Linear], words: tuple[str, ...]) -> list[Linear]:
 def adapted(arch: Architecture, adapter: Adapter) -> tuple[Linear, ...]:
     """The linear layers that `adapter` adapts; layers that one stored matrix makes (GPT-2's `c_attn`) are one.
 
-    `all-linear` is every linear layer but the vocabulary head (PEFT's `target_modules="all-linear"`): an encoder's pooler
-    and the dense layer before its head are adapted too.
+    `all-linear` is every linear layer but the vocabulary head (PEFT's `target_modules="all-linear"`): an encoder's
+    pooler and the dense layer before its head are adapted too.
     Raises `UserError` when a target names no layer of this architecture, or the rank is not positive.
     """
     if adapter.rank < 1:
