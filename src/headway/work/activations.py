@@ -1,9 +1,9 @@
 """Bytes that one block saves for its backward, per token.
 
 Owns what autograd packs for the Hugging Face blocks (counted to the byte in `tests/work/data/saved_activations.csv`,
-traced in `tests/check/data/traced.csv`): Korthikanti et al. 2022 (arXiv:2205.05198, eq. 1-2) redone for gated feed-forwards, grouped queries,
-fused attention, eager RMSNorm (fp32 inside), dropout and frozen weights. Does not own how many blocks are kept, nor
-when (`memory`).
+traced in `tests/check/data/traced.csv`): Korthikanti et al. 2022 (arXiv:2205.05198, eq. 1-2) redone for gated
+feed-forwards, grouped queries, fused attention, eager RMSNorm (fp32 inside), dropout and frozen weights. Does not own
+how many blocks are kept, nor when (`memory`).
 """
 
 from __future__ import annotations
