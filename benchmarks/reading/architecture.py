@@ -94,7 +94,7 @@ def _from_columns(row: Row, layers: int, hidden: int) -> Architecture:
     )
     plain = replace(base, qkv_bias=True, out_bias=True, mlp_bias=True, norm_bias=True)
     if encoder:
-        return plain
+        return replace(plain, post_norm=True)
     gated = replace(base, gated=True, ffn=stated_ffn or round(8 * hidden / 3))
     pairs = [replace(arch, tied=tied) for arch in (gated, plain) for tied in (False, True)]
     parameters = number(row, "params_b")

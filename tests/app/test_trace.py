@@ -137,7 +137,7 @@ def test_flags_that_cannot_be_are_refused(asked_worker: Worker, asked: Asked, sa
 
 def test_a_model_that_no_row_describes_is_refused(asked_worker: Worker) -> None:
     with pytest.raises(UserError, match=r"config\.json"):
-        trace_model("google-t5/t5-small", Asked())
+        trace_model("google/t5-v1_1-small", Asked())
 
 
 @pytest.mark.parametrize(

@@ -50,10 +50,23 @@ def test_most_decoders_of_the_catalog_can_be_made() -> None:
         ("openai-community/gpt2", "gpt2"),
         ("google-bert/bert-base-uncased", "bert"),
         ("EleutherAI/pythia-410m", "gpt_neox"),
+        ("google/gemma-2b", "gemma"),
+        ("allenai/OLMo-2-0425-1B", "olmo2"),
+        ("microsoft/phi-2", "phi"),
+        ("facebook/opt-1.3b", "opt"),
+        ("bigcode/starcoder2-3b", "starcoder2"),
+        ("answerdotai/ModernBERT-base", "modernbert"),
+        ("google-t5/t5-base", "t5"),
     ],
 )
 def test_the_family_is_the_models_own(name: str, kind: str) -> None:
     assert config_of(models()[name])["model_type"] == kind
+
+
+@pytest.mark.parametrize("name", ["google/t5-v1_1-base", "tiiuae/falcon-rw-1b"])
+def test_what_the_library_would_make_otherwise_is_refused(name: str) -> None:
+    with pytest.raises(UserError, match=r"config\.json"):
+        config_of(models()[name])
 
 
 def test_what_no_family_expresses_is_refused() -> None:

@@ -43,7 +43,7 @@ def label(row: dict[str, str]) -> str:
 
 @pytest.mark.parametrize("row", ROWS, ids=label)
 def test_within_one_percent_of_the_torch_counter(row: dict[str, str]) -> None:
-    arch = BY_NAME[row["model"].removesuffix("-no-dropout")]
+    arch = BY_NAME[row["model"]]
     found = count(arch, recipe_of(row), int(row["batch"]), int(row["tokens"]))
     assert found["forward"] == pytest.approx(float(row["forward_flop"]), rel=0.003)
     assert sum(found.values()) == pytest.approx(float(row["total_flop"]), rel=0.007)
@@ -55,7 +55,7 @@ def test_most_rows_agree_to_five_digits() -> None:
         for row in ROWS
         if sum(
             count(
-                BY_NAME[row["model"].removesuffix("-no-dropout")],
+                BY_NAME[row["model"]],
                 recipe_of(row),
                 int(row["batch"]),
                 int(row["tokens"]),

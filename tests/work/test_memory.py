@@ -31,7 +31,7 @@ GIB = 2**30
 DATA = Path(__file__).parent / "data"
 SAVED = list(csv.DictReader((DATA / "saved_activations.csv").read_text(encoding="utf-8").splitlines()))
 
-_BIASED = {"hidden": 256, "heads": 8, "kv_heads": 8, "head_dim": 32, "ffn": 1024, "vocab": 1000}
+_BIASED = {"hidden": 256, "heads": 8, "kv_heads": 8, "head_dim": 32, "ffn": 1024, "vocab": 1000, "dropout": 0.0}
 SMALL = {
     "llama": LLAMA_TINY,
     "qwen3": replace(LLAMA_TINY, qk_norm=True),
@@ -46,7 +46,10 @@ SMALL = {
 def test_a_block_saves_what_autograd_packs(row: dict[str, str]) -> None:
     adapter = Adapter(rank=int(row["rank"]), targets=tuple(row["targets"].split())) if row["rank"] != "0" else None
     precision = {"float32": "fp32", "bfloat16": "bf16"}[row["dtype"]]
-    recipe = Recipe(precision=precision, adapter=adapter, gradient_checkpointing=row["checkpointing"])
+    attention = "flash" if precision == "fp32" else "sdpa"  # counted on a CPU, whose flash kernel takes fp32
+    recipe = Recipe(
+        precision=precision, adapter=adapter, gradient_checkpointing=row["checkpointing"], attention=attention
+    )
     arch = SMALL[row["model"]]
     found = memory(arch, recipe, fixed(int(row["batch"]), int(row["tokens"])))
     tolerance = 0.06 if arch.experts else 0.0015  # how experts' rows are gathered and weighted is an approximation
@@ -140,13 +143,6 @@ def test_zero_stages_divide_states() -> None:
 def test_gradients_stay_while_accumulating() -> None:
     once, often = (memory(QWEN2_05B, Recipe(), fixed(8, 128, micro_steps=n)) for n in (1, 4))
     assert often.at("loss") - once.at("loss") == 2 * 494_032_768
-
-
-def test_eager_attention_saves_scores() -> None:
-    plain, eager = (memory(LLAMA_TINY, Recipe(attention=a), fixed(2, 1024)) for a in ("sdpa", "eager"))
-    more = eager["activations"] - plain["activations"]
-    kv = 2 * 2 * 128 * 2 * 1024 * 4  # keys and values repeated for all heads
-    assert more - kv == 4 * 2 * 8 * 1024**2 * 6
 
 
 def test_terms_are_what_the_moments_add_up() -> None:

@@ -28,6 +28,11 @@ _BERT = _BIASED | {
     "final_norm": False,
     "pooler": True,
     "head": "none",
+    "post_norm": True,
+    "activation": "gelu",
+    "dropout": 0.1,
+    "attention_dropout": 0.1,
+    "softmax": "native",
 }
 
 QWEN2_05B = decoder("qwen2-0.5b", 24, 896, 14, 2, 4864, 151936, tied=True, qkv_bias=True)
@@ -36,9 +41,28 @@ QWEN3_06B = decoder("qwen3-0.6b", 28, 1024, 16, 8, 3072, 151936, tied=True, qk_n
 QWEN3_8B = decoder("qwen3-8b", 36, 4096, 32, 8, 12288, 151936, qk_norm=True, head_dim=128)
 LLAMA_7B = decoder("llama-7b", 32, 4096, 32, 32, 11008, 32000)
 LLAMA_TINY = decoder("llama-tiny", 4, 256, 8, 4, 688, 1000)
-GPT2 = decoder("gpt2", 12, 768, 12, 12, 3072, 50257, tied=True, learned_positions=1024, fused_qkv=True, **_BIASED)
-GEMMA_2B = decoder("gemma-2b", 18, 2048, 8, 1, 16384, 256000, tied=True, head_dim=256)
-PYTHIA_70M = decoder("pythia-70m", 6, 512, 8, 8, 2048, 50304, parallel_block=True, fused_qkv=True, **_BIASED)
+GPT2 = decoder(
+    "gpt2",
+    12,
+    768,
+    12,
+    12,
+    3072,
+    50257,
+    tied=True,
+    learned_positions=1024,
+    fused_qkv=True,
+    activation="gelu_new",
+    dropout=0.1,
+    attention_dropout=0.1,
+    softmax="native",
+    **_BIASED,
+)
+GPT2_NO_DROPOUT = replace(GPT2, name="gpt2-no-dropout", dropout=0.0, attention_dropout=0.0)
+GEMMA_2B = decoder("gemma-2b", 18, 2048, 8, 1, 16384, 256000, tied=True, head_dim=256, norm="wide")
+PYTHIA_70M = decoder(
+    "pythia-70m", 6, 512, 8, 8, 2048, 50304, parallel_block=True, fused_qkv=True, partial_rotary=True, **_BIASED
+)
 MIXTRAL_8X7B = decoder("mixtral-8x7b", 32, 4096, 32, 8, 14336, 32000, experts=8, experts_per_token=2)
 MIXTRAL_TINY = decoder("mixtral-tiny", 3, 128, 4, 2, 352, 1000, experts=8, experts_per_token=2)
 BERT_BASE = decoder("bert-base", 12, 768, 12, 12, 3072, 30522, learned_positions=512, **_BERT)
@@ -59,6 +83,11 @@ T5_SMALL = decoder(
     gated=False,
     tied=True,
     relative_position_buckets=32,
+    norm="t5",
+    activation="relu",
+    dropout=0.1,
+    attention_dropout=0.1,
+    softmax="native",
 )
 BART_BASE = decoder(
     "bart-base",
@@ -74,6 +103,10 @@ BART_BASE = decoder(
     learned_positions=1026,
     embedding_norm=True,
     final_norm=False,
+    post_norm=True,
+    activation="gelu",
+    dropout=0.1,
+    softmax="native",
     **_BIASED,
 )
 
@@ -107,6 +140,7 @@ BY_NAME = {
         LLAMA_7B,
         LLAMA_TINY,
         GPT2,
+        GPT2_NO_DROPOUT,
         GEMMA_2B,
         PYTHIA_70M,
         BERT_BASE,

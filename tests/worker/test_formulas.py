@@ -1,6 +1,7 @@
 """headway's formulas against the real models of transformers, and the verb that says so, end to end.
 
-Widths are those of published models, with fewer blocks: tensors without data cost the same at any width.
+Widths are those of published models, with fewer blocks: tensors without data cost the same at any width. Parallel
+blocks are all there: adapters leave the lowest feed-forward without gradients, which the formulas do not subtract.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from headway.catalog import from_config
-from headway.check.trace import FLOP_SHARE, MEMORY_SHARE, compare
+from headway.check.trace import MEMORY_SHARE, compare
 from headway.cli import headway as command
 from headway.cli.refusals import exit_code_of
 from headway.domain.experiment import Adapter, Lengths, Recipe
@@ -44,16 +45,16 @@ LLAMAS = {
     "smollm3-3b": blocks("smollm3", 2048, 16, 4, 11008, 128256, pad_token_id=0, tie_word_embeddings=True),
     "starcoder2-3b": blocks("starcoder2", 3072, 24, 2, 12288, 49152, tie_word_embeddings=True),
 }
-"""Families whose memory formulas hold too."""
-
 OTHERS = {
     "gemma3-1b": blocks("gemma3_text", 1152, 4, 1, 6912, 262144, head_dim=256, sliding_window=512),
     "phi3-mini": blocks("phi3", 3072, 32, 32, 8192, 32064, pad_token_id=0),
-    "phi-2": blocks("phi", 2560, 32, 32, 10240, 51200),
-    "pythia-410m": blocks("gpt_neox", 1024, 16, 16, 4096, 50304, max_position_embeddings=2048),
+    "phi-2": blocks("phi", 2560, 32, 32, 10240, 51200, num_hidden_layers=24),
+    "pythia-410m": blocks("gpt_neox", 1024, 16, 16, 4096, 50304, num_hidden_layers=24),
     "gpt2": {"model_type": "gpt2", "n_layer": 4, "n_embd": 768, "n_head": 12, "vocab_size": 50257},
-    "falcon-rw-1b": blocks("falcon", 2048, 32, 32, 8192, 50304, alibi=False, multi_query=True),
-    "bert-base": blocks("bert", 768, 12, 12, 3072, 30522),
+    "falcon-1b": blocks("falcon", 2048, 32, 32, 8192, 50304, alibi=False, multi_query=True, num_hidden_layers=24),
+    "olmo2-1b": blocks("olmo2", 2048, 16, 16, 8192, 100352, pad_token_id=0),
+    "opt-1.3b": blocks("opt", 2048, 32, 32, 8192, 50272, ffn_dim=8192, max_position_embeddings=2048),
+    "bert-base": blocks("bert", 768, 12, 12, 3072, 30522, num_hidden_layers=12),
     "t5-base": {
         "model_type": "t5", "d_model": 768, "d_ff": 3072, "d_kv": 64, "num_layers": 4, "num_heads": 12,
         "vocab_size": 32128, "is_encoder_decoder": True, "decoder_start_token_id": 0,
@@ -63,7 +64,7 @@ QUERIES = {
     "phi3-mini": ("qkv_proj",),
     "pythia-410m": ("query_key_value",),
     "gpt2": ("c_attn",),
-    "falcon-rw-1b": ("query_key_value",),
+    "falcon-1b": ("query_key_value",),
     "bert-base": ("query", "value"),
     "t5-base": ("q", "v"),
 }
@@ -92,11 +93,18 @@ def differences(name: str, method: str, attention: str, checkpointing: str, seq:
 
 @pytest.mark.parametrize("method", ["full", "qv", "all"])
 @pytest.mark.parametrize("checkpointing", ["none", "full"])
-@pytest.mark.parametrize("name", LLAMAS)
-def test_llamas_in_fused_kernels_hold_in_everything(name: str, method: str, checkpointing: str) -> None:
+@pytest.mark.parametrize("name", [*LLAMAS, *OTHERS])
+def test_formulas_hold_in_everything(name: str, method: str, checkpointing: str) -> None:
     for row, (unit, off) in differences(name, method, "sdpa", checkpointing, 512).items():
         allowed = {"parameters": 0, "flop": 1e-4, "bytes": MEMORY_SHARE}[unit]
         assert abs(off) <= allowed, row
+
+
+@pytest.mark.parametrize("method", ["full", "qv", "all"])
+@pytest.mark.parametrize("name", OTHERS)
+def test_what_eager_blocks_keep(name: str, method: str) -> None:
+    off = differences(name, method, "eager", "none", 256)["activations kept in blocks"][1]
+    assert abs(off) <= MEMORY_SHARE
 
 
 @pytest.mark.parametrize("method", ["full", "qv", "all"])
@@ -105,15 +113,6 @@ def test_flop_of_eager_attention_to_a_thousandth(name: str, method: str) -> None
     for row, (unit, off) in differences(name, method, "eager", "none", 256).items():
         if unit == "flop":
             assert abs(off) <= 0.001, row
-
-
-@pytest.mark.parametrize("method", ["full", "qv", "all"])
-@pytest.mark.parametrize("checkpointing", ["none", "full"])
-@pytest.mark.parametrize("name", OTHERS)
-def test_flop_of_other_families_within_one_percent(name: str, method: str, checkpointing: str) -> None:
-    for row, (unit, off) in differences(name, method, "sdpa", checkpointing, 256).items():
-        if unit == "flop":
-            assert abs(off) <= FLOP_SHARE, row
 
 
 # ---- the verb

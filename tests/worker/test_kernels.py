@@ -31,6 +31,14 @@ def test_the_choice_of_cuda(dtype: torch.dtype, width: int, masked: bool, groupe
     assert chosen_kernel(dtype, width, masked=masked, grouped=grouped) == kernel
 
 
+def test_heads_that_share_keys_unasked_have_no_fused_kernel() -> None:
+    assert chosen_kernel(HALF, 128, masked=False, grouped=True, shared=False) == "math"
+    query, key, value = heads(4, 32, HALF), heads(1, 32, HALF), heads(1, 32, HALF)
+    with cuda_kernels(), FlopCounterMode(display=False) as counter:
+        functional.scaled_dot_product_attention(query, key, value).sum().backward()
+    assert ran(counter) == {"aten.bmm"}
+
+
 def heads(number: int, width: int, dtype: torch.dtype) -> torch.Tensor:
     return torch.empty((2, number, 16, width), dtype=dtype, device="meta", requires_grad=True)
 

@@ -1,7 +1,8 @@
 """Architectures from Hugging Face `config.json` files.
 
 Owns what the keys of each model family mean and which values a file may leave out (transformers' documented
-defaults). The table of well-known models is `models.py`; counting parameters and work is `work/`.
+defaults). What a block computes beside its matrices is `blocks.py`, the table of well-known models `models.py`;
+counting parameters and work is `work/`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from headway.catalog.blocks import block_fields
 from headway.domain.errors import UserError
 from headway.domain.experiment import Architecture
 
@@ -289,12 +291,6 @@ _FAMILIES: Mapping[str, _Family] = {
 }
 """One entry per `model_type`; an entry not named here is read as Llama where its keys allow."""
 
-_ONE_QKV = frozenset(
-    "gpt2 gpt_bigcode gpt_neox bloom falcon RefinedWebModel mpt phi3 baichuan internlm2 chatglm qwen".split()
-)
-"""Families whose query, key and value are one matrix (their modelling files in transformers 5.23)."""
-_ONE_GATE_UP = frozenset(("phi3", "chatglm", "glm"))
-
 _REFUSED = {
     "kv_lora_rank": "multi-head latent attention (DeepSeek-V2/V3) is not described yet",
     "ssm_cfg": "state-space layers are not described yet",
@@ -329,7 +325,7 @@ def from_config(config: Mapping[str, Any], name: str) -> Architecture:
     fields |= _experts(keys, fields)
     fields |= family.fixed
     fields |= family.adjust(keys, fields)
-    fields |= {"fused_qkv": kind in _ONE_QKV, "fused_gate_up": kind in _ONE_GATE_UP}
+    fields |= block_fields(kind, config, name)
     return Architecture(**fields, name=name, source=f"config.json ({read_as})")
 
 

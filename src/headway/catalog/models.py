@@ -26,7 +26,12 @@ _SAME_SHAPE = frozenset(
 """Words of a repository's name that change its weights or their format but never its shape."""
 
 _SIZE = re.compile(r"^(?:a|e)?\d+(?:\.\d+)?[mb]$|^\d+x\d+b$")
-_CASTS: Mapping[str, Callable[[str], Any]] = {"int": int, "bool": lambda text: text == "yes", "str": str}
+_CASTS: Mapping[str, Callable[[str], Any]] = {
+    "int": int,
+    "float": float,
+    "bool": lambda text: text == "yes",
+    "str": str,
+}
 
 
 @cache

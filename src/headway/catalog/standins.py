@@ -52,6 +52,10 @@ def _qwen3_moe(arch: Architecture) -> Config:
     return _common(arch) | experts | {"moe_intermediate_size": arch.ffn}
 
 
+def _olmoe(arch: Architecture) -> Config:
+    return _common(arch) | {"num_experts": arch.experts, "num_experts_per_tok": arch.experts_per_token}
+
+
 def _gpt2(arch: Architecture) -> Config:
     return {
         "n_layer": arch.layers,
@@ -74,19 +78,64 @@ def _bert(arch: Architecture) -> Config:
     return _common(arch) | {"type_vocab_size": arch.token_types}
 
 
+def _phi(arch: Architecture) -> Config:
+    return _common(arch) | {"resid_pdrop": arch.dropout}
+
+
+def _opt(arch: Architecture) -> Config:
+    shape = {"ffn_dim": arch.ffn, "word_embed_proj_dim": arch.hidden}
+    return _common(arch) | shape | {"dropout": arch.dropout, "attention_dropout": arch.attention_dropout}
+
+
+def _starcoder2(arch: Architecture) -> Config:
+    return _common(arch) | {"residual_dropout": arch.dropout, "attention_dropout": arch.attention_dropout}
+
+
+def _modernbert(arch: Architecture) -> Config:
+    return _common(arch) | {"local_attention": arch.sliding_window, "global_attn_every_n_layers": arch.window_every}
+
+
+def _t5(arch: Architecture) -> Config:
+    activation = {"gelu_new": "gelu"}.get(arch.activation, arch.activation)
+    return {
+        "d_model": arch.hidden,
+        "d_ff": arch.ffn,
+        "d_kv": arch.head_dim,
+        "num_layers": arch.layers,
+        "num_decoder_layers": arch.decoder_layers,
+        "num_heads": arch.heads,
+        "vocab_size": arch.vocab,
+        "tie_word_embeddings": True,  # T5Config of transformers 5 ties whatever the file says
+        "feed_forward_proj": f"gated-{activation}" if arch.gated else activation,
+        "dropout_rate": arch.dropout,
+        "relative_attention_num_buckets": arch.relative_position_buckets,
+        "is_encoder_decoder": True,
+        "decoder_start_token_id": 0,
+        "pad_token_id": 0,
+    }
+
+
 _WRITERS: Mapping[str, Callable[[Architecture], Config]] = {
     "llama": _llama,
     "mistral": _common,
     "qwen2": _common,
     "qwen3": _common,
     "phi3": _common,
+    "gemma": _common,
+    "olmo2": _common,
+    "olmoe": _olmoe,
     "mixtral": _mixtral,
     "qwen3_moe": _qwen3_moe,
     "gemma2": _gemma,
     "gemma3_text": _gemma,
     "gpt2": _gpt2,
     "gpt_neox": _common,
+    "phi": _phi,
+    "opt": _opt,
+    "starcoder2": _starcoder2,
     "bert": _bert,
+    "modernbert": _modernbert,
+    "t5": _t5,
 }
 """By `model_type`; the first that reads back as the same architecture is taken."""
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from headway.domain.experiment import Architecture, Batches, Recipe
-from headway.work.flop import FUSED_BACKWARD, attentions, products
+from headway.work.flop import FUSED_BACKWARD, attentions, fused_attention, products
 from headway.work.memory import memory
 from headway.work.parameters import count_parameters, trainable_parameters
 
@@ -89,9 +89,8 @@ def _flop(arch: Architecture, recipe: Recipe, batches: Batches) -> dict[str, flo
     found = dict.fromkeys(PHASES, 0.0)
     for product in products(arch, recipe, batches):
         found[product.phase] += product.flop
-    # keys shared among query heads have no fused kernel in fp32 (torch.nn.functional.scaled_dot_product_attention)
-    shared = arch.kv_heads < arch.heads and recipe.precision == "fp32"
-    fused = 1.0 if recipe.attention == "eager" or shared else FUSED_BACKWARD
+    fused = fused_attention(arch, recipe, padded=batches.padding_share > 0)
     for attention in attentions(arch, recipe, batches):
-        found[attention.phase] += attention.flop * (fused if attention.phase == "backward" else 1.0)
+        again = FUSED_BACKWARD if fused and attention.phase == "backward" else 1.0
+        found[attention.phase] += attention.flop * again
     return found

@@ -47,8 +47,29 @@ class Architecture:
     norm_bias: bool = False
     """LayerNorm with bias (2 x hidden); False: RMSNorm or bias-free (1 x hidden)."""
     norms_per_layer: int = 2
+    norm: str = "rms"
+    """`rms` (RMSNorm, weighted in the compute dtype), `wide` (weighted in fp32: Gemma, OLMo 2), `t5` (its input is kept
+    beside the fp32 copy) or `layer` (one LayerNorm kernel, as every norm with a bias is)."""
+    post_norm: bool = False
+    """Attention and feed-forward read the residual as it is, and norms stand behind them (BERT, OLMo 2)."""
     qk_norm: bool = False
     """RMSNorm over each head's query and key (head_dim each)."""
+    qk_norm_whole: bool = False
+    """That norm spans all heads at once, with as many weights (OLMo 2)."""
+    activation: str = "silu"
+    """Of the feed-forward, by its name in transformers (`ACT2FN`): `relu` keeps its result for the backward pass,
+    `gelu_new` is eight kernels, the others are one that keeps its input."""
+    dropout: float = 0.0
+    """Share of values dropped behind attention and feed-forward (in T5 inside the feed-forward too)."""
+    attention_dropout: float = 0.0
+    """Share of attention probabilities dropped."""
+    softmax: str = "fp32"
+    """Of eager attention: `fp32`, `native` (in the compute dtype: BERT, GPT-2, T5) or `capped` (fp32 behind a tanh)."""
+    always_masked: bool = False
+    """Attention gets a mask even where rows need none (Falcon)."""
+    partial_rotary: bool = False
+    """Queries and keys are joined of a rotated and an unrotated part, which lays heads apart from each other: what `o`
+    reads is a copy of the fused kernel's result (NeoX, Phi)."""
     fused_qkv: bool = False
     """One stored matrix makes queries, keys and values (GPT-2, NeoX, Phi-3): an adapter on it counts once."""
     fused_gate_up: bool = False

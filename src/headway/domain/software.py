@@ -42,6 +42,8 @@ class Software:
     which transformers and Lightning use); with pipeline stages it keeps whole weights as well (torchtitan)."""
     repeats_keys: bool = False
     """Keys and values are copied for all heads before attention (LitGPT)."""
+    own_blocks: bool = False
+    """Its own model code: one kernel an activation, no dropout, no masks for rows that need none (LitGPT)."""
     keeps_quantised_inputs: bool = False
     """A quantised layer keeps its input though its weight is frozen (older bitsandbytes, `MatMul4Bit.forward`:
     `ctx.tensors = (A, B)`; now `(None, B)`)."""

@@ -23,8 +23,9 @@ from headway.estimate.step import basis_of, by_length, longer, over_lengths, sof
 from headway.predict.fits import largest_micro_batch
 from headway.predict.passes import forward_time, generation_time
 from headway.predict.values import Value, middle
+from headway.work.activations import trained_bytes
 from headway.work.batches import collate
-from headway.work.memory import state_bytes, trained_bytes
+from headway.work.memory import state_bytes
 from headway.work.parameters import count_parameters, trainable_parameters
 from headway.work.step import forward_work, generation_work
 

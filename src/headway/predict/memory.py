@@ -51,7 +51,7 @@ class MemoryNeed:
 
     @property
     def moment(self) -> str:
-        """The moment that decides: `load`, `loss`, `backward_start`, `backward_end` or `optimizer`."""
+        """The moment that decides: `load`, `loss`, `backward_start`, `backward_end`, `lookup` or `optimizer`."""
         return max(self.moments, key=lambda name: middle(added(self.moments[name].values())))
 
     @property

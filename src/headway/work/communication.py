@@ -14,8 +14,9 @@ from dataclasses import dataclass
 
 from headway.domain.errors import UserError
 from headway.domain.experiment import Architecture, Batches, Recipe
+from headway.work.activations import element_bytes, trained_bytes
 from headway.work.flop import blocks_with_gradients
-from headway.work.memory import element_bytes, trained_bytes, weight_bytes
+from headway.work.memory import weight_bytes
 from headway.work.parameters import blocks_of, trainable_parameters
 
 DDP_BUCKET_BYTES = 25 * 2**20

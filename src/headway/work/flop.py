@@ -77,20 +77,23 @@ def gradients_from(recipe: Recipe) -> int:
 def stops_before_down(arch: Architecture) -> bool:
     """Whether recomputing a block ends before its last product, whose result no gradient needs.
 
-    torch.utils.checkpoint (non-reentrant, `early_stop`) ends when the last saved tensor is there: in a plain decoder
-    block that is the input of `down`. A post-norm, expert weighting or dropout saves something later; the decoders
-    with learned positions (GPT-2, OPT) drop out 10 % of the block's output by default.
+    torch.utils.checkpoint (non-reentrant, `early_stop`) ends when the last saved tensor is there: in a plain block that
+    is the input of `down`. A norm behind the feed-forward, expert weighting or dropout saves something later.
     """
-    plain = arch.family == "decoder" and not arch.experts and not arch.learned_positions
-    return plain and arch.norms_per_layer <= 2
+    return not (arch.experts or arch.dropout or arch.post_norm) and arch.norms_per_layer <= 2
 
 
-def eager_gelu(arch: Architecture) -> bool:
-    """Whether the activation is GPT-2's `gelu_new`, eight elementwise kernels; others are one fused kernel.
+def fused_attention(arch: Architecture, recipe: Recipe, *, padded: bool) -> bool:
+    """Whether one kernel makes scores, softmax and weighted values, and keeps no scores.
 
-    The decoders with learned positions use it, OPT (ReLU) excepted, which is then counted too dear.
+    Of PyTorch's kernels under `sdpa` only flash shares keys among query heads, and flash takes neither fp32 nor masks
+    (ATen sdp_utils.cpp: `check_batch_size_and_num_heads_dense<false>` of the efficient one). transformers repeats the
+    keys where there is a mask (`sdpa_attention_forward`), Falcon does not.
     """
-    return arch.family == "decoder" and bool(arch.learned_positions) and not arch.gated
+    if recipe.attention in _PLAIN or recipe.attention in _FLASH or arch.kv_heads == arch.heads:
+        return recipe.attention not in _PLAIN
+    broadcast = arch.always_masked and arch.kv_heads == 1
+    return not (broadcast or (recipe.precision == "fp32" and not padded and not arch.always_masked))
 
 
 def executed_share(arch: Architecture, attention: str, *, row_tokens: float, padded: bool, causal: bool) -> float:
@@ -99,7 +102,8 @@ def executed_share(arch: Architecture, attention: str, *, row_tokens: float, pad
     PyTorch's SDPA takes its flash kernel only without a mask, that is for rows without padding and within the window
     (transformers `masking_utils`, `_ignore_causal_mask_sdpa`); windows are skipped only by flash kernels.
     """
-    if attention in _PLAIN or (attention not in _FLASH and (padded or arch.relative_position_buckets)):
+    masked = padded or arch.relative_position_buckets or arch.always_masked
+    if attention in _PLAIN or (attention not in _FLASH and masked):
         return 1.0
     full = CAUSAL_SHARE if causal else 1.0
     if not arch.sliding_window or row_tokens <= arch.sliding_window:
@@ -153,7 +157,7 @@ class _Flow:
             before = [one for one in before if one.word in _ATTENTION_WORDS]
         return bool(before)
 
-    def scores_of_the_lowest_block(self, query: Linear) -> float:
+    def scores_of_the_lowest_block(self, query: Linear, *, fused: bool) -> float:
         """Share of an attention's backward that adapted q, k or v cause in a block whose input gets no gradients.
 
         Eager attention makes only the products that are asked for, of values, of probabilities, of queries and of
@@ -162,7 +166,7 @@ class _Flow:
         if self.recipe.adapter is None or self.through(query) == query.from_block(self.lowest(query)):
             return 0.0
         found = "".join(one.word for one in adapted(self.arch, self.recipe.adapter) if one.word in _ATTENTION_WORDS)
-        if self.recipe.attention not in _PLAIN:
+        if fused:
             return 1.0 if found else 0.0
         needed = ("v" in found, "q" in found or "k" in found, "q" in found, "k" in found)
         return sum(needed) / len(needed)
@@ -275,17 +279,20 @@ def attentions(arch: Architecture, recipe: Recipe, batches: Batches) -> tuple[At
     """
     flow = _Flow(arch, recipe)
     pairs = batches.micro_rows * batches.row_tokens_squared * batches.micro_steps
-    found = []
+    found, padded = [], batches.padding_share > 0
+    fused = fused_attention(arch, recipe, padded=padded)
+    kernel, more_backward = (recipe.attention, FUSED_BACKWARD) if fused else ("math", 1.0)
     for name, query, causal in _attention_blocks(arch):
         each = 4.0 * pairs * query.outputs / recipe.parallel.tensor / recipe.parallel.pipeline
-        share = executed_share(
-            arch, recipe.attention, row_tokens=batches.row_tokens, padded=batches.padding_share > 0, causal=causal
-        )
-        fused = FUSED_BACKWARD if recipe.attention not in _PLAIN else 1.0
-        alive = flow.through(query) + flow.scores_of_the_lowest_block(query)
+        share = executed_share(arch, kernel, row_tokens=batches.row_tokens, padded=padded, causal=causal)
+        alive = flow.through(query) + flow.scores_of_the_lowest_block(query, fused=fused)
         again = recipe.gradient_checkpointing in ("full", "selective")
         recompute = query.from_block(gradients_from(recipe)) if again else 0
-        counts = (("forward", query.blocks, 1.0), ("backward", 2.0 * alive, fused), ("recompute", recompute, 1.0))
+        counts = (
+            ("forward", query.blocks, 1.0),
+            ("backward", 2.0 * alive, more_backward),
+            ("recompute", recompute, 1.0),
+        )
         for phase, count, more in counts:
             if count:
                 flop, executed = each * count, min(share * more, more)

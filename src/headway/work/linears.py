@@ -24,12 +24,13 @@ _FUSED_NAMES = {
     "qkv_proj": _QKV,
     "in_proj": _QKV,
     "Wqkv": _QKV,
+    "Wi": ("gate", "up"),
     "gate_up_proj": ("gate", "up"),
 }
 _NAMES: dict[str, tuple[str, ...]] = {
     "attention": (*_QKV, "o"),
     "mlp": _MLP,
-    "all-linear": (*_QKV, "o", *_MLP, "router"),
+    "all-linear": (*_QKV, "o", *_MLP, "router", "pooler", "head.dense"),
     "q_proj": ("q",),
     "k_proj": ("k",),
     "v_proj": ("v",),
@@ -48,6 +49,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "wi_0": ("gate",),
     "wi_1": ("up",),
     "wo": ("down",),
+    "Wo": ("o", "down"),
     "fc1": ("up",),
     "fc2": ("down",),
     "fc_in": ("up",),
@@ -239,7 +241,8 @@ def _fuse(found: list[Linear], words: tuple[str, ...]) -> list[Linear]:
 def adapted(arch: Architecture, adapter: Adapter) -> tuple[Linear, ...]:
     """The linear layers that `adapter` adapts; layers that one stored matrix makes (GPT-2's `c_attn`) are one.
 
-    `all-linear` is every linear layer in the blocks, the head not (PEFT's `target_modules="all-linear"`).
+    `all-linear` is every linear layer but the vocabulary head (PEFT's `target_modules="all-linear"`): an encoder's
+    pooler and the dense layer before its head are adapted too.
     Raises `UserError` when a target names no layer of this architecture, or the rank is not positive.
     """
     if adapter.rank < 1:

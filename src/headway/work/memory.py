@@ -1,11 +1,8 @@
 """Bytes that one GPU holds, per named term and moment of a training step.
 
-Owns tensors only: what weights, gradients, optimizer, saved activations, logits and temporary copies take, and at
-which moments. Does not own the CUDA context, the allocator's fragmentation or the verdict (`predict/memory`).
-
-Saved activations follow what autograd really packs for the Hugging Face blocks (counted to the byte in
-`tests/work/data/saved_activations.csv`); they are Korthikanti et al. 2022 (arXiv:2205.05198, eq. 1-2) redone for gated
-feed-forwards, grouped queries, fused attention, eager RMSNorm (fp32 inside) and frozen weights.
+Owns tensors only: what weights, gradients, optimizer, activations, logits and temporary copies take, and at which
+moments. What one block saves for its backward is `activations`. Does not own the CUDA context, the allocator's
+fragmentation or the verdict (`predict/memory`).
 """
 
 from __future__ import annotations
@@ -16,12 +13,23 @@ from headway.domain.errors import UserError
 from headway.domain.experiment import Architecture, Batches, Recipe
 from headway.domain.optimizer import OPTIMIZERS, optimizer_name
 from headway.domain.software import COMPILED_LOGIT_BYTES, ORDINARY, Software
-from headway.work.flop import blocks_with_gradients, eager_gelu
-from headway.work.linears import adapted, linears
+from headway.work.activations import (
+    adapter_activations,
+    block_activations,
+    element_bytes,
+    inner_width,
+    kept_matmuls,
+    score_gradient_bytes,
+    shared_bias_bytes,
+    trained_bytes,
+)
+from headway.work.flop import blocks_with_gradients
+from headway.work.linears import linears
 from headway.work.parameters import blocks_of, count_parameters, trainable_parameters
 
-MOMENTS = ("loss", "backward_start", "backward_end", "optimizer")
-"""Just after the loss; recomputing the last block; recomputing the first one; in the optimizer."""
+MOMENTS = ("loss", "backward_start", "backward_end", "lookup", "optimizer")
+"""Just after the loss; recomputing the last block; recomputing the first one; in the embedding's backward; in the
+optimizer."""
 
 _ALWAYS = frozenset(MOMENTS)
 
@@ -65,17 +73,6 @@ class Memory:
     def peak_bytes(self) -> float:
         """Bytes of tensors at the worst moment, without context and allocator."""
         return self.at(self.peak_moment)
-
-
-def element_bytes(precision: str) -> float:
-    """Bytes of one activation or weight in a compute dtype; fp8 recipes keep both in 16 bits (Transformer Engine)."""
-    return 4.0 if precision in ("fp32", "tf32") else 2.0
-
-
-def trained_bytes(recipe: Recipe, software: Software = ORDINARY) -> float:
-    """Bytes of one trained weight: adapters are in fp32 on any base where the software says so."""
-    wide = recipe.adapter is not None and software.wide_adapters
-    return 4.0 if wide else element_bytes(recipe.precision)
 
 
 def quantised_bytes(quantize: str) -> float | None:
@@ -129,127 +126,24 @@ def weight_bytes(arch: Architecture, recipe: Recipe, software: Software = ORDINA
     return inside * packed + (total - inside) * rest
 
 
-def _adapter_activations(arch: Architecture, recipe: Recipe, software: Software) -> tuple[float, float]:
-    """Bytes a token, in the whole model: saved adapter inputs, replicated and split by tensor parallelism.
-
-    An adapter casts its input to its own dtype and keeps the cast; with dropout it keeps what is left and a mask of one
-    byte a value. Without either, it keeps what is there anyway: q, k and v read one tensor, and o attention's result
-    (a copy of it, in a compiled block).
-    """
-    if recipe.adapter is None:
-        return 0.0, 0.0
-    e, dropped = trained_bytes(recipe, software), recipe.adapter.dropout > 0
-    own_copy = dropped or element_bytes(recipe.precision) < e
-    if recipe.compile or software.autocasts:
-        e = element_bytes(recipe.precision)
-    own_copy = own_copy and not recipe.compile
-    whole = split = 0.0
-    shared: set[str] = set()
-    for one in adapted(arch, recipe.adapter):
-        blocks = one.from_block(recipe.freeze) * one.active
-        whole += e * recipe.adapter.rank * blocks
-        source = one.name if one.word in ("o", "down") or own_copy else f"input at {one.depth}"
-        source += f" from {one.first}"
-        if source in shared or (not own_copy and not recipe.compile and one.word == "o"):
-            continue
-        shared.add(source)
-        size = (e + dropped) * one.inputs * blocks
-        if one.word in ("o", "down"):
-            split += size
-        else:
-            whole += size
-    return whole, split
-
-
-def _block_activations(arch: Architecture, recipe: Recipe, batches: Batches, software: Software) -> tuple[float, float]:
-    """Bytes a token that one block saves for its backward, without adapters: (replicated, split by tensor)."""
-    if recipe.compile:
-        return _compiled_activations(arch, recipe, software)
-    e, full = element_bytes(recipe.precision), recipe.adapter is None
-    crossed = arch.decoder_layers / blocks_of(arch)  # share of the blocks with a second attention and its norm
-    norms = arch.norms_per_layer + crossed
-    if (
-        arch.norm_bias or software.fused_norms
-    ):  # LayerNorm saves its input and statistics; its output is the next layer's input
-        whole = norms * (arch.hidden * (e + (e if full else 0.0)) + 8.0)
-    else:  # eager RMSNorm keeps an fp32 copy, and with trained weights the normalised value and the output
-        whole = norms * (arch.hidden * (4.0 + (2 * e if full else 0.0)) + 4.0)
-    wide, narrow = arch.heads * arch.head_dim, arch.kv_heads * arch.head_dim
-    padded = recipe.attention == "sdpa" and batches.padding_share > 0
-    repeated = recipe.attention == "eager" or padded or software.repeats_keys
-    split = e * (2 * wide + 2 * (wide if repeated else narrow)) + 4.0 * arch.heads
-    if arch.qk_norm:
-        split += (wide + narrow) * (4.0 + (e if full else 0.0)) + 4.0 * (arch.heads + arch.kv_heads)
-    if arch.fused_qkv and not arch.learned_positions:  # v keeps all of qkv alive beside the rotated q and k
-        split += e * (wide + narrow)
-    if software.keeps_quantised_inputs and recipe.quantize == "nf4":  # of q k v, of gate and up; of o; of down
-        whole += e * 2 * arch.hidden
-        split += e * (wide + _width(arch))
-    if recipe.attention in ("eager", "math") and recipe.gradient_checkpointing != "selective":
-        # softmax in fp32, its 16-bit copy and the dropped-out one
-        split += arch.heads * batches.longest_row_tokens * (e if e == 4.0 else 4.0 + e)
-    return whole, split * (1 + crossed) + _mlp_activations(arch, e, full)
-
-
-def _compiled_activations(arch: Architecture, recipe: Recipe, software: Software) -> tuple[float, float]:
-    """Bytes a token that a compiled block saves, without adapters: (replicated, split by tensor).
-
-    Inputs and results of products stay, what lies between is computed again (min-cut partitioner of torch 2.13, counted
-    in `tests/work/test_memory.py`): both residuals; q, k, v and attention's result; with trained weights the inputs of
-    q, o, gate and down; and the results of gate and up.
-    """
-    e, full = element_bytes(recipe.precision), recipe.adapter is None
-    wide, narrow = arch.heads * arch.head_dim, arch.kv_heads * arch.head_dim
-    crossed = arch.decoder_layers / blocks_of(arch)
-    attention = 2 * wide + 2 * (wide if software.repeats_keys else narrow) + (wide if full else 0)
-    statistics = 4.0 * (arch.norms_per_layer + crossed) * (2 if arch.norm_bias else 1)
-    whole = (arch.norms_per_layer + crossed) * e * arch.hidden * (2 if full else 1) + statistics
-    inner = ((2 if arch.gated else 1) + (1 if full else 0)) * _width(arch)
-    return whole, (e * attention + 4.0 * arch.heads) * (1 + crossed) + e * inner
-
-
-def _width(arch: Architecture) -> float:
-    """Inner width of a feed-forward that a token meets."""
-    return arch.experts_per_token * arch.ffn + arch.shared_ffn if arch.experts else arch.ffn
-
-
-def _mlp_activations(arch: Architecture, e: float, full: bool) -> float:
-    """Bytes a token saved inside a feed-forward: gate, up and gate's activation; `down`'s input when it is trained."""
-    tensors = (3 if arch.gated else 4 if eager_gelu(arch) else 1) + (1 if full else 0)
-    if not arch.experts:
-        return e * tensors * arch.ffn
-    gathered = 2 * arch.experts_per_token * arch.hidden  # each expert's rows, gathered and weighted
-    return e * (tensors * _width(arch) + gathered) + 4.0 * 2 * arch.experts
-
-
-def _kept_matmuls(arch: Architecture, recipe: Recipe) -> tuple[float, float]:
-    """Bytes a token that one block keeps where attention and every second product are kept: (replicated, split).
-
-    The block's input, q, v, attention's result and statistics, gate (or up) and down's product: of q k v o gate up
-    down, the first, third, ... (pytorch/torchtitan, `apply_ac`, option "op").
-    """
-    e = element_bytes(recipe.precision)
-    wide, narrow = arch.heads * arch.head_dim, arch.kv_heads * arch.head_dim
-    return e * 2 * arch.hidden, e * (2 * wide + narrow + _width(arch)) + 4.0 * arch.heads
-
-
 def _activation_terms(arch: Architecture, recipe: Recipe, batches: Batches, software: Software) -> list[MemoryTerm]:
     """Saved activations, and with checkpointing the block that is being recomputed; gradients inside a block."""
     tokens, tensor = batches.micro_rows * batches.longest_row_tokens, recipe.parallel.tensor
     shared = tensor if software.sequence_parallel else 1
-    whole, split = _block_activations(arch, recipe, batches, software)
+    whole, split = block_activations(arch, recipe, batches, software)
     blocks, e = blocks_with_gradients(arch, recipe), element_bytes(recipe.precision)
-    more_whole, more_split = _adapter_activations(arch, recipe, software)
+    more_whole, more_split = adapter_activations(arch, recipe, batches, software)
     everything = tokens * (blocks * (whole / shared + split / tensor) + more_whole / shared + more_split / tensor)
     in_flight = min(recipe.parallel.pipeline, batches.micro_steps) / recipe.parallel.pipeline  # 1F1B, first stage
-    # the gradient of down's input, and of the residual as it comes in and goes out
-    inside = tokens * e * (_width(arch) / tensor + 2 * arch.hidden / shared)
+    # the gradient of down's input or of the scores, and of the residual as it comes in and goes out
+    largest = max(e * inner_width(arch), score_gradient_bytes(arch, recipe, batches, software))
+    inside = tokens * (largest / tensor + 2 * e * arch.hidden / shared)
     backward = frozenset(("backward_start", "backward_end"))
     terms = [MemoryTerm(name="block_gradients", bytes=inside if blocks else 0.0, moments=backward)]
     if recipe.gradient_checkpointing == "full":
         kept_whole, kept_split = (4.0 if _widened(recipe, software) else e) * arch.hidden, 0.0
     elif recipe.gradient_checkpointing == "selective" and software.keeps_matmuls:
-        kept_whole, kept_split = _kept_matmuls(arch, recipe)
+        kept_whole, kept_split = kept_matmuls(arch, recipe)
     else:
         forward, last = frozenset(("loss", "backward_start")), frozenset(("backward_end",))
         return [
@@ -263,6 +157,7 @@ def _activation_terms(arch: Architecture, recipe: Recipe, batches: Batches, soft
         size = tokens * blocks * arch.hidden * e / shared
         terms.append(MemoryTerm(name="input_gradients", bytes=size, moments=backward))
     kept = 0.0 if software.offloads_checkpoints else tokens * blocks * (kept_whole / shared + kept_split / tensor)
+    kept += shared_bias_bytes(arch, recipe, batches) / tensor
     one = everything / blocks if blocks else 0.0
     return [
         *terms,
@@ -278,19 +173,29 @@ def _sharded(recipe: Recipe, *stages: str) -> float:
     return 1.0 / (split * (parallel.data if parallel.sharding in stages else 1))
 
 
+def _looked_up(arch: Architecture, recipe: Recipe) -> int:
+    """Trained parameters whose gradients come last: an embedding that no head shares."""
+    if recipe.adapter is not None or recipe.freeze or (arch.tied and arch.head != "none"):
+        return 0
+    return count_parameters(arch).embedding
+
+
 def _state_terms(arch: Architecture, recipe: Recipe, batches: Batches, software: Software) -> list[MemoryTerm]:
     """Weights, gradients and optimizer: what ZeRO divides (Rajbhandari et al. 2020, arXiv:1910.02054, figure 1)."""
     trained = trainable_parameters(arch, recipe).total
     each = trained_bytes(recipe, software)
-    grads = frozenset(("backward_end", "optimizer")) if batches.micro_steps == 1 else _ALWAYS
+    after = frozenset(("lookup", "optimizer"))
+    grads, last = (after | {"backward_end"}, after) if batches.micro_steps == 1 else (_ALWAYS, _ALWAYS)
     whole = software.gathers_gradients and _sharded_weights(recipe) and batches.micro_steps > 1
     gradients = trained * each * _sharded(recipe, "zero2", "zero3")
     if whole:
         gradients = trained * _updated_bytes(recipe, software) * _sharded(recipe)
     states = trained * state_bytes(recipe, software) * _sharded(recipe, "zero1", "zero2", "zero3")
+    looked_up = gradients * _looked_up(arch, recipe) / trained if trained else 0.0
     terms = [
         MemoryTerm(name="weights", bytes=weight_bytes(arch, recipe, software) * _sharded(recipe, "zero3")),
-        MemoryTerm(name="gradients", bytes=gradients, moments=grads),
+        MemoryTerm(name="gradients", bytes=gradients - looked_up, moments=grads),
+        MemoryTerm(name="gradients", bytes=looked_up, moments=last),
         MemoryTerm(name="optimizer", bytes=states),
     ]
     if recipe.parallel.data > 1 and recipe.parallel.sharding == "none" and software.copies_gradients:
@@ -336,6 +241,10 @@ def _loss_terms(arch: Architecture, recipe: Recipe, batches: Batches, software: 
     shared = recipe.parallel.tensor if software.sequence_parallel else 1
     norm = (e if arch.norm_bias or software.fused_norms or recipe.compile else 4.0) + e
     each = software.logit_bytes
+    if arch.family != "decoder":  # only causal models' loss is in fp32 (transformers `ForCausalLMLoss`)
+        each = min(each, 3 * e)
+    elif arch.softmax == "capped" and each:  # Gemma 2 bends its logits too
+        each += e
     if recipe.compile and software.compiles_loss:
         each = min(each, COMPILED_LOGIT_BYTES)
     logits = arch.vocab * each / recipe.parallel.tensor
@@ -373,7 +282,7 @@ def _temporary_terms(arch: Architecture, recipe: Recipe, software: Software) -> 
     if recipe.adapter is None and recipe.freeze == 0:
         copies = 2 if arch.tied and arch.head != "none" else 0  # one from the head, one from the lookup, then their sum
         size = copies * arch.vocab * arch.hidden * e / tensor
-        terms.append(MemoryTerm(name="embedding_gradient", bytes=size, moments=frozenset(("backward_end",))))
+        terms.append(MemoryTerm(name="embedding_gradient", bytes=size, moments=frozenset(("lookup",))))
     if recipe.quantize in ("nf4", "int8"):
         tile = max(one.weights for one in linears(arch) if one.block) * e / tensor
         terms.append(MemoryTerm(name="dequantised_weight", bytes=tile, moments=frozenset(MOMENTS[1:3])))
@@ -389,6 +298,8 @@ def memory(arch: Architecture, recipe: Recipe, batches: Batches, software: Softw
     Raises `UserError` for an unknown optimizer, quantisation or adapter target.
     """
     software = _prepared(recipe, software)
+    if software.own_blocks:
+        arch = replace(arch, activation="silu", dropout=0.0, attention_dropout=0.0, always_masked=False)
     terms = _state_terms(arch, recipe, batches, software)
     terms += _activation_terms(arch, recipe, batches, software)
     terms += _loss_terms(arch, recipe, batches, software)

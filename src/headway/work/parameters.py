@@ -89,7 +89,8 @@ def _norms(arch: Architecture, freeze: int) -> ParameterTerm:
     count = encoder * arch.norms_per_layer + decoder * (arch.norms_per_layer + 1)  # cross-attention brings one
     total = count * norm_width(arch)
     if arch.qk_norm:
-        total += (encoder + decoder) * 2 * arch.head_dim
+        both = (arch.heads + arch.kv_heads if arch.qk_norm_whole else 2) * arch.head_dim
+        total += (encoder + decoder) * both
         count += (encoder + decoder) * 2
     return ParameterTerm(name="norms", total=total, active=total, tensors=count * (2 if arch.norm_bias else 1))
 

@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from headway.domain.experiment import Architecture, Batches, Recipe
+from headway.work.activations import element_bytes
 from headway.work.communication import Transfer, pipeline_bubble, transfers
 from headway.work.flop import Attention, Product, attentions, products
-from headway.work.memory import element_bytes
 from headway.work.parameters import blocks_of
 from headway.work.traffic import Chain, chains, dequantise, product_bytes, product_launches, updates
 

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 
 from headway.domain.experiment import Architecture, Batches, Recipe
 from headway.domain.optimizer import optimizer_name
-from headway.work.flop import Product, blocks_with_gradients, eager_gelu
+from headway.work.activations import element_bytes, trained_bytes
+from headway.work.flop import Product, blocks_with_gradients, fused_attention
 from headway.work.linears import adapted, linears
-from headway.work.memory import element_bytes, quantised_bytes, state_bytes, trained_bytes
+from headway.work.memory import quantised_bytes, state_bytes
 from headway.work.parameters import blocks_of, trainable_parameters
 
 FUSED_TENSORS = 36
@@ -73,7 +74,7 @@ def _activation(arch: Architecture, e: float, compiled: bool) -> _Cost:
     if arch.gated:
         back = (5 * e, 1.0) if compiled else (9 * e, 3.0)
         return _Cost((3 * e, 1) if compiled else (5 * e, 2), back, back)
-    if eager_gelu(arch) and not compiled:
+    if arch.activation == "gelu_new" and not compiled:
         return _Cost((18 * e, 8), (29.5 * e, 12), (29.5 * e, 12))
     return _Cost((2 * e, 1), (3 * e, 1), (3 * e, 1))
 
@@ -90,7 +91,7 @@ def _block_costs(arch: Architecture, recipe: Recipe) -> list[tuple[str, float, _
     """Name, elements a token, cost and how many such chains, for each chain of one block on one GPU."""
     e, split = element_bytes(recipe.precision), recipe.parallel.tensor
     wide, narrow = arch.heads * arch.head_dim, arch.kv_heads * arch.head_dim
-    norm = _layer_norm(e) if arch.norm_bias else _rms_norm(e, recipe.compile)
+    norm = _layer_norm(e) if arch.norm_bias or arch.norm == "layer" else _rms_norm(e, recipe.compile)
     norms = arch.norms_per_layer + arch.decoder_layers / blocks_of(arch)
     ffn = arch.experts_per_token * arch.ffn + arch.shared_ffn if arch.experts else arch.ffn
     found = [
@@ -147,7 +148,7 @@ def _attention(arch: Architecture, recipe: Recipe, batches: Batches) -> list[Cha
     width = 2.0 * (arch.heads + arch.kv_heads) * arch.head_dim / split
     tokens = batches.micro_rows * batches.row_tokens
     scores = batches.micro_rows * batches.row_tokens_squared * arch.heads / split
-    eager = recipe.attention in ("eager", "math")
+    eager = not fused_attention(arch, recipe, padded=batches.padding_share > 0)
     per_score = (17.0 * e, 18.75 * e) if eager else (0.0, 0.0)
     launches = (11.0, 12.0) if eager else (1.0, 1.0 if recipe.attention == "sdpa" else 2.0)
     found = []

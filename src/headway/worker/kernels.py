@@ -18,12 +18,14 @@ _ALIGNED = 8
 """Heads are padded to a multiple of 8 before the flash kernel (`pad_last_dim<8>`, ATen transformers/attention.cpp)."""
 
 
-def chosen_kernel(dtype: torch.dtype, width: int, *, masked: bool, grouped: bool) -> str:
+def chosen_kernel(dtype: torch.dtype, width: int, *, masked: bool, grouped: bool, shared: bool = True) -> str:
     """`flash`, `efficient` or `math`: what CUDA runs for `scaled_dot_product_attention` of heads `width` wide.
 
-    Flash takes 16-bit tensors without a mask, up to 256 wide; only flash and math share keys among query heads
-    (torch.nn.functional.scaled_dot_product_attention, notes on kernels and on `enable_gqa`).
+    Flash takes 16-bit tensors without a mask, up to 256 wide; only flash and math share keys among query heads, flash
+    where that is asked for with `enable_gqa` (ATen sdp_utils.cpp, `check_batch_size_and_num_heads_dense`).
     """
+    if grouped and not shared:
+        return "math"
     if not masked and dtype in (torch.float16, torch.bfloat16) and width <= _WIDEST_FLASH_HEAD:
         return "flash"
     return "math" if grouped else "efficient"
@@ -55,7 +57,8 @@ def cuda_kernels() -> Iterator[None]:
     def as_on_cuda(query: Any, key: Any, value: Any, attn_mask: Any = None, dropout_p: float = 0.0,
                    is_causal: bool = False, scale: float | None = None, enable_gqa: bool = False) -> Any:  # fmt: skip
         width = query.shape[-1]
-        kernel = chosen_kernel(query.dtype, width, masked=attn_mask is not None, grouped=enable_gqa)
+        grouped = query.shape[1] != key.shape[1]
+        kernel = chosen_kernel(query.dtype, width, masked=attn_mask is not None, grouped=grouped, shared=enable_gqa)
         factor = width**-0.5 if scale is None else scale
         if kernel == "flash":
             return _flash(query, key, value, dropout_p, is_causal, factor)

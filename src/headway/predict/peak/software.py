@@ -56,6 +56,7 @@ def software_of(words: str, parallelism: str = "") -> Software:
         wide_adapters="litgpt" not in words,
         gathers_gradients="fsdp" in parallelism and "deepspeed" not in words,
         repeats_keys="litgpt" in words or plain,
+        own_blocks="litgpt" in words,
         keeps_quantised_inputs="litgpt" in words,
         loads_whole="litgpt finetune_lora" in words,
         copies_gradients=family not in ("fsdp", "nemo", "megatron") and "deepspeed" not in words,

@@ -28,6 +28,7 @@ MOMENTS = {
     "loss": "the loss",
     "backward_start": "the backward pass",
     "backward_end": "the backward pass",
+    "lookup": "the backward pass",
     "optimizer": "the optimizer step",
 }
 
