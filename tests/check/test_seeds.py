@@ -22,7 +22,7 @@ TEN = {
     "001-1": "1.89 to 4.27 x the dense peak",
     "001-2": "gives 2.03 h to 3.04 h",
     "000-1": "are 512 to 568.9 tokens/s",
-    "000-2": "14.8 x the 121 ms predicted",
+    "000-2": "15 x the 120 ms predicted",
     "002-1": "no H100 has 40 GB",
     "002-2": "$32.77/h is the price of p4d.24xlarge",
     "002-4": "read per month, as AWS publishes it, 0.057 %",

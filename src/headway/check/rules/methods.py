@@ -156,7 +156,7 @@ stated:
   factors: {{LoRA against full fine-tuning: {factor}}}
 """
 _TARGETS = """headway: 1
-model: Qwen/Qwen2-7B
+model: Qwen/Qwen2-1.5B
 data: {{rows: 10k, length: 1024}}
 adapter: {{method: lora, rank: 8, targets: {targets}}}
 micro_batch: 4
