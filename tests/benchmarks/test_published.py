@@ -27,7 +27,8 @@ def test_the_table_holds_the_record_and_nothing_else() -> None:
         assert f"**{100 * own[group]['mdape']:.1f} %**" in line
         assert f"{own[group]['n']:,}" in line
         if group in beside:
-            assert f"{100 * beside[group]['mdape']:.1f} %" in line
+            other = beside[group]["mdape"]
+            assert (f"{100 * other:.1f} %" if other < 1 else f"{100 * other:.0f} %") in line
 
 
 def test_a_record_keeps_only_what_is_shown() -> None:
