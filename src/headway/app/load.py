@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from headway.app.check import findings, plan_text
 from headway.app.estimate import answer
-from headway.app.imported import Opened, opened, rest_of, shown
 from headway.app.inputs import Request, as_keys
 from headway.check.fix import fixed
 from headway.check.run import fails
@@ -21,12 +20,15 @@ from headway.domain.experiment import Architecture
 from headway.domain.measurement import Measurement
 from headway.domain.plan import Plan
 from headway.estimate.nouns import RATES, Estimate, Rates
-from headway.plan import PlanFile, plan_from_mapping, read_plan
+from headway.plan import PlanFile, is_plan, plan_from_mapping, read_plan
 from headway.report.answer import Answer
 from headway.report.contract import estimate_document
 from headway.report.estimate_view import estimate_page, estimate_view
 from headway.report.render import text
 from headway.report.view import Detail, Page, View
+
+if TYPE_CHECKING:
+    from headway.app.imported import Opened
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +134,11 @@ class Project:
             served=self.imported is not None and self.imported.imported.served,
         )
         found = answer(self.source, request)
-        return Result(found if self.imported is None else shown(found, self.imported))
+        if self.imported is None:
+            return Result(found)
+        from headway.app.imported import shown
+
+        return Result(shown(found, self.imported))
 
     def check(
         self, *, select: Sequence[str] = (), ignore: Sequence[str] = (), seed: int = 0, today: str = ""
@@ -164,6 +170,10 @@ def load(
     """
     if isinstance(path, Mapping):
         return _project(plan_from_mapping(path), assume or {})
+    if is_plan(path):
+        return _project(read_plan(path), assume or {})
+    from headway.app.imported import opened, rest_of  # a dozen importers, which plans do not need
+
     imported = opened(path, assume or {})
     if imported is None:
         return _project(read_plan(path), assume or {})

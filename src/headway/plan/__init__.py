@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from headway.plan.language.json_schema import json_schema as json_schema
     from headway.plan.language.json_schema import key_table as key_table
     from headway.plan.load import PlanFile as PlanFile
+    from headway.plan.load import is_plan as is_plan
     from headway.plan.load import plan_from_mapping as plan_from_mapping
     from headway.plan.load import plan_from_tree as plan_from_tree
     from headway.plan.load import read_plan as read_plan
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Imported": "importing.nouns",
     "PlanFile": "load",
+    "is_plan": "load",
     "plan_from_mapping": "load",
     "plan_from_tree": "load",
     "read_import": "importers",
@@ -38,6 +40,7 @@ __all__ = [
     "Imported",
     "PlanFile",
     "commented_plan",
+    "is_plan",
     "json_schema",
     "key_table",
     "plan_from_mapping",

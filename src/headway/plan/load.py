@@ -6,6 +6,7 @@ Owns the order of things: read, validate, expand, check that every name and sele
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -29,6 +30,11 @@ from headway.plan.reading import values
 from headway.plan.reading.forms import assumed
 from headway.plan.reading.values import fault
 from headway.plan.reading.yaml import Document, Map, Node, Text, node_from, positions, read
+
+OWN = re.compile(r"""^(?:["']?headway["']?[ \t]{0,9}:)|\A\s{0,99}\{\s{0,99}["']headway["']\s{0,9}:""", re.MULTILINE)
+"""The first key of headway's own plans, at the left margin."""
+_MOST_READ = 10_000_000
+"""Bytes in which a plan says that it is one."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +125,15 @@ class PlanFile:
 def read_plan(path: str | os.PathLike[str], *, text: str | None = None) -> PlanFile:
     """The plan in file `path`, or in `text`, when `path` is only its name. Raises PlanError with file, line, column."""
     return _file(read(path, text))
+
+
+def is_plan(path: str | os.PathLike[str]) -> bool:
+    """True for a file that says that it is a plan (`headway: 1`), and for one that cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            return OWN.search(file.read(_MOST_READ).decode("utf-8-sig", errors="replace")) is not None
+    except (OSError, ValueError):
+        return True
 
 
 def plan_from_mapping(mapping: Mapping[str, Any], name: str = "plan") -> PlanFile:

@@ -25,7 +25,7 @@ from headway.plan.importers import (
     trl,
 )
 from headway.plan.importing.nouns import Imported, Importer, Source
-from headway.plan.importing.text.sources import OWN, sources
+from headway.plan.importing.text.sources import sources
 from headway.plan.importing.text.tree import MOST_CHARACTERS
 
 OWN_WORDS: Final = frozenset("micro_batch grad_accum phases experiments stages matrix run stated".split())
@@ -64,8 +64,6 @@ def read_import(path: str | os.PathLike[str], given: Mapping[str, str] | None = 
         with open(name, "rb") as file:
             text = file.read(LONGEST_BYTES).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError, ValueError):
-        return None
-    if OWN.search(text):
         return None
     found = imported(name, text, os.path.dirname(os.path.abspath(name)), given)
     if found is None and len(text) > LONGEST_UNKNOWN:

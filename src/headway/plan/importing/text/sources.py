@@ -14,12 +14,9 @@ from headway.plan.importing.fields.taking import as_number
 from headway.plan.importing.nouns import Source
 from headway.plan.importing.text import markdown, shell
 from headway.plan.importing.text.tree import json_tree, yaml_tree
+from headway.plan.load import OWN
 from headway.plan.reading.yaml import Map, Text
 
-OWN: Final = re.compile(
-    r"""^(?:["']?headway["']?[ \t]{0,9}:)|\A\s{0,99}\{\s{0,99}["']headway["']\s{0,9}:""", re.MULTILINE
-)
-"""The first key of headway's own plans, at the left margin."""
 _PROGRAM: Final = re.compile(
     r"\b(?:swift|megatron|trl|tune|litgpt|axolotl|llamafactory-cli|accelerate|torchrun|deepspeed|python3?|xtuner|srun)\b"
     r"|\.py\b"
