@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 
 from headway.domain.errors import UserError
 from headway.domain.experiment import Lengths
-from headway.work.batches import LENGTH_SIGMA, collate, steps_for
+from headway.work.batches import LENGTH_SIGMA, collate, mean_tokens, mixed_quantiles, steps_for, with_mean
 
 
 def mean_only(mean: float) -> Lengths:
@@ -138,3 +140,22 @@ def test_packing_never_computes_more_than_padding(lengths: Lengths, batch: int, 
 def test_every_row_is_in_some_batch(rows: int, batch: int) -> None:
     found = collate(mean_only(100), rows=rows, micro_batch=batch)
     assert (found.steps_per_epoch - 1) * batch + found.last_batch_rows == rows
+
+
+@pytest.mark.parametrize("mean", [60.0, 200.0, 420.0, 900.0])
+def test_a_stated_mean_holds_between_stated_ends(mean: float) -> None:
+    bounded = Lengths(mean=mean, mean_low=mean, mean_high=mean, quantiles=((0.0, 40.0), (1.0, 1000.0)))
+    found = with_mean(bounded, mean)
+    assert mean_tokens(found) == pytest.approx(mean, rel=1e-3)
+    assert (found.quantiles[0], found.quantiles[-1]) == ((0.0, 40.0), (1.0, 1000.0))
+    assert [tokens for _, tokens in found.quantiles] == sorted(tokens for _, tokens in found.quantiles)
+
+
+def test_a_mixture_of_equal_parts_is_the_part_and_of_others_between_them() -> None:
+    short = Lengths(mean=100, mean_low=100, mean_high=100, quantiles=((0.0, 50.0), (0.5, 100.0), (1.0, 150.0)))
+    long = Lengths(mean=500, mean_low=500, mean_high=500, fixed=True, quantiles=((0.0, 500.0), (1.0, 500.0)))
+    same = replace(short, quantiles=mixed_quantiles([(short, 0.3), (short, 0.7)]))
+    assert mean_tokens(same) == pytest.approx(mean_tokens(short), rel=0.01)
+    half = replace(short, quantiles=mixed_quantiles([(short, 0.5), (long, 0.5)]))
+    assert mean_tokens(half) == pytest.approx((mean_tokens(short) + 500) / 2, rel=0.03)
+    assert half.quantiles[-1] == (1.0, 500.0)

@@ -24,6 +24,8 @@ from headway.estimate.questions.sensitivity import Effect, effects
 from headway.estimate.stages import BY_AUTHOR
 from headway.estimate.step import MODEL
 from headway.plan import PlanFile
+from headway.predict.speed.situation import PLAIN
+from headway.predict.speed.state import framework_of
 from headway.report.answer import Answer
 from headway.schedule.ladder import Rung, makespans
 
@@ -117,9 +119,25 @@ def _findings(inputs: Inputs, estimate: Estimate) -> tuple[Finding, ...]:
         found.append(
             Finding(code="HW003", severity="info", message=message, hint="Ask for --rates stated to use them.")
         )
-    found += _shared(estimate)
+    found += [*_shared(estimate), *_unknown_framework(inputs)]
     found += [Finding(code="HW002", severity="info", message=remark) for remark in unpriced(plan)]
     return tuple(found)
+
+
+def _unknown_framework(inputs: Inputs) -> list[Finding]:
+    """A framework of which nothing was ever measured is predicted as a plain loop: said, as a name may be misspelt."""
+    name = inputs.plan.run.framework
+    framework = framework_of(name, inputs.speed)
+    if not name or framework.stack or framework.family != PLAIN:
+        return []
+    known = ", ".join(sorted(stack.rpartition("/")[2] for stack in inputs.speed.stacks if "/" in stack)[:6])
+    message = (
+        f"no measurement of a framework called {name!r} is known: its steps are predicted as those of a plain loop"
+    )
+    hint = f"Measured are {known} and others; leave run.framework out for a Hugging Face trainer."
+    return [
+        Finding(code="HW005", severity="info", message=message, where=inputs.plan.where("run.framework"), hint=hint)
+    ]
 
 
 def _shared(estimate: Estimate) -> list[Finding]:

@@ -22,6 +22,7 @@ from headway.domain.lookup import Lookup, Machine
 from headway.domain.plan import Dataset, MachineSpec, Plan, Stage
 from headway.domain.units import Range
 from headway.estimate.resolve import gpu_range
+from headway.work.batches import mixed_quantiles, with_mean
 
 ASSUMED = "(assumed)"
 """Mark of a model's source whose shape is taken from another model of its size."""
@@ -102,8 +103,9 @@ def row_lengths(name: str, datasets: Mapping[str, Dataset], cap: int | None, cal
             mean=sum(part.mean * share for part, share in parts),
             mean_low=sum(part.mean_low * share for part, share in parts),
             mean_high=sum(part.mean_high * share for part, share in parts),
+            quantiles=mixed_quantiles(parts) if all(part.quantiles or part.fixed for part, _ in parts) else (),
             kind="stated",
-            source=f"weighted mean of the parts of {name}",
+            source=f"rows of the parts of {name}, by their shares",
         )
     return _prior(cap, calibration)
 
@@ -132,12 +134,14 @@ def _stated_lengths(dataset: Dataset) -> Lengths:
     quantiles = dataset.length_quantiles
     if not quantiles and known:
         quantiles = tuple((q, known[key]) for q, key in ((0.0, "min"), (0.5, "median"), (1.0, "max")) if key in known)
-    if len(quantiles) < 2 and "sd" in known:
-        reach = P90_SCORE * known["sd"]
-        quantiles = ((0.1, max(1.0, mean - reach)), (0.5, mean), (0.9, mean + reach))
+    if "sd" in known and "median" not in known:
+        reach, ends = P90_SCORE * known["sd"], dict(quantiles)
+        least, most = ends.get(0.0, 1.0), ends.get(1.0, math.inf)
+        quantiles = ((0.1, max(least, mean - reach)), (0.5, mean), (0.9, min(most, mean + reach)))
+        quantiles = tuple(sorted((*ends.items(), *quantiles)))
     if not quantiles and not doubt.is_point:  # ends are p10 and p90, of the rows as of their mean
         quantiles = ((0.1, doubt.low), (0.5, doubt.mid), (0.9, doubt.high))
-    return Lengths(
+    found = Lengths(
         mean=mean,
         mean_low=mean if known else doubt.low,
         mean_high=mean if known else doubt.high,
@@ -146,3 +150,6 @@ def _stated_lengths(dataset: Dataset) -> Lengths:
         kind="measured" if dataset.length_quantiles else "stated",
         source=f"stated: {value.text} ({value.where})",
     )
+    bounded = {"min", "max"} <= known.keys() and not dataset.length_quantiles and not found.fixed
+    free = bounded and "median" not in known and known["min"] < mean < known["max"]
+    return with_mean(found, mean) if free else found

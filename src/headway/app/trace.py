@@ -107,7 +107,7 @@ def _stage(plan: Plan, experiment: str) -> Stage:
             for stage in one.stages:
                 if stage.kind == "train":
                     return stage
-    known = tuple(one.id for one in plan.experiments)
+    known = tuple(one.id for one in plan.experiments if any(stage.kind == "train" for stage in one.stages))
     raise UsageError("an experiment of the plan that trains is needed", got=experiment or "none that trains",
                      hint=f"It has {', '.join(known[:5])}{', …' if len(known) > 5 else ''}.")  # fmt: skip
 

@@ -25,14 +25,27 @@ def write(page: Page, *, form: str, file: str | None) -> None:
 
     pieces = (FORMATS | OF_FINDINGS)[form](page, layout(to_file=file is not None))
     if file is None or file == "-":
-        _stdout().writelines(pieces)
+        _print(pieces)
     else:
         write_file(file, pieces)
 
 
+def _print(pieces: Iterable[str]) -> None:
+    """Text on standard output; a reader that has gone (`headway ... | head`) has read what it wanted."""
+    try:
+        stream = _stdout()
+        stream.writelines(pieces)
+        stream.flush()
+    except BrokenPipeError:
+        # click would leave with 1; and the interpreter flushes once more at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _stdout() -> TextIO:
-    """Standard output, in UTF-8 whatever the locale says: data has one encoding."""
+    """Standard output, in UTF-8 whatever the locale says: data has one encoding. Raises UserError for a closed one."""
     stream = sys.stdout
+    if stream is None:
+        raise UserError("standard output must be open", got="none", hint="Write to a file with -o FILE.")
     if isinstance(stream, TextIOWrapper) and stream.encoding.lower().replace("-", "") != "utf8":
         stream.reconfigure(encoding="utf-8")
     return stream
@@ -69,4 +82,4 @@ def _is_colored() -> bool:
         return False
     if os.environ.get("FORCE_COLOR"):
         return True
-    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+    return sys.stdout is not None and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"

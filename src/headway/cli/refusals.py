@@ -26,7 +26,8 @@ def exit_code_of(run: Callable[[], object]) -> int:
     """Run a command; whatever it raises becomes a message on stderr and an exit code."""
     try:
         outcome = run()
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
         return INTERRUPTED

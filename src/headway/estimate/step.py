@@ -155,6 +155,8 @@ def _otherwise(setting: Setting, job: Job, shown: StepTime) -> dict[str, float]:
 
 def _no_faster(job: Job, otherwise: Mapping[str, float]) -> tuple[str, ...]:
     """A warning where an adapter saves memory and no time: small models wait for launches, and adapters add some."""
+    if job.recipe.adapter is not None and job.recipe.adapter.method == "dora":
+        return ("DoRA is counted as LoRA: the norms of its weights, in every pass, make it slower than this",)
     if not otherwise or otherwise["as planned"] < HARDLY_FASTER * otherwise["all weights"]:
         return ()
     step_s, other_s = otherwise["as planned"], otherwise["all weights"]

@@ -25,8 +25,10 @@ def refused(answer: Answer, *, fit: bool, budget: bool, confidence: float = 0.8)
     reasons = []
     if fit:
         tight = [item.id for item in answer.estimate.experiments if item.fits in ("no", "uncertain")]
+        surely = [item.id for item in answer.estimate.experiments if item.fits == "no"]
         if tight:
-            reasons.append(f"{count(len(tight), 'experiment')} may not fit in memory: {', '.join(tight[:3])}")
+            verdict = ("does" if len(tight) == 1 else "do") if surely == tight else "may"
+            reasons.append(f"{count(len(tight), 'experiment')} {verdict} not fit in memory: {', '.join(tight[:3])}")
     if budget:
         least = "" if is_known(answer.estimate) else " at least"
         largest: dict[str, LimitCheck] = {}

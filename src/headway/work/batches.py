@@ -7,6 +7,8 @@ own where the lengths come from (`plan/`, `catalog/`).
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from statistics import NormalDist
 
@@ -23,6 +25,8 @@ _POINTS = 256
 _EDGE = 1e-6
 """Shares 0 and 1 of a quantile table are read as this far inside, where the normal quantile is finite."""
 
+_MIXED = (0.002, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.998)
+"""Shares at which a mixture's lengths are kept."""
 _GRID = (np.arange(_POINTS) + 0.5) / _POINTS
 _NORMAL = NormalDist()
 
@@ -67,6 +71,38 @@ def _largest(lengths: Lengths, draws: int, limit: float) -> NDArray[np.float64]:
         found = np.exp(inside)
     clipped: NDArray[np.float64] = np.clip(found, min(1.0, limit), limit)
     return clipped
+
+
+def mean_tokens(lengths: Lengths) -> float:
+    """Mean of a length distribution as it is computed with, before truncation."""
+    return float(_largest(lengths, 1, math.inf).mean())
+
+
+def with_mean(lengths: Lengths, mean: float) -> Lengths:
+    """The distribution between the same ends whose median makes its mean the stated one; as it is where none does."""
+    (first, least), (last, most) = lengths.quantiles[0], lengths.quantiles[-1]
+    middle = tuple(pair for pair in lengths.quantiles[1:-1] if pair[0] != 0.5)
+
+    def at(median: float) -> Lengths:
+        inner = tuple((share, min(tokens, median) if share < 0.5 else max(tokens, median)) for share, tokens in middle)
+        return replace(lengths, quantiles=tuple(sorted(((first, least), (0.5, median), (last, most), *inner))))
+
+    low, high = least, most
+    for _ in range(40):
+        median = (low + high) / 2
+        low, high = (median, high) if mean_tokens(at(median)) < mean else (low, median)
+    return at((low + high) / 2)
+
+
+def mixed_quantiles(parts: Sequence[tuple[Lengths, float]]) -> tuple[tuple[float, float], ...]:
+    """Quantile table of rows that come from several distributions, each with its share of the rows."""
+    tokens = np.concatenate([_largest(lengths, 1, math.inf) for lengths, _ in parts])
+    weights = np.concatenate([np.full(_POINTS, share / _POINTS) for _, share in parts])
+    order = np.argsort(tokens, kind="stable")
+    reached = (np.cumsum(weights[order]) - weights[order] / 2) / weights.sum()
+    found = [(share, float(np.interp(share, reached, tokens[order]))) for share in _MIXED]
+    ends = [max(lengths.quantiles)[1] for lengths, _ in parts if lengths.quantiles and max(lengths.quantiles)[0] >= 1.0]
+    return (*found, (1.0, max(ends))) if len(ends) == len(parts) else tuple(found)
 
 
 def _longest(lengths: Lengths, rows: int, limit: float) -> float:

@@ -17,6 +17,8 @@ from headway.domain.spread import Draws
 
 HUGGINGFACE = "huggingface"
 """Family of an ordinary trainer: transformers modules, eager kernels, Python in the loop."""
+PLAIN = "plain"
+"""Family of a loop in PyTorch, and of whatever is not known."""
 
 _FAMILIES = (
     ("nemo", r"nemo|megatron-(bridge|core)|nvidia (release|pytorch)|ngc pytorch|dgl|hugectr|mlperf|rocm|llmboost"),
@@ -33,7 +35,7 @@ SEQUENCE_PARALLEL = ("nemo", "fsdp")
 def family_of(framework: str) -> str:
     """Family of a stack by the name of its framework: `nemo`, `megatron`, `fsdp`, `huggingface` or `plain`."""
     text = framework.lower()
-    return next((name for name, words in _FAMILIES if re.search(words, text)), "plain")
+    return next((name for name, words in _FAMILIES if re.search(words, text)), PLAIN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

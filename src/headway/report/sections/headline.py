@@ -116,8 +116,10 @@ def _beside(answer: Answer, detail: Detail) -> Iterator[Fact]:
     said = duration(other.wall_s, detail.confidence) if is_short(answer) else gpu_hours(other.gpu_s, detail.confidence)
     slower = f"{times(ratio)} slower" if ratio >= 1 else f"{times(1 / ratio)} faster"
     who = "headway predicts" if answer.estimate.rates == "stated" else "the plan's own rates say"
+    steps = {(stage.stated_step_s.p50, basis.step_s.p50) for _, stage, basis in trained(answer) if stage.stated_step_s}
+    over = "over all steps " if len(steps) > 1 else ""
     yield Fact(label="", text=f"{who} {said}", kind=other.gpu_s.kind,
-               note=f"{_step(answer, detail)}the stated rates are {slower} than the prediction")  # fmt: skip
+               note=f"{_step(answer, detail)}{over}the stated rates are {slower} than the prediction")  # fmt: skip
 
 
 def _money(answer: Answer, detail: Detail) -> Iterator[Fact]:
