@@ -27,6 +27,8 @@ _EDGE = 1e-6
 
 _MIXED = (0.002, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.998)
 """Shares at which a mixture's lengths are kept."""
+_MOVED = (0.5, 0.1, 0.01, 0.9, 0.99)
+"""Shares whose quantile may be moved for a mean."""
 _GRID = (np.arange(_POINTS) + 0.5) / _POINTS
 _NORMAL = NormalDist()
 
@@ -79,19 +81,26 @@ def mean_tokens(lengths: Lengths) -> float:
 
 
 def with_mean(lengths: Lengths, mean: float) -> Lengths:
-    """The distribution between the same ends whose median makes its mean the stated one; as it is where none does."""
+    """The distribution between the same ends that has the stated mean; the nearest to it where none has.
+
+    Its median is moved; where that is not enough, as for a mean close to one end, a quantile nearer to the other end.
+    """
     (first, least), (last, most) = lengths.quantiles[0], lengths.quantiles[-1]
-    middle = tuple(pair for pair in lengths.quantiles[1:-1] if pair[0] != 0.5)
 
-    def at(median: float) -> Lengths:
-        inner = tuple((share, min(tokens, median) if share < 0.5 else max(tokens, median)) for share, tokens in middle)
-        return replace(lengths, quantiles=tuple(sorted(((first, least), (0.5, median), (last, most), *inner))))
+    def at(share: float, tokens: float) -> Lengths:
+        inner = [pair for pair in lengths.quantiles[1:-1] if pair[0] != 0.5]
+        held = [(one, min(size, tokens) if one < share else max(size, tokens)) for one, size in inner if one != share]
+        return replace(lengths, quantiles=tuple(sorted(((first, least), (share, tokens), (last, most), *held))))
 
-    low, high = least, most
-    for _ in range(40):
-        median = (low + high) / 2
-        low, high = (median, high) if mean_tokens(at(median)) < mean else (low, median)
-    return at((low + high) / 2)
+    for share in _MOVED:
+        low, high = least, most
+        if not mean_tokens(at(share, low)) <= mean <= mean_tokens(at(share, high)):
+            continue
+        for _ in range(40):
+            middle = (low + high) / 2
+            low, high = (middle, high) if mean_tokens(at(share, middle)) < mean else (low, middle)
+        return at(share, (low + high) / 2)
+    return lengths
 
 
 def mixed_quantiles(parts: Sequence[tuple[Lengths, float]]) -> tuple[tuple[float, float], ...]:
