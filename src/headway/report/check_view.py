@@ -44,7 +44,7 @@ def document(finding: Finding) -> dict[str, Any]:
     if finding.fix is not None:
         fix = finding.fix
         found["fix"] = {"line": fix.where.line, "column": fix.where.column, "old": fix.old, "new": fix.new,
-                        "says": fix.says}  # fmt: skip
+                        "says": fix.says, "safe": fix.safe}  # fmt: skip
     return found
 
 
@@ -56,12 +56,14 @@ def _view(findings: Sequence[Finding], plan: str) -> View:
         Section(title=KINDS[kind], items=tuple(finding_note(finding) for finding in by_kind[kind]))
         for kind in sorted(by_kind)
     ]
-    fixable = sum(finding.fix is not None for finding in findings)
+    fixes = [finding.fix for finding in findings if finding.fix is not None]
+    safe = sum(fix.safe for fix in fixes)
+    unsafe = len(fixes) - safe
     return View(
         title=f"{plan}: {_sum(counted(findings))}",
-        subtitle=f"{fixable} can be changed by --fix" if fixable else "",
+        subtitle=_fixable(safe, unsafe),
         sections=tuple(sections),
-        next_command=_next(findings, plan, fixable),
+        next_command=_next(findings, plan, safe, unsafe),
     )
 
 
@@ -70,9 +72,16 @@ def _sum(counts: Mapping[str, int]) -> str:
     return ", ".join(said).replace("infos", "remarks").replace("1 info", "1 remark") or "nothing found"
 
 
-def _next(findings: Sequence[Finding], plan: str, fixable: int) -> str:
-    if fixable:
-        return f"headway check {plan} --fix"
+def _fixable(safe: int, unsafe: int) -> str:
+    said = [f"{safe} can be changed by --fix"] if safe else []
+    if unsafe:
+        said.append(f"{unsafe} {'more ' if safe else 'can be changed '}by --fix --unsafe-fixes, which changes the run")
+    return ", ".join(said)
+
+
+def _next(findings: Sequence[Finding], plan: str, safe: int, unsafe: int) -> str:
+    if safe or unsafe:
+        return f"headway check {plan} --fix{'' if safe else ' --unsafe-fixes'}"
     return f"headway explain {findings[0].code}" if findings else f"headway estimate {plan}"
 
 
