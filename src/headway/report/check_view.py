@@ -10,12 +10,14 @@ from typing import Any
 
 from headway.check.registry import RULES
 from headway.check.run import counted
-from headway.domain.errors import Finding, UsageError
+from headway.domain.errors import Finding, Position, UsageError, UserError
 from headway.report.contract import finding_document
 from headway.report.sections.remarks import finding_note
 from headway.report.view import Code, Fact, Page, Section, View
 
 SCHEMA = "headway.check/1"
+INVALID = "HW000"
+"""Code of the finding that a plan cannot be used; no rule has it, for none has looked at such a plan."""
 KINDS = {
     "1": "Arithmetic and units",
     "2": "Physics",
@@ -38,9 +40,23 @@ def check_page(findings: Sequence[Finding], plan: str) -> Page:
     )  # fmt: skip
 
 
+def invalid(error: UserError, plan: str) -> Finding:
+    """The error that keeps `plan` from being checked, as the one finding of its document."""
+    field = f"{error.field}: " if error.field else ""
+    came = f", got {error.got}" if error.got else ""
+    missing = [name for name in error.candidates if name not in error.hint]
+    meant = f"Did you mean {', '.join(error.candidates)}?" if missing else ""
+    return Finding(
+        code=INVALID, severity="error", message=f"{field}{error.rule}{came}", hint=f"{error.hint} {meant}".strip(),
+        where=error.where if error.where.line else Position(plan),
+    )  # fmt: skip
+
+
 def document(finding: Finding) -> dict[str, Any]:
     """F of the contract, with the rule's name and, where there is one, the fix."""
-    found = finding_document(finding) | {"name": RULES[finding.code].name}
+    found = finding_document(finding) | {
+        "name": RULES[finding.code].name if finding.code != INVALID else "plan invalid"
+    }
     if finding.fix is not None:
         fix = finding.fix
         found["fix"] = {"line": fix.where.line, "column": fix.where.column, "old": fix.old, "new": fix.new,

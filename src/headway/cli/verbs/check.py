@@ -10,13 +10,20 @@ import click
 from headway.cli.options import assumptions, examples, loudness
 from headway.cli.output import write, write_file
 from headway.cli.refusals import ERROR, OK, as_plan_error
-from headway.domain.errors import Finding, UsageError
+from headway.domain.errors import Finding, PlanError, UsageError
 
 FORMS = ("table", "md", "json", "github", "sarif")
 
 
-def _codes(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
-    """Codes given one by one or with commas."""
+FOR_PROGRAMS = ("json", "github", "sarif")
+"""Forms in which a plan that cannot be read is a finding, too: their readers look at nothing else."""
+
+
+def _codes(_: click.Context, option: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
+    """Codes given one by one or with commas. Raises UsageError for an option that is given and names none."""
+    if any(not words.replace(",", " ").strip() for words in given):
+        raise UsageError(f"--{option.name} takes codes of rules", got="nothing",
+                         hint=f"Write it like --{option.name} HW2,HW701, or leave it out.")  # fmt: skip
     return tuple(code.strip().upper() for words in given for code in words.split(",") if code.strip())
 
 
@@ -47,13 +54,25 @@ def command(plan: str | None, file: str | None, **given: Any) -> int:
         raise UsageError("--unsafe-fixes goes with --fix", hint="Say both, or neither.")
     form = "json" if given["as_json"] else given["form"] or "table"
     from headway.check.run import fails
-    from headway.report.check_view import check_page, rules_page
+    from headway.report.check_view import check_page, invalid, rules_page
 
     if given["rules"]:
         write(rules_page(), form=form, file=file)
         return OK
     if plan is None:
         raise click.UsageError("check takes a plan file: headway check plan.yaml")
+    try:
+        found = _found(plan, given)
+    except PlanError as error:
+        if form in FOR_PROGRAMS:
+            write(check_page([invalid(error, plan)], plan), form=form, file=file)
+        raise
+    write(check_page(found, plan), form=form, file=file)
+    return ERROR if fails(found) else OK
+
+
+def _found(plan: str, given: Mapping[str, Any]) -> tuple[Finding, ...]:
+    """What is found in the plan, with --fix after it is changed."""
     from headway.app.load import load
 
     with as_plan_error():
@@ -62,11 +81,8 @@ def command(plan: str | None, file: str | None, **given: Any) -> int:
             raise UsageError("check --fix changes plans of headway's own", got=plan,
                              hint=f"Make one first: headway init --from {plan}.")  # fmt: skip
         if given["fix"]:
-            found = _fixed(plan, given)
-        else:
-            found = project.check(select=given["select"], ignore=given["ignore"]).findings
-    write(check_page(found, plan), form=form, file=file)
-    return ERROR if fails(found) else OK
+            return _fixed(plan, given)
+        return project.check(select=given["select"], ignore=given["ignore"]).findings
 
 
 def _fixed(plan: str, given: Mapping[str, Any]) -> tuple[Finding, ...]:
