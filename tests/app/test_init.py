@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from headway.app.init import commented
+from headway.app.load import Project
 from headway.app.quick import Flags
 from headway.domain.errors import UsageError
 from headway.plan import read_plan
@@ -40,3 +41,9 @@ def test_a_gpu_of_several_is_refused_with_them() -> None:
 def test_what_it_refuses(flags: Flags, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         commented(flags)
+
+
+@pytest.mark.parametrize("flags", [Flags(), Flags(full=True), Flags(qlora=8)], ids=["lora", "full", "qlora"])
+def test_check_has_nothing_against_it(flags: Flags) -> None:
+    plan = read_plan("p.yaml", text=commented(flags))
+    assert [found for found in Project(plan).check(today="2026-11-21").findings if found.severity != "info"] == []

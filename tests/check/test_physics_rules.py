@@ -7,6 +7,7 @@ import math
 import pytest
 
 from headway.app.load import Project
+from headway.check.registry import RULES
 from headway.check.rules.samples import needed, standard_error_s
 from headway.domain.errors import Finding
 from headway.domain.statement import Value
@@ -104,3 +105,22 @@ def test_the_standard_error_of_document_004() -> None:
 def test_lengths_that_were_counted_or_hardly_differ_are_left_alone(length: str) -> None:
     text = BASE.replace("length: 1024", f"length: {length}") + "run: {machine: A100 SXM 80GB}\n"
     assert not Project(read_plan("plan.yaml", text=text)).check(select=("HW209",)).findings
+
+
+def test_ends_that_read_alike_are_said_once() -> None:
+    """26.4 TFLOP over 312 TFLOP/s is 84.7 ms."""
+    (point,), (range_,) = (found(f"run: {{machine: A100 SXM 80GB}}\nstated: {{step: {step}}}\n", "HW201")
+                           for step in ("20 ms", "20-30 ms"))  # fmt: skip
+    assert "is 4.24 x the dense peak" in point.message
+    assert "is 2.83 to 4.24 x the dense peak" in range_.message
+
+
+def test_an_adapter_is_spoken_of_where_it_is_slower_and_a_choice() -> None:
+    rule = RULES["HW206"]
+
+    def codes(text: str) -> list[str]:
+        return [one.code for one in Project(read_plan("plan.yaml", text=text)).check(select=("HW206",)).findings]
+
+    assert codes(rule.fails) == ["HW206"]
+    assert codes(rule.fails.replace("A100 SXM 80GB", "T4")) == [], "all weights would not fit"
+    assert codes(rule.passes) == [], "faster"

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from headway.app.fix import cured
 from headway.app.load import Project, load
+from headway.check.registry import RULES
 from headway.check.rules.checkpoints import nice_steps
 from headway.domain.errors import Finding
 from headway.plan import read_plan
@@ -46,7 +48,8 @@ def test_cheap_checkpoints_are_left_alone(every: str) -> None:
 def test_the_fix_cures(tmp_path: Path) -> None:
     path = tmp_path / "plan.yaml"
     path.write_text(ADDITION.format(every="50 steps", machine="A100 SXM 80GB"))
-    path.write_text(load(path).check(select=("HW8",)).fixed)
+    assert load(path).check(select=("HW8",)).fixed == path.read_text(), "another interval is another run"
+    path.write_text(cured(str(path), select=("HW8",), unsafe=True).text)
     assert "every: 1000 steps" in path.read_text()
     assert load(path).check(select=("HW8",)).findings == ()
 
@@ -179,3 +182,63 @@ run: {machine: T4, alert: {wall: over 1 h, check: [model loads slowly]}}
 """
     assert not found(text, "HW808")
     assert found(text.replace("wall: over 1 h", "step: over 1 s"), "HW808")
+
+
+def test_a_longest_row_that_is_assumed_is_named_and_no_error() -> None:
+    text = """headway: 1
+model: Qwen/Qwen2-0.5B
+data: {{rows: 52k, length: {length}}}
+micro_batch: 32
+{more}run: {{machine: RTX 4090}}
+"""
+    (assumed,) = found(text.format(length=512, more=""), "HW701")
+    assert assumed.severity == "warning"
+    assert "rows assumed up to 3,804 tokens" in assumed.message
+    assert assumed.hint.startswith("Say max_length")
+    (fixed,) = found(text.format(length="{mean: 3804, min: 3804, max: 3804}", more=""), "HW701")
+    (cut,) = found(text.format(length=512, more="max_length: 3804\n"), "HW701")
+    for known in (fixed, cut):
+        assert known.severity == "error"
+        assert "assumed" not in known.message
+
+
+@pytest.mark.parametrize(
+    ("parallel", "gpus", "said"),
+    [
+        ("fsdp", "", "parallel: fsdp shards over the GPUs of a stage, and this one has 1 of 8"),
+        ("zero1", "", "parallel: zero1 shards over"),
+        ("{sharding: zero3}", "", "parallel: zero3 shards over"),
+        ("ddp", "gpus: 1\n", "parallel: ddp copies the model to the GPUs of a stage, and this one has 1 of 8"),
+        ("fsdp", "gpus: 2\n", ""),
+    ],
+)
+def test_sharding_needs_several_gpus(parallel: str, gpus: str, said: str) -> None:
+    text = """headway: 1
+model: Qwen/Qwen2-7B
+data: {{rows: 1k, length: {{mean: 512, min: 512, max: 512}}}}
+micro_batch: 1
+parallel: {parallel}
+{gpus}run: {{machine: {machine}}}
+"""
+    eight = "{gpu: RTX 4090, gpus: 8}"
+    alone = found(text.format(parallel=parallel, gpus=gpus, machine=eight), "HW705")
+    assert [one.message.startswith(said) for one in alone] == ([True] if said else [])
+    if said:
+        (too_large,) = found(text.format(parallel=parallel, gpus=gpus, machine=eight), "HW701")
+        assert too_large.hint.startswith("Say gpus: 8")
+        assert not found(text.format(parallel=parallel, gpus=gpus, machine="RTX 4090"), "HW705")
+
+
+@pytest.mark.parametrize(("keep", "hint"), [("all", "keep: 2"), ("5", "keep: 2"), ("2", "keep: 1"), ("1", "Make room")])
+def test_fewer_checkpoints_than_now_are_suggested(keep: str, hint: str) -> None:
+    text = RULES["HW704"].fails.replace("keep: all", f"keep: {keep}").replace("Qwen2-7B", "Qwen2-72B")
+    (finding,) = found(text, "HW704")
+    assert hint in finding.hint
+    assert f"keep: {keep}" not in finding.hint
+
+
+def test_logits_are_as_large_as_the_sentence_says() -> None:
+    (finding,) = found(RULES["HW703"].fails, "HW703")
+    assert "each 12 bytes: three fp32 copies" in finding.message
+    logits = 4 * 4096 * 151_936
+    assert finding.evidence["logits_bytes"] == pytest.approx(12 * logits, rel=0.01)

@@ -150,6 +150,42 @@ def test_exit_codes(plan: str) -> None:
     assert code("broken.yaml") == 3
 
 
+@pytest.mark.parametrize("option", ["--select", "--ignore"])
+@pytest.mark.parametrize("codes", ["", " , "])
+def test_an_option_without_codes_is_a_misuse(plan: str, option: str, codes: str) -> None:
+    assert exit_code_of(lambda: headway.main(["check", plan, option, codes], standalone_mode=False)) == 2
+
+
+@pytest.mark.parametrize("form", ["json", "github", "sarif", "table"])
+def test_a_plan_that_cannot_be_read_is_a_finding_for_programs(
+    form: str, plan: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path(plan).write_text("headway: 1\nmodle: Qwen/Qwen2-0.5B\n", encoding="utf-8")
+    assert exit_code_of(lambda: headway.main(["check", plan, "--format", form], standalone_mode=False)) == 3
+    shown = capsys.readouterr()
+    assert "error: modle: " in shown.err
+    if form == "json":
+        document = json.loads(shown.out)
+        [one] = document["findings"]
+        assert (one["code"], one["severity"], one["where"]["line"]) == ("HW000", "error", 2)
+        assert one["message"].startswith("modle: ")
+        assert "model" in one["hint"]
+        assert document["counts"] == {"error": 1, "warning": 0, "info": 0}
+    elif form == "github":
+        assert shown.out.startswith("::error file=plan.yaml,line=2,col=1,title=HW000::modle: ")
+    elif form == "sarif":
+        [result] = json.loads(shown.out)["runs"][0]["results"]
+        assert (result["ruleId"], result["level"]) == ("HW000", "error")
+    else:
+        assert shown.out == ""
+
+
+def test_a_missing_plan_is_a_finding_of_its_file(plan: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code_of(lambda: headway.main(["check", "none.yaml", "--json"], standalone_mode=False)) == 3
+    [one] = json.loads(capsys.readouterr().out)["findings"]
+    assert one["where"] == {"file": "none.yaml", "line": 0, "column": 0}
+
+
 def test_a_rule_is_explained_with_its_example() -> None:
     shown = CliRunner().invoke(headway, ["explain", "hw201"])
     assert shown.exit_code == 0

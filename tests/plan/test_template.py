@@ -60,3 +60,16 @@ def test_its_comments_stand_in_one_column(method: str) -> None:
     assert len(beside) >= 7
     assert len(set(beside)) == 1
     assert not any("\t" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("length", "line"),
+    [
+        (200, "max_length: 512 "),
+        ("1.5k", "max_length: 4096 "),
+        ("200-300", "max_length: 1024 "),
+        (256, "max_length: 512 "),
+    ],
+)
+def test_rows_are_cut_at_twice_their_mean_or_later(length: int | str, line: str) -> None:
+    assert f"\n{line}" in commented_plan(length=length)

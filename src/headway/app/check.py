@@ -29,13 +29,21 @@ IMMEDIATE = (physics.EXCEEDS_PEAK, physics.NEAR_PEAK, physics.WASTES_PEAK, *fact
 
 
 def findings(
-    source: PlanFile, request: Request, *, select: Sequence[str] = (), ignore: Sequence[str] = ()
+    source: PlanFile,
+    request: Request,
+    *,
+    select: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+    text: str | None = None,
 ) -> tuple[Finding, ...]:
-    """Everything that these rules find in the plan. Raises UsageError for a code that no rule has."""
+    """Everything that these rules find in the plan; `text` is what it was read from where its file holds another one.
+
+    Raises UsageError for a code that no rule has.
+    """
     from headway.check.registry import chosen  # all rules: `estimate` needs a few
 
     rules = chosen(select, ignore)
-    return check(case_of(source, gather(source, request)), rules)
+    return check(case_of(source, gather(source, request), plan_text(source.plan.file) if text is None else text), rules)
 
 
 def immediate(inputs: Inputs, estimate: Estimate) -> tuple[Finding, ...]:
@@ -46,8 +54,8 @@ def immediate(inputs: Inputs, estimate: Estimate) -> tuple[Finding, ...]:
     return check(case, IMMEDIATE)
 
 
-def case_of(source: PlanFile, inputs: Inputs) -> Case:
-    """The plan with its readings, made when a rule asks."""
+def case_of(source: PlanFile, inputs: Inputs, text: str) -> Case:
+    """The plan, which `text` holds, with its readings, made when a rule asks."""
 
     def read_option(id: str, rates: Rates) -> tuple[tuple[str, Reading], ...]:
         return tuple((label, _reading(inputs.changed(plan), rates)) for label, plan in source.with_option(id))
@@ -56,7 +64,7 @@ def case_of(source: PlanFile, inputs: Inputs) -> Case:
         plan=inputs.plan,
         lookup=inputs.lookup,
         known=_known(inputs),
-        text=plan_text(inputs.plan.file),
+        text=text,
         read=lambda rates: _reading(inputs, rates),
         read_option=read_option,
     )
@@ -110,6 +118,9 @@ def _listed(provider: str, instance: str, device: str) -> tuple[Offer, ...]:
 
 
 def plan_text(file: str) -> str:
-    """The plan file as it stands; empty for a plan made in Python."""
+    """The plan file as it stands, its line ends included; empty for a plan made in Python."""
     path = Path(file)
-    return path.read_text(encoding="utf-8-sig") if path.is_file() else ""
+    if not path.is_file():
+        return ""
+    with open(path, encoding="utf-8-sig", newline="") as lines:
+        return lines.read()

@@ -76,12 +76,12 @@ class CheckResult:
 
     @property
     def fixed(self) -> str:
-        """The text with every mechanical cure."""
+        """The text with every safe fix; another look at it may find more (`app.fix.cured`)."""
         return fixed(self.text, self.findings)[0]
 
     @property
     def fixes(self) -> tuple[Fix, ...]:
-        """The cures that `fixed` holds."""
+        """The fixes that `fixed` holds."""
         return fixed(self.text, self.findings)[1]
 
 

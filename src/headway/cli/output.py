@@ -52,8 +52,12 @@ def _stdout() -> TextIO:
 
 
 def write_file(file: str, pieces: Iterable[str]) -> None:
-    """Text into a file, whole or not at all: first beside it, then renamed. Raises UserError when that fails."""
+    """Text into a file, whole or not at all: first beside it, then renamed; a link stays one, its file is written.
+
+    Raises UserError when that fails.
+    """
     target = Path(file)
+    target = target.resolve() if target.is_symlink() else target
     beside = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         if target.exists() and not target.is_file():

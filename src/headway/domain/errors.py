@@ -41,6 +41,8 @@ class Fix:
     new: str
     says: str
     """What the change does, in words."""
+    safe: bool = True
+    """False where it changes what is run, not only what the plan says of it: applied when that is asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

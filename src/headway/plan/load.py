@@ -122,9 +122,13 @@ class PlanFile:
         return replace(self, variant=options.put(self.variant, nodes, self.variant.label), without=None)
 
 
-def read_plan(path: str | os.PathLike[str], *, text: str | None = None) -> PlanFile:
-    """The plan in file `path`, or in `text`, when `path` is only its name. Raises PlanError with file, line, column."""
-    return _file(read(path, text))
+def read_plan(path: str | os.PathLike[str], *, text: str | None = None, folder: str = "") -> PlanFile:
+    """The plan in file `path`, or in `text`, when `path` is only its name and `folder` where its files are.
+
+    Raises PlanError with file, line, column.
+    """
+    document = read(path, text)
+    return _file(replace(document, folder=folder) if folder else document)
 
 
 def is_plan(path: str | os.PathLike[str]) -> bool:

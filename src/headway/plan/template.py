@@ -5,11 +5,13 @@ Owns the text; `templates/plan.yaml` holds its comments.
 
 from __future__ import annotations
 
+import math
 import re
 from importlib.resources import files
 from string import Template
 
-from headway.domain.errors import UsageError
+from headway.domain.errors import UsageError, UserError
+from headway.domain.units import parse
 
 METHODS = ("lora", "qlora", "full")
 
@@ -45,13 +47,22 @@ def commented_plan(
     budget = f"steps: {steps}" if steps is not None else f"epochs: {3 if epochs is None else epochs}"
     text = Template((files("headway.plan") / "templates" / "plan.yaml").read_text(encoding="utf-8")).substitute(
         name=_scalar(name), model=_scalar(model), gpu=_scalar(gpu), method=how, rows=_scalar(str(rows)),
-        length=_scalar(str(length)), batch=batch, budget=budget,
+        length=_scalar(str(length)), longest=_longest(str(length)), batch=batch, budget=budget,
     )  # fmt: skip
     text = _aligned(text)
     from headway.plan.load import read_plan
 
     _ = read_plan(name, text=text).plan  # refuses values that are none
     return text
+
+
+def _longest(length: str) -> str:
+    """`max_length`, a power of two from twice the mean on, which few rows exceed; a comment for lengths in a file."""
+    try:
+        mean = parse(length, "count").range.high
+    except UserError:
+        return "# max_length: 2048"
+    return f"max_length: {2 ** math.ceil(math.log2(2 * mean))}" if mean >= 1 else "# max_length: 2048"
 
 
 def _aligned(text: str) -> str:

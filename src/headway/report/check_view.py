@@ -10,12 +10,14 @@ from typing import Any
 
 from headway.check.registry import RULES
 from headway.check.run import counted
-from headway.domain.errors import Finding, UsageError
+from headway.domain.errors import Finding, Position, UsageError, UserError
 from headway.report.contract import finding_document
 from headway.report.sections.remarks import finding_note
 from headway.report.view import Code, Fact, Page, Section, View
 
 SCHEMA = "headway.check/1"
+INVALID = "HW000"
+"""Code of the finding that a plan cannot be used; no rule has it, for none has looked at such a plan."""
 KINDS = {
     "1": "Arithmetic and units",
     "2": "Physics",
@@ -38,13 +40,27 @@ def check_page(findings: Sequence[Finding], plan: str) -> Page:
     )  # fmt: skip
 
 
+def invalid(error: UserError, plan: str) -> Finding:
+    """The error that keeps `plan` from being checked, as the one finding of its document."""
+    field = f"{error.field}: " if error.field else ""
+    came = f", got {error.got}" if error.got else ""
+    missing = [name for name in error.candidates if name not in error.hint]
+    meant = f"Did you mean {', '.join(error.candidates)}?" if missing else ""
+    return Finding(
+        code=INVALID, severity="error", message=f"{field}{error.rule}{came}", hint=f"{error.hint} {meant}".strip(),
+        where=error.where if error.where.line else Position(plan),
+    )  # fmt: skip
+
+
 def document(finding: Finding) -> dict[str, Any]:
     """F of the contract, with the rule's name and, where there is one, the fix."""
-    found = finding_document(finding) | {"name": RULES[finding.code].name}
+    found = finding_document(finding) | {
+        "name": RULES[finding.code].name if finding.code != INVALID else "plan invalid"
+    }
     if finding.fix is not None:
         fix = finding.fix
         found["fix"] = {"line": fix.where.line, "column": fix.where.column, "old": fix.old, "new": fix.new,
-                        "says": fix.says}  # fmt: skip
+                        "says": fix.says, "safe": fix.safe}  # fmt: skip
     return found
 
 
@@ -56,12 +72,14 @@ def _view(findings: Sequence[Finding], plan: str) -> View:
         Section(title=KINDS[kind], items=tuple(finding_note(finding) for finding in by_kind[kind]))
         for kind in sorted(by_kind)
     ]
-    fixable = sum(finding.fix is not None for finding in findings)
+    fixes = [finding.fix for finding in findings if finding.fix is not None]
+    safe = sum(fix.safe for fix in fixes)
+    unsafe = len(fixes) - safe
     return View(
         title=f"{plan}: {_sum(counted(findings))}",
-        subtitle=f"{fixable} can be changed by --fix" if fixable else "",
+        subtitle=_fixable(safe, unsafe),
         sections=tuple(sections),
-        next_command=_next(findings, plan, fixable),
+        next_command=_next(findings, plan, safe, unsafe),
     )
 
 
@@ -70,9 +88,16 @@ def _sum(counts: Mapping[str, int]) -> str:
     return ", ".join(said).replace("infos", "remarks").replace("1 info", "1 remark") or "nothing found"
 
 
-def _next(findings: Sequence[Finding], plan: str, fixable: int) -> str:
-    if fixable:
-        return f"headway check {plan} --fix"
+def _fixable(safe: int, unsafe: int) -> str:
+    said = [f"{safe} can be changed by --fix"] if safe else []
+    if unsafe:
+        said.append(f"{unsafe} {'more ' if safe else 'can be changed '}by --fix --unsafe-fixes, which changes the run")
+    return ", ".join(said)
+
+
+def _next(findings: Sequence[Finding], plan: str, safe: int, unsafe: int) -> str:
+    if safe or unsafe:
+        return f"headway check {plan} --fix{'' if safe else ' --unsafe-fixes'}"
     return f"headway explain {findings[0].code}" if findings else f"headway estimate {plan}"
 
 

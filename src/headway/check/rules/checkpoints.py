@@ -15,7 +15,7 @@ from headway.check.claims.written import GRAVE, gap
 from headway.check.rule import Rule
 from headway.cost.spot import daly_interval_s, interrupted_within, mean_time_between_s, young_interval_s
 from headway.domain.errors import Finding, Fix
-from headway.domain.plan import Stage
+from headway.domain.plan import Cadence, Stage
 from headway.domain.selection import ancestry
 from headway.domain.spread import Spread
 from headway.domain.statement import Value
@@ -109,9 +109,14 @@ def _too_often(case: Case) -> Iterator[Finding]:
                 "between_failures_s": between_s, "interrupted": risk,
             },
             hint=f"Save {advice}.",
-            fix=Fix(where=save.where, old=save.text, new=f"{steps} steps", says=f"a checkpoint {advice}")
-            if inside and save.every_steps else None,
+            fix=_saving_every(save, steps) if inside and save.every_steps else None,
         )  # fmt: skip
+
+
+def _saving_every(save: Cadence, steps: int) -> Fix:
+    """Another interval: another run, and so nothing to change unasked."""
+    return Fix(where=save.where, old=save.text, new=f"{steps} steps", says=f"a checkpoint every {steps:,} steps",
+               safe=False)  # fmt: skip
 
 
 def nice_steps(steps: float) -> int:
@@ -147,8 +152,7 @@ def _too_seldom(case: Case) -> Iterator[Finding]:
                 "between_failures_s": between_s,
             },
             hint=f"Save every {steps:,} steps.",
-            fix=Fix(where=save.where, old=save.text, new=f"{steps} steps", says=f"a checkpoint every {steps:,} steps")
-            if save.every_steps else None,
+            fix=_saving_every(save, steps) if save.every_steps else None,
         )  # fmt: skip
 
 

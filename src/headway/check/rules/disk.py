@@ -50,8 +50,11 @@ def _disk(case: Case) -> Iterator[Finding]:
 
 
 def _cure(stage: Stage, each: float) -> str:
-    if stage.save is not None and stage.save.keep == 1:
+    kept = stage.save.keep if stage.save is not None else None
+    if kept == 1:
         return "Make room for them before the first save."
+    if kept == 2:
+        return f"Keep one (save: {{keep: 1}}, {format_bytes(each)} a run): only the last is resumed from."
     return f"Keep one or two (save: {{keep: 2}}, {format_bytes(2 * each)} a run): only the last is resumed from."
 
 

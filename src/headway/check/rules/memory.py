@@ -9,11 +9,12 @@ from collections.abc import Hashable, Iterator
 from dataclasses import replace
 
 from headway.check.case import Case
-from headway.check.causes import causes, written_at
+from headway.check.causes import Cause, causes, written_at
 from headway.check.rule import Rule
 from headway.domain.errors import Finding
 from headway.domain.experiment import Recipe
 from headway.domain.plan import Stage
+from headway.domain.software import EAGER_LOGIT_BYTES
 from headway.domain.units import format_bytes, format_share
 from headway.estimate.nouns import Basis, StageEstimate
 from headway.estimate.resolve import MASTER_BYTES
@@ -21,6 +22,8 @@ from headway.work.memory import memory
 
 LARGE_LOGITS = 0.2
 """Share of a GPU's memory from which logits are worth a word."""
+EXACT = 0.01
+"""Share by which bytes a logit may differ from an eager loss's and still be its three copies."""
 LARGE_STATES = 0.5
 """Share of a GPU's memory that replicated states fill before sharding is what helps."""
 _STATES = ("weights", "gradients", "optimizer", "master_weights")
@@ -38,9 +41,10 @@ def _fits(case: Case) -> Iterator[Finding]:
         basis = cause.basis
         device, usable = basis.node.device.name, format_bytes(basis.usable_memory_bytes.p50)
         chance = f"may not fit: fits with a probability of {format_share(basis.fits_probability)}"
+        assumed = _longest_assumed(basis)
         yield TOO_LARGE.finding(
             f"{basis.model} needs {format_bytes(basis.peak_memory_bytes.p50)} a GPU at its peak "
-            f"({basis.memory_moment}), and {usable} are usable on {device}: "
+            f"({basis.memory_moment}{assumed}), and {usable} are usable on {device}: "
             + ("does not fit" if basis.fits == "no" else chance),
             where=case.plan.where("model"),
             evidence={
@@ -49,9 +53,27 @@ def _fits(case: Case) -> Iterator[Finding]:
                 "peak_bytes": basis.peak_memory_bytes.p50,
                 "probability": basis.fits_probability,
             },
-            hint=f"Try {remedies(basis)}.",
-            severity="error" if basis.fits == "no" else "warning",
+            hint=_cure(case, cause, assumed=bool(assumed)),
+            severity="error" if basis.fits == "no" and not assumed else "warning",
         )
+
+
+def _longest_assumed(basis: Basis) -> str:
+    """What is taken for the longest row, in words; empty where the plan says it, or cuts or packs rows."""
+    known = not {"length", "row lengths"} & basis.assumed.keys()
+    if known or basis.recipe.max_length is not None or basis.recipe.pack:
+        return ""
+    return f", rows assumed up to {basis.batches.longest_row_tokens:,.0f} tokens"
+
+
+def _cure(case: Case, cause: Cause, *, assumed: bool) -> str:
+    """What to do first where something is missing in the plan, then what would need less."""
+    first = []
+    if idle := _gpus_left_out(case, cause.stage, cause.estimate):
+        first.append(f"Say gpus: {idle}: parallel: {cause.stage.parallel_kind} has one GPU here.")
+    if assumed:
+        first.append("Say max_length, or length: {mean, min, max}.")
+    return " ".join((*first, f"Try {remedies(cause.basis)}."))
 
 
 def remedies(basis: Basis) -> str:
@@ -61,7 +83,7 @@ def remedies(basis: Basis) -> str:
         found.append("a loss in chunks (Liger, cut-cross-entropy) that never holds all logits")
     if recipe.micro_batch > 1:
         found.append("a smaller micro_batch")
-    if recipe.max_length is None:
+    if recipe.max_length is None and not _longest_assumed(basis):
         found.append("a max_length")
     if recipe.gradient_checkpointing != "full":
         found.append("gradient_checkpointing: full")
@@ -154,6 +176,31 @@ def _replicas(case: Case) -> Iterator[Finding]:
         )  # fmt: skip
 
 
+def _gpus_left_out(case: Case, stage: Stage, estimate: StageEstimate) -> int | None:
+    """GPUs of the machine where a stage is to be spread over several and has one; else None."""
+    machine = case.lookup.machines.get(stage.machine or case.plan.run.machine) or case.machine
+    asked = stage.parallel_kind and stage.recipe.parallel.data != 1
+    if not asked or machine is None or estimate.basis is None or estimate.basis.node.total_gpus > 1:
+        return None
+    return machine.node.total_gpus if machine.node.total_gpus > 1 else None
+
+
+def _alone(case: Case) -> Iterator[Finding]:
+    def key(stage: Stage, estimate: StageEstimate) -> Hashable:
+        gpus = _gpus_left_out(case, stage, estimate)
+        return None if gpus is None else (stage.parallel_kind, gpus)
+
+    for cause in causes(case, key):
+        gpus, kind = _gpus_left_out(case, cause.stage, cause.estimate), cause.stage.parallel_kind
+        does = "copies the model to" if kind == "ddp" else "shards over"
+        yield ONE_OF_SEVERAL.finding(
+            f"parallel: {kind} {does} the GPUs of a stage, and this one has 1 of {gpus}",
+            where=written_at(case, cause, "parallel"),
+            evidence={"experiments": cause.ids, "parallel": kind, "gpus": 1, "machine_gpus": gpus},
+            hint=f"Say gpus: {gpus}, or leave parallel out.",
+        )
+
+
 def _wide(_: Stage, stage: StageEstimate) -> Hashable:
     """Large logits, where they are not named as what does not fit."""
     basis = stage.basis
@@ -165,14 +212,21 @@ def _wide(_: Stage, stage: StageEstimate) -> Hashable:
     return (basis.model, basis.recipe.micro_batch, basis.recipe.max_length, basis.node.device.name)
 
 
+def _logit_bytes(basis: Basis, each_bytes: float) -> str:
+    """What is held for each logit, in words; empty where assumed row lengths make the middle one of shorter rows."""
+    if abs(each_bytes / EAGER_LOGIT_BYTES - 1) < EXACT:
+        return f", each {EAGER_LOGIT_BYTES:.0f} bytes: three fp32 copies, the logit and two gradients"
+    return "" if "row lengths" in basis.assumed else f", each {each_bytes:.2g} bytes"
+
+
 def _logits(case: Case) -> Iterator[Finding]:
     for cause in causes(case, _wide):
         basis = cause.basis
         size, usable = basis.memory_terms_bytes["logits"].p50, basis.usable_memory_bytes.p50
         rows, tokens, vocab = basis.batches.micro_rows, basis.batches.longest_row_tokens, basis.architecture.vocab
         yield WIDE_LOGITS.finding(
-            f"logits take {format_bytes(size)} in fp32, {format_share(size / usable)} of the GPU: {rows} x up to "
-            f"{tokens:,.0f} tokens x {vocab:,} words, and their gradient",
+            f"logits and their gradients take {format_bytes(size)}, {format_share(size / usable)} of the GPU: {rows} x "
+            f"up to {tokens:,.0f} tokens x {vocab:,} words{_logit_bytes(basis, size / (rows * tokens * vocab))}",
             where=written_at(case, cause, "micro_batch"),
             evidence={
                 "experiments": cause.ids, "logits_bytes": size, "usable_bytes": usable, "rows": rows,
@@ -214,6 +268,14 @@ gpus: 8
 parallel: {parallel}
 run: {{machine: {{gpu: A100 SXM 40GB, gpus: 8}}}}
 """
+_SPREAD = """headway: 1
+model: Qwen/Qwen2-0.5B
+data: {{rows: 1k, length: {{mean: 512, min: 512, max: 512}}}}
+micro_batch: 1
+gpus: {gpus}
+parallel: fsdp
+run: {{machine: {{gpu: A100 SXM 40GB, gpus: 8}}}}
+"""
 _VOCABULARY = """headway: 1
 model: Qwen/Qwen2-0.5B
 data: {{rows: 1k, length: {{mean: 4096, max: 4096}}}}
@@ -243,4 +305,15 @@ WIDE_LOGITS = Rule(
     passes=_VOCABULARY.format(rows=1),
     find=_logits,
 )
-RULES = (TOO_LARGE, REPLICAS, WIDE_LOGITS)
+ONE_OF_SEVERAL = Rule(
+    code="HW705",
+    name="spread over one GPU",
+    severity="warning",
+    says="A stage that is spread over GPUs has more than one of them.",
+    because="A stage has one GPU unless the plan says more, whatever its machine has: FSDP and ZeRO over one GPU shard "
+    "nothing, and DDP copies to none, so that neither hours nor memory are those that were meant.",
+    fails=_SPREAD.format(gpus=1),
+    passes=_SPREAD.format(gpus=8),
+    find=_alone,
+)
+RULES = (TOO_LARGE, REPLICAS, WIDE_LOGITS, ONE_OF_SEVERAL)

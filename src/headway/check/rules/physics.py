@@ -89,12 +89,18 @@ def _exceeds(case: Case) -> Iterator[Finding]:
     for cause in causes(case, _exceeding):
         used, basis, peak = _shown(cause)
         yield EXCEEDS_PEAK.finding(
-            f"the stated step is impossible: {format_flop(basis.useful_flop.mid)} in it is {format_number(used.low)} "
-            f"to {format_number(used.high)} x the dense peak of {peak}",
+            f"the stated step is impossible: {format_flop(basis.useful_flop.mid)} in it is {_times(used)} x the "
+            f"dense peak of {peak}",
             where=stated_step_at(cause, case.plan),
             evidence=_evidence(cause),
             hint="Measure a step, or leave the stated rate out.",
         )
+
+
+def _times(used: Range) -> str:
+    """A range of factors, one where its ends read alike."""
+    low, high = format_number(used.low), format_number(used.high)
+    return low if low == high else f"{low} to {high}"
 
 
 def _doubts(case: Case) -> Iterator[Finding]:

@@ -172,6 +172,7 @@ def _share_prefixes(plan: Plan) -> Fix | None:
         old=key,
         new=f"reuse: prefixes\n{key}",
         says="trains shared beginnings once",
+        safe=False,
     )
 
 
