@@ -11,6 +11,7 @@ import headway as hw
 from headway.app.imported import opened
 from headway.domain.errors import PlanError
 from headway.plan import read_plan
+from headway.work.parameters import trainable_parameters
 
 SAMPLES = Path(__file__).parents[1] / "plan" / "importers" / "samples"
 WHOLE = sorted(path.name for path in SAMPLES.iterdir() if path.stem not in {"deepspeed", "accelerate"})
@@ -105,6 +106,16 @@ def test_adapter_targets_that_the_model_lacks_are_left_out_and_said(tmp_path: Pa
     assert found is not None
     assert any("gate_proj" in note for note in found.imported.notes)
     assert found.source.plan.experiments[0].stages[0].recipe.adapter is not None
+
+
+def test_an_adapter_of_peft_defaults_trains_as_many_parameters(tmp_path: Path) -> None:
+    """Qwen2.5-1.5B: 28 blocks; q 1536 -> 1536, v 1536 -> 256; 28 x 32 x (1536 + 1536 + 1536 + 256) = 4,358,144."""
+    path = tmp_path / "train.sh"
+    path.write_text("trl sft --model_name_or_path Qwen/Qwen2.5-1.5B --use_peft --lora_r 32\n", encoding="utf-8")
+    found = opened(str(path), {**GPU, "samples": "10"})
+    assert found is not None
+    recipe = found.source.plan.experiments[0].stages[0].recipe
+    assert trainable_parameters(found.models["Qwen/Qwen2.5-1.5B"], recipe).total == 4_358_144
 
 
 @pytest.mark.parametrize(("model", "sees"), [("Qwen/Qwen2.5-VL-7B-Instruct", True), ("acme/SmolVLM-2B", True),
