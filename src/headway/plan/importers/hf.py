@@ -46,6 +46,7 @@ def take(taking: Taking) -> None:
     tuning.take(taking, tuning.kind_of(taking))
     if settings is not None:
         sharding.mixed_precision(taking, settings, hit)
+    tuning.wide_weights(taking)
 
 
 def flat(tree: Map) -> Map:

@@ -34,6 +34,7 @@ _TRL: Final = {
     "gradient_checkpointing": "full", "precision": "bf16", "max_length": "1024", "pack": "false", "log": "10 steps",
 }  # fmt: skip
 _TRL_SOURCE: Final = "TRL 0.24, trl/trainer/sft_config.py and its siblings"
+_DTYPE: Final = ("torch_dtype", "dtype", "model_init_kwargs.torch_dtype", "model_init_kwargs.dtype")
 _ADAPTER_SOURCE: Final = "TRL 0.24, trl/trainer/model_config.py"
 _TARGETS_SOURCE: Final = "PEFT 0.17, src/peft/utils/constants.py: the model family's own"
 _TRANSFORMERS: Final = {
@@ -143,6 +144,19 @@ def _method(taking: Taking, commanded: bool) -> None:
             "method", "full", "TRL 0.24, model_config.py: use_peft is off" if not commanded else "no adapter"
         )
     trainer.quantized(taking)
+
+
+def wide_weights(taking: Taking) -> None:
+    """Whether weights stay fp32 under `bf16` or `fp16` (autocast): not where they are loaded in 16 bits.
+
+    `fp16` needs them in fp32: its gradient scaler refuses 16-bit gradients (torch, amp/grad_scaler.py).
+    """
+    format_ = taking.fields.get("precision")
+    dtype = taking.word(*_DTYPE)
+    loaded = dtype is not None and (dtype.value == "auto" or words.precision(dtype) in ("bf16", "fp16"))
+    if format_ is None or format_.key in (*_DTYPE, "pure_bf16") or (loaded and format_.value != "fp16"):
+        return
+    words.wide_weights(taking, format_ if format_.key else None, f"{trainer.TRANSFORMERS}: autocast over fp32 weights")
 
 
 def _targets(taking: Taking) -> None:

@@ -109,6 +109,29 @@ def take_targets(taking: Taking, *keys: str) -> None:
         return
 
 
+def mixed(taking: Taking, key: str) -> None:
+    """Lightning's and Fabric's `bf16-mixed` and `16-mixed`, `bf16` and `16` for short: autocast over fp32 weights.
+
+    Source: Lightning 2.5, src/lightning/fabric/connector.py, `_convert_precision_to_unified_args`.
+    """
+    hit = taking.word(key)
+    if hit is not None and (hit.value.lower() in ("16", "bf16") or hit.value.lower().endswith("-mixed")):
+        wide_weights(taking, hit)
+
+
+def wide_weights(taking: Taking, hit: Hit | None, source: str = "") -> None:
+    """Weights, gradients and Adam in fp32 under 16-bit arithmetic (autocast), where all weights are trained.
+
+    `hit` says so; None: the tool does so by default, as `source` documents.
+    """
+    if taking.value("method") not in ("", "full") or taking.value("precision") not in ("bf16", "fp16"):
+        return
+    if hit is None:
+        taking.default("master_weights", "true", source)
+    else:
+        taking.take("master_weights", hit, "true")
+
+
 def own_targets(model: str) -> str:
     """What PEFT adapts in a model of this name where no targets are said; empty where its family is not known."""
     name = model.lower().replace("_", "-")
