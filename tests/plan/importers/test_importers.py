@@ -206,6 +206,15 @@ def test_llama_factory_without_a_format_takes_the_best_of_the_gpu() -> None:
         assert format_ or "patcher.py" in next(one.source for one in found.absent if one.field == "precision")
 
 
+def test_few_training_arguments_are_enough_beside_a_model() -> None:
+    found = read('{"output_dir": "out", "model_name_or_path": "Qwen/Qwen2-0.5B"}', "args.json")
+    said = fields(found)
+    assert (said["model"], said["epochs"], said["micro_batch"]) == ("Qwen/Qwen2-0.5B", "3", "8")
+    assert [ask.key for ask in found.asks] == ["gpu", "samples"]
+    assert imported("args.json", '{"output_dir": "out"}') is None
+    assert imported("args.json", '{"model_name_or_path": "a/b", "seed": 1}') is None
+
+
 # ---- preference tuning and reinforcement learning
 
 
