@@ -10,7 +10,10 @@ import pytest
 import headway as hw
 from headway.app.imported import opened
 from headway.domain.errors import PlanError
+from headway.domain.experiment import Batches
 from headway.plan import read_plan
+from headway.work.memory import memory
+from headway.work.parameters import trainable_parameters
 
 SAMPLES = Path(__file__).parents[1] / "plan" / "importers" / "samples"
 WHOLE = sorted(path.name for path in SAMPLES.iterdir() if path.stem not in {"deepspeed", "accelerate"})
@@ -105,6 +108,55 @@ def test_adapter_targets_that_the_model_lacks_are_left_out_and_said(tmp_path: Pa
     assert found is not None
     assert any("gate_proj" in note for note in found.imported.notes)
     assert found.source.plan.experiments[0].stages[0].recipe.adapter is not None
+
+
+def test_an_adapter_of_peft_defaults_trains_as_many_parameters(tmp_path: Path) -> None:
+    """Qwen2.5-1.5B: 28 blocks; q 1536 -> 1536, v 1536 -> 256; 28 x 32 x (1536 + 1536 + 1536 + 256) = 4,358,144."""
+    path = tmp_path / "train.sh"
+    path.write_text("trl sft --model_name_or_path Qwen/Qwen2.5-1.5B --use_peft --lora_r 32\n", encoding="utf-8")
+    found = opened(str(path), {**GPU, "samples": "10"})
+    assert found is not None
+    recipe = found.source.plan.experiments[0].stages[0].recipe
+    assert trainable_parameters(found.models["Qwen/Qwen2.5-1.5B"], recipe).total == 4_358_144
+
+
+HF = "model_name_or_path: Qwen/Qwen2-0.5B\noutput_dir: out\nper_device_train_batch_size: 2\nmax_steps: 10\n"
+LITGPT = """checkpoint_dir: checkpoints/Qwen/Qwen2-0.5B
+train: {micro_batch_size: 2, global_batch_size: 2, max_steps: 10}
+"""
+LIGHTNING = "model: {model_name: Qwen/Qwen2-0.5B}\ntrainer: {max_steps: 10, devices: 1, precision: %s}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "each"),
+    [
+        (HF + "fp16: true\n", 16), (HF + "bf16: true\n", 16), (HF + "bf16: true\ntorch_dtype: float32\n", 16),
+        (HF + "fp16: true\ntorch_dtype: float16\n", 16), (HF, 16), (HF + "bf16: true\ntorch_dtype: bfloat16\n", 8),
+        (HF + "bf16: true\ntorch_dtype: auto\n", 8), (HF + "torch_dtype: bfloat16\n", 8),
+        (LITGPT + "precision: bf16-mixed\n", 16), (LITGPT + "precision: bf16-true\n", 8),
+        (LIGHTNING % "16-mixed", 16), (LIGHTNING % "bf16", 16), (LIGHTNING % "bf16-true", 8), (LIGHTNING % "32", 16),
+    ],
+)  # fmt: skip
+def test_bytes_of_a_trained_parameter_by_number_format(tmp_path: Path, text: str, each: int) -> None:
+    """With AdamW, 494,032,768 parameters: in 16 bits 2 + 2 + 4 bytes; fp32, or under autocast over fp32, 4 + 4 + 8."""
+    path = tmp_path / "config.yaml"
+    path.write_text(text, encoding="utf-8")
+    found = opened(str(path), {**GPU, "samples": "10"})
+    assert found is not None
+    recipe = found.source.plan.experiments[0].stages[0].recipe
+    one_row = Batches(rows_per_step=1, micro_steps=1, micro_rows=1, row_tokens=9.0, row_tokens_squared=81.0,
+                      real_row_tokens=9.0, longest_row_tokens=9.0, steps_per_epoch=1, last_batch_rows=1,
+                      packed_rows=1.0)  # fmt: skip
+    held = memory(found.models["Qwen/Qwen2-0.5B"], recipe, one_row)
+    assert sum(held[name] for name in ("weights", "gradients", "optimizer", "master_weights")) == each * 494_032_768
+
+
+def test_adapters_have_no_master_weights(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(HF + "bf16: true\nuse_peft: true\n", encoding="utf-8")
+    found = opened(str(path), {**GPU, "samples": "10"})
+    assert found is not None
+    assert "master_weights" not in found.imported.plan
 
 
 @pytest.mark.parametrize(("model", "sees"), [("Qwen/Qwen2.5-VL-7B-Instruct", True), ("acme/SmolVLM-2B", True),

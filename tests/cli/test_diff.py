@@ -50,6 +50,14 @@ def test_a_revision_is_compared_with_a_file(folder: Path) -> None:
     assert change["after"]["gpu_hours"] > 1.5 * change["before"]["gpu_hours"]
 
 
+def test_a_path_from_the_root_of_the_repository_is_read_as_git_reads_it(folder: Path) -> None:
+    rooted, near = (
+        json.loads(CliRunner().invoke(headway, ["diff", name, "plan.yaml", "--json"]).stdout)["experiments"]
+        for name in ("HEAD~1:sub/plan.yaml", "HEAD~1:plan.yaml")
+    )
+    assert rooted == near != []
+
+
 def test_two_files_as_markdown(folder: Path) -> None:
     Path("old.yaml").write_text(OLD.replace("headway: 1", "headway: 1\nname: plan"), encoding="utf-8")
     shown = CliRunner().invoke(headway, ["diff", "old.yaml", "plan.yaml", "--format", "md"])

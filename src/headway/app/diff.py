@@ -45,18 +45,18 @@ def _version(name: str) -> PlanFile:
 
 
 def _from_git(name: str) -> str:
-    """A file as a revision has it; relative paths start in the working directory. Raises UserError where git says no.
+    """A file as a revision has it; relative paths start in the working directory, then at the repository's root.
 
-    Nothing of the name reaches a shell.
+    Raises UserError where git says no.
     """
     revision, _, path = name.partition(":")
     if revision.startswith("-"):
         raise UsageError("a revision is not a flag", got=name, hint="Write HEAD~1:plan.yaml.")
-    asked = f"{revision}:{path if path.startswith(('./', '../', '/')) else f'./{path}'}"
-    try:
-        done = subprocess.run(["git", "show", asked], capture_output=True, check=False, timeout=30)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise UsageError("git is needed to read a revision", got=name, hint="Give two files.") from error
+    plain = path.startswith(("./", "../", "/"))
+    done = _shown(name, f"{revision}:{path}" if plain else f"{revision}:./{path}")
+    if done.returncode and not plain:  # as git reads it: from the root of the repository
+        rooted = _shown(name, f"{revision}:{path}")
+        done = done if rooted.returncode else rooted
     if done.returncode:
         said = done.stderr.decode("utf-8", errors="replace").strip().splitlines()
         raise PlanError("git must know the version", got=name, hint=said[0] if said else "Give two files.")
@@ -64,3 +64,11 @@ def _from_git(name: str) -> str:
         return done.stdout.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise PlanError("a plan is UTF-8 text", got=name, hint="Save the file as UTF-8.") from error
+
+
+def _shown(name: str, asked: str) -> subprocess.CompletedProcess[bytes]:
+    """What `git show` says of an object; nothing of its name reaches a shell. Raises UsageError without git."""
+    try:
+        return subprocess.run(["git", "show", asked], capture_output=True, check=False, timeout=30)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise UsageError("git is needed to read a revision", got=name, hint="Give two files.") from error

@@ -52,8 +52,9 @@ def commented_import(path: str, flags: Flags, assume: Mapping[str, str]) -> tupl
     if found is None:
         raise UsageError(
             "--from takes a configuration of another tool", got=path,
-            hint="Known: axolotl, LLaMA-Factory, torchtune, LitGPT, Lightning CLI, ms-swift, TRL and other Hugging "
-            "Face training arguments, Markdown tables of experiments.",
+            hint="Known by their keys: axolotl (base_model, micro_batch_size), LLaMA-Factory (stage, finetuning_type), "
+            "torchtune (model._component_), LitGPT (train, checkpoint_dir), Lightning CLI (trainer), Hugging Face and "
+            "TRL (model_name_or_path, output_dir), commands of ms-swift and others, Markdown tables of experiments.",
         )  # fmt: skip
     return found.text(), found.imported.summary
 

@@ -148,7 +148,8 @@ class Recipe:
     attention: str = "sdpa"
     compile: bool = False
     master_weights: bool = False
-    """An fp32 copy of the trained weights beside 16-bit ones (Megatron, DeepSpeed); torch AMP keeps fp32 weights."""
+    """An fp32 copy of the trained weights beside 16-bit ones (Megatron, DeepSpeed); fp32 weights under torch's autocast
+    are as many bytes with AdamW: 16 a parameter."""
     parallel: Parallel = field(default_factory=Parallel)
     forward_passes: int = 0
     """Passes without gradients over every row beside each training pass: of a reference, reward or teacher model as

@@ -14,7 +14,7 @@ from headway.domain.experiment import Adapter, Parallel, Recipe
 from headway.domain.plan import Experiment, Stage
 from headway.domain.spread import Spread
 from headway.estimate.nouns import ExperimentEstimate, Fits
-from headway.report.answer import Answer
+from headway.report.answer import Answer, MachineAnswer
 
 Sign = Literal["+", "~", "-"]
 SMALLEST_SHARE = 0.01
@@ -241,7 +241,7 @@ def _recipe(recipe: Recipe) -> dict[str, str]:
 def _circumstance(before: Answer, after: Answer) -> Iterator[str]:
     """What changed around the experiments."""
     names = (before.machines[0] if before.machines else None, after.machines[0] if after.machines else None)
-    old, new = (f"{one.gpus} × {one.device} ({one.name})" if one else "no machine" for one in names)
+    old, new = (f"{one.gpus} × {one.device}{_called(one)}" if one else "no machine" for one in names)
     if old != new:
         yield f"machine {old} → {new}"
     runs = (before.plan.run, after.plan.run)
@@ -251,3 +251,8 @@ def _circumstance(before: Answer, after: Answer) -> Iterator[str]:
             yield f"{key.replace('_', ' ')} {was or 'none'} → {is_ or 'none'}"
     if before.estimate.buffer_share != after.estimate.buffer_share:
         yield f"buffer {before.estimate.buffer_share:.0%} → {after.estimate.buffer_share:.0%}"
+
+
+def _called(machine: MachineAnswer) -> str:
+    """A machine's own name in brackets, where it is not its GPU's."""
+    return f" ({machine.name})" if machine.name != machine.device else ""

@@ -175,6 +175,46 @@ def test_markdown_tables_become_phases_with_stated_hours() -> None:
     assert [item.stages[0].steps.mid for item in plan.experiments if item.stages[0].steps] == [10e3, 10e3, 5e3, 10e3]
 
 
+@pytest.mark.parametrize(
+    ("model", "targets"),
+    [
+        ("Qwen/Qwen2.5-1.5B", "q_proj, v_proj"), ("meta-llama/Llama-3.2-1B", "q_proj, v_proj"),
+        ("google/gemma-2-2b", "q_proj, v_proj"), ("microsoft/Phi-3-mini-4k-instruct", "qkv_proj"),
+        ("microsoft/phi-2", "q_proj, v_proj, fc1, fc2"), ("openai-community/gpt2", "c_attn"),
+        ("EleutherAI/pythia-1b", "query_key_value"), ("EleutherAI/gpt-neo-1.3B", "q_proj, v_proj"),
+        ("tiiuae/falcon-7b", "query_key_value"), ("tiiuae/Falcon3-7B-Base", "q_proj, v_proj"),
+        ("google-bert/bert-base-uncased", "query, value"), ("FacebookAI/xlm-roberta-base", "query, value"),
+        ("google/flan-t5-base", "q, v"), ("facebook/opt-125m", "q_proj, v_proj"),
+        ("facebook/bart-base", "q_proj, v_proj"),
+        ("acme/own-model", "q, v"), ("microsoft/deberta-v3-base", "q, v"),
+    ],
+)  # fmt: skip
+def test_an_adapter_without_targets_is_put_where_peft_puts_it(model: str, targets: str) -> None:
+    found = read(f"trl sft --model_name_or_path {model} --dataset_name a/b --use_peft --lora_r 32\n", "x.sh")
+    assert fields(found)["targets"] == targets
+    assert any("not known for this model" in note for note in found.notes) == (targets == "q, v" and "t5" not in model)
+    said = read(f"trl sft --model_name_or_path {model} --use_peft --lora_target_modules all-linear\n", "x.sh")
+    assert fields(said)["targets"] == "all-linear"
+    assert not any("PEFT" in note for note in said.notes)
+
+
+def test_llama_factory_without_a_format_takes_the_best_of_the_gpu() -> None:
+    text = "model_name_or_path: a/b\nstage: sft\nfinetuning_type: lora\ncutoff_len: 512\n"
+    for said, format_ in (("", ""), ("bf16: false\n", ""), ("fp16: true\n", "fp16"), ("bf16: true\n", "bf16")):
+        found = read(text + said)
+        assert str(found.plan.get("precision", "")) == format_
+        assert format_ or "patcher.py" in next(one.source for one in found.absent if one.field == "precision")
+
+
+def test_few_training_arguments_are_enough_beside_a_model() -> None:
+    found = read('{"output_dir": "out", "model_name_or_path": "Qwen/Qwen2-0.5B"}', "args.json")
+    said = fields(found)
+    assert (said["model"], said["epochs"], said["micro_batch"]) == ("Qwen/Qwen2-0.5B", "3", "8")
+    assert [ask.key for ask in found.asks] == ["gpu", "samples"]
+    assert imported("args.json", '{"output_dir": "out"}') is None
+    assert imported("args.json", '{"model_name_or_path": "a/b", "seed": 1}') is None
+
+
 # ---- preference tuning and reinforcement learning
 
 

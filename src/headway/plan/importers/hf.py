@@ -21,9 +21,14 @@ BESIDE = ("accelerate_config.yaml", "accelerate_config.yml", "default_config.yam
 
 
 def recognises(source: Source) -> str:
-    """Two or more names of `TrainingArguments`, at the top or one level down, that are not all words of a plan."""
-    found = [key for key in flat(source.tree) if key in NAMES]
-    telling = len(found) >= 2 and any(key not in ANYWHERE for key in found)
+    """Two names of `TrainingArguments` (one beside `model_name_or_path`), not all of them words of a plan.
+
+    They stand at the top or one level down.
+    """
+    tree = flat(source.tree)
+    found = [key for key in tree if key in NAMES]
+    enough = len(found) >= 2 or "model_name_or_path" in tree
+    telling = enough and any(key not in ANYWHERE for key in found)
     return f"it has {', '.join(found[:3])} of TrainingArguments" if telling else ""
 
 
@@ -46,6 +51,7 @@ def take(taking: Taking) -> None:
     tuning.take(taking, tuning.kind_of(taking))
     if settings is not None:
         sharding.mixed_precision(taking, settings, hit)
+    tuning.wide_weights(taking)
 
 
 def flat(tree: Map) -> Map:

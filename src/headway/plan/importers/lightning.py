@@ -66,6 +66,7 @@ def take(taking: Taking) -> None:
     hit = _anywhere(taking, ("dataset_name", "dataset", "data_path", "task_name"))
     taking.take("data", hit or taking.word("data.class_path", "data"))
     trainer.defaults(taking, _DEFAULTS, _SOURCE)
+    words.mixed(taking, "trainer.precision")
 
 
 def _anywhere(taking: Taking, names: tuple[str, ...], whole: bool = False) -> Hit | None:

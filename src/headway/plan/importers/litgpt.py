@@ -88,6 +88,7 @@ def take(taking: Taking) -> None:
         key: value for key, value in (_PRETRAIN if pretrains else _FINETUNE).items() if not _has_budget(taking, key)
     }
     trainer.defaults(taking, table, _SOURCE)
+    words.mixed(taking, "precision")
 
 
 def _has_budget(taking: Taking, key: str) -> bool:

@@ -26,9 +26,12 @@ _DEFAULTS: Final = {
     "attention": "sdpa",
 }  # fmt: skip
 _SOURCE: Final = "LLaMA-Factory 0.9.4, src/llamafactory/hparams"
+_PRECISION_SOURCE: Final = (
+    "LLaMA-Factory 0.9.4, src/llamafactory/model/patcher.py: bf16 where the device has it, else fp16"
+)
 _TRAINER: Final = {
     "micro_batch": "8", "grad_accum": "1", "epochs": "3", "optimizer": "adamw_torch_fused", "save": "500 steps",
-    "evaluate": "no", "precision": "fp32", "log": "500 steps", "lr_schedule": "linear",
+    "evaluate": "no", "log": "500 steps", "lr_schedule": "linear",
 }  # fmt: skip
 
 
@@ -50,7 +53,7 @@ def take(taking: Taking) -> None:
     taking.take("model", taking.word("model_name_or_path", "model"))
     _objective(taking)
     _method(taking)
-    trainer.training_arguments(taking)
+    trainer.training_arguments(taking, infers_format=True)
     taking.take("micro_batch", taking.whole("micro_batch_size"))
     if not taking.value("grad_accum"):
         taking.take("batch", taking.whole("global_batch_size"))
@@ -67,6 +70,7 @@ def take(taking: Taking) -> None:
     sharding.launched(taking)
     trainer.defaults(taking, _DEFAULTS, _SOURCE)
     trainer.defaults(taking, _TRAINER, trainer.TRANSFORMERS)
+    taking.default("precision", "the best of the GPU", _PRECISION_SOURCE)
     if taking.value("method") == "lora":
         trainer.defaults(taking, {"rank": "8", "targets": "all-linear"}, _SOURCE)
 

@@ -45,6 +45,7 @@ def take(taking: Taking) -> None:
     tuning.take(taking, tuning.kind_of(taking), commanded=True)
     hit = Hit("", "--mixed_precision", source.launcher.place("mixed_precision"))
     sharding.mixed_precision(taking, source.launcher, hit)
+    tuning.wide_weights(taking)
 
 
 IMPORTER = one_run("a trainer's command line", "command", recognises, take)

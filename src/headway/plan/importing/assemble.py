@@ -46,7 +46,7 @@ ADAPTERS: Final = ("lora", "dora", "rslora")
 _PUBLISHED: Final = re.compile(r"[-_](?:(bnb-4bit|4bit|int4|awq|gptq-int4|gptq|nvfp4|mxfp4)|(?:8bit|int8|gptq-int8))\b")
 PLAIN: Final = (
     "quantize", "precision", "optimizer", "learning_rate", "lr_schedule", "warmup", "weight_decay", "seed", "pack",
-    "gradient_checkpointing", "attention", "compile",
+    "gradient_checkpointing", "master_weights", "attention", "compile",
 )  # fmt: skip
 """Fields that the plan calls by the same name and says in the same words."""
 

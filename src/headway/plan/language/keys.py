@@ -166,6 +166,12 @@ ANYWHERE: Final[dict[str, Field]] = {
         Either((_choice("ddp", "fsdp", "zero1", "zero2", "zero3"), PARALLEL)), "How GPUs share the work.", "ddp", True
     ),
     "gradient_checkpointing": inherited(_choice("none", "selective", "full"), "Recomputed activations.", "none", True),
+    "master_weights": inherited(
+        FLAG,
+        "fp32 weights, gradients and optimizer under 16-bit arithmetic: 16 bytes a parameter with AdamW.",
+        "false",
+        True,
+    ),
     "attention": inherited(_choice("sdpa", "flash", "eager"), "Attention code.", "sdpa", True),
     "compile": inherited(FLAG, "torch.compile.", "false", True),
     "save": inherited(CADENCE, "Checkpoints.", "end only", True),

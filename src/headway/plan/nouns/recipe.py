@@ -19,7 +19,8 @@ from headway.plan.reading.yaml import Map, Node
 
 RECIPE: Final = (
     "precision", "quantize", "adapter", "optimizer", "batch", "micro_batch", "grad_accum", "max_length", "pack",
-    "freeze", "gpus", "parallel", "gradient_checkpointing", "attention", "compile", "forward_passes",
+    "freeze", "gpus", "parallel", "gradient_checkpointing", "master_weights", "attention", "compile",
+    "forward_passes",
 )  # fmt: skip
 """Keys that the recipe part is made from."""
 _SHARDING: Final = {"ddp": "none", "fsdp": "zero3", "zero1": "zero1", "zero2": "zero2", "zero3": "zero3"}
@@ -64,6 +65,7 @@ def recipe_part(found: Mapping[str, Node]) -> RecipePart:
         gradient_checkpointing=_word(found, "gradient_checkpointing", "none"),
         attention=_word(found, "attention", "sdpa"),
         compile=values.flag(found["compile"]) if "compile" in found else False,
+        master_weights=values.flag(found["master_weights"]) if "master_weights" in found else False,
         parallel=parallel,
         forward_passes=values.integer(found["forward_passes"]) if "forward_passes" in found else 0,
     )

@@ -27,15 +27,16 @@ BUDGETS: Final = ("steps", "tokens", "epochs")
 TRANSFORMERS: Final = "transformers 4.57, src/transformers/training_args.py"
 
 
-def training_arguments(taking: Taking, *, steps_evaluate: bool = False) -> None:
+def training_arguments(taking: Taking, *, steps_evaluate: bool = False, infers_format: bool = False) -> None:
     """Takes everything that `TrainingArguments` decides about time and memory.
 
     `steps_evaluate`: `eval_steps` alone makes it evaluate (ms-swift); in transformers `eval_strategy` has to, too.
+    `infers_format`: without `bf16` and `fp16` the tool takes the device's best format (LLaMA-Factory), not fp32.
     """
     taking.take("micro_batch", taking.whole("per_device_train_batch_size", "per_gpu_train_batch_size"))
     taking.take("grad_accum", taking.whole("gradient_accumulation_steps"))
     length_of_run(taking)
-    number_format(taking)
+    number_format(taking, infers=infers_format)
     words.optimizer(taking, taking.word("optim", "optim_type"))
     checkpointing = taking.flag("gradient_checkpointing")
     taking.use("gradient_checkpointing_kwargs")
@@ -64,15 +65,15 @@ def length_of_run(taking: Taking) -> None:
     taking.use("max_steps")
 
 
-def number_format(taking: Taking) -> None:
-    """`bf16` and `fp16` as flags; else the dtype that the weights are loaded in."""
+def number_format(taking: Taking, *, infers: bool = False) -> None:
+    """`bf16` and `fp16` as flags; else the dtype that weights are loaded in; else fp32, unless it `infers`."""
     for key, word in (("bf16", "bf16"), ("fp16", "fp16"), ("pure_bf16", "bf16"), ("fp8", "fp8")):
         hit = taking.flag(key)
         if hit is not None and hit.value == "true":
             taking.take("precision", hit, word)
     words.take_precision(taking, "torch_dtype", "dtype", "model_init_kwargs.torch_dtype", "model_init_kwargs.dtype")
     off = next((hit for key in ("bf16", "fp16") if (hit := taking.flag(key)) is not None), None)
-    if off is not None:
+    if off is not None and not infers:
         taking.take("precision", off, "fp32")
 
 

@@ -34,6 +34,9 @@ _TRL: Final = {
     "gradient_checkpointing": "full", "precision": "bf16", "max_length": "1024", "pack": "false", "log": "10 steps",
 }  # fmt: skip
 _TRL_SOURCE: Final = "TRL 0.24, trl/trainer/sft_config.py and its siblings"
+_DTYPE: Final = ("torch_dtype", "dtype", "model_init_kwargs.torch_dtype", "model_init_kwargs.dtype")
+_ADAPTER_SOURCE: Final = "TRL 0.24, trl/trainer/model_config.py"
+_TARGETS_SOURCE: Final = "PEFT 0.17, src/peft/utils/constants.py: the model family's own"
 _TRANSFORMERS: Final = {
     "micro_batch": "8", "grad_accum": "1", "epochs": "3", "optimizer": "adamw_torch_fused",
     "gradient_checkpointing": "none", "save": "500 steps", "evaluate": "no", "precision": "fp32", "log": "500 steps",
@@ -133,14 +136,37 @@ def _method(taking: Taking, commanded: bool) -> None:
         on = Hit("lora", nested, taking.place(nested))
     if on is not None:
         trainer.lora(taking, on, ("lora_", "peft_lora_", *((f"{nested}.", f"{nested}.lora_") if nested else ())))
-        trainer.defaults(taking, {"rank": "16", "alpha": "32", "dropout": "0.05", "targets": "all-linear"},
-                         "TRL 0.24, trl/trainer/model_config.py; targets: the model's own in PEFT")  # fmt: skip
+        trainer.defaults(taking, {"rank": "16", "alpha": "32", "dropout": "0.05"}, _ADAPTER_SOURCE)
+        _targets(taking)
     else:
         taking.take("method", switch, "full")
         taking.default(
             "method", "full", "TRL 0.24, model_config.py: use_peft is off" if not commanded else "no adapter"
         )
     trainer.quantized(taking)
+
+
+def wide_weights(taking: Taking) -> None:
+    """Whether weights stay fp32 under `bf16` or `fp16` (autocast): not where they are loaded in 16 bits.
+
+    `fp16` needs them in fp32: its gradient scaler refuses 16-bit gradients (torch, amp/grad_scaler.py).
+    """
+    format_ = taking.fields.get("precision")
+    dtype = taking.word(*_DTYPE)
+    loaded = dtype is not None and (dtype.value == "auto" or words.precision(dtype) in ("bf16", "fp16"))
+    if format_ is None or format_.key in (*_DTYPE, "pure_bf16") or (loaded and format_.value != "fp16"):
+        return
+    words.wide_weights(taking, format_ if format_.key else None, f"{trainer.TRANSFORMERS}: autocast over fp32 weights")
+
+
+def _targets(taking: Taking) -> None:
+    """What PEFT adapts where no targets are said: modules of the model's family, known by its name."""
+    if taking.value("targets"):
+        return
+    own = words.own_targets(taking.given.get("model") or taking.value("model"))
+    if not own:
+        taking.note("which modules PEFT adapts by default is not known for this model: q and v are counted")
+    taking.default("targets", own or "q, v", _TARGETS_SOURCE)
 
 
 def online(taking: Taking, generations: tuple[str, ...], usual: str, tokens: str) -> None:

@@ -36,6 +36,16 @@ _KNOWN_TARGET: Final = frozenset(
     "w3 wi wi_0 wi_1 wo fc1 fc2 fc_in fc_out c_fc c_proj dense_h_to_4h dense_4h_to_h dense lm_head c_attn "
     "query_key_value qkv_proj in_proj Wqkv gate_up_proj attention mlp all-linear".split()
 )
+_OWN_TARGETS: Final = (
+    (r"gpt-?neox|pythia|dolly|falcon(?!-?(?:3|h1|mamba))|bloom|chatglm|stablelm-(?:base|tuned)", "query_key_value"),
+    (r"gpt-?2|starcoder(?!2)|santacoder", "c_attn"), (r"phi-?[34]", "qkv_proj"),
+    (r"phi-?(?:1|2)(?!\d)", "q_proj, v_proj, fc1, fc2"), (r"\bmpt\b|dbrx", "Wqkv"),
+    (r"(?<![a-z])bert|roberta|electra", "query, value"), (r"(?<![a-z])(?:m|flan-?|code)?t5", "q, v"),
+    (r"llama|mistral|mixtral|qwen-?(?:[23]|1\.5)|qwq|gemma|(?<![a-z])opt(?![a-z])|gpt-?j|gpt-?neo(?!x)|bart|stablelm|"
+     r"smollm|vicuna|zephyr|falcon-?3", "q_proj, v_proj"),
+)  # fmt: skip
+"""Pattern of a model's name -> the modules that PEFT adapts in its family where no targets are said, the more telling
+ones first (PEFT 0.17, src/peft/utils/constants.py, TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING)."""
 _IN_PATTERN = re.compile(r"(?<![a-z])(q|k|v|o|gate|up|down)(?=_proj|[|)])|(?<=_)(gate|up|down)(?=_proj)")
 
 
@@ -97,6 +107,35 @@ def take_targets(taking: Taking, *keys: str) -> None:
             taking.note(f"adapter targets {', '.join(hit.value for hit in hits[:6])} are counted as all linear layers")
         taking.take("targets", hits[0], word or "all-linear")
         return
+
+
+def mixed(taking: Taking, key: str) -> None:
+    """Lightning's and Fabric's `bf16-mixed` and `16-mixed`, `bf16` and `16` for short: autocast over fp32 weights.
+
+    Source: Lightning 2.5, src/lightning/fabric/connector.py, `_convert_precision_to_unified_args`.
+    """
+    hit = taking.word(key)
+    if hit is not None and (hit.value.lower() in ("16", "bf16") or hit.value.lower().endswith("-mixed")):
+        wide_weights(taking, hit)
+
+
+def wide_weights(taking: Taking, hit: Hit | None, source: str = "") -> None:
+    """Weights, gradients and Adam in fp32 under 16-bit arithmetic (autocast), where all weights are trained.
+
+    `hit` says so; None: the tool does so by default, as `source` documents.
+    """
+    if taking.value("method") not in ("", "full") or taking.value("precision") not in ("bf16", "fp16"):
+        return
+    if hit is None:
+        taking.default("master_weights", "true", source)
+    else:
+        taking.take("master_weights", hit, "true")
+
+
+def own_targets(model: str) -> str:
+    """What PEFT adapts in a model of this name where no targets are said; empty where its family is not known."""
+    name = model.lower().replace("_", "-")
+    return next((targets for pattern, targets in _OWN_TARGETS if re.search(pattern, name)), "")
 
 
 def attention(taking: Taking, *keys: str) -> None:
