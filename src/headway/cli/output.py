@@ -57,7 +57,8 @@ def write_file(file: str, pieces: Iterable[str]) -> None:
     Raises UserError when that fails.
     """
     target = Path(file)
-    target = target.resolve() if target.is_symlink() else target
+    if target.is_symlink():
+        target = Path(os.path.realpath(target))  # unlike resolve(), it does not fail on a circle of links
     beside = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         if target.exists() and not target.is_file():
