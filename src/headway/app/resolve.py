@@ -22,7 +22,7 @@ from headway.domain.lookup import Lookup, Machine
 from headway.domain.plan import Dataset, MachineSpec, Plan, Stage
 from headway.domain.units import Range
 from headway.estimate.resolve import gpu_range
-from headway.work.batches import mixed_quantiles, with_mean
+from headway.work.batches import LENGTH_SIGMA, mixed_quantiles, with_mean
 
 ASSUMED = "(assumed)"
 """Mark of a model's source whose shape is taken from another model of its size."""
@@ -126,6 +126,18 @@ def _ends(value: Range) -> tuple[float, float, float]:
     return value.low, value.mid, value.high
 
 
+SHORTEST_SCORE = 3.1
+"""Standard normal score of the shortest of a thousand rows."""
+
+
+def _bounded(known: Mapping[str, float], mean: float) -> Mapping[str, float]:
+    """What is known of a sample, with the shortest row that goes with a mean and a longest one."""
+    if "max" not in known or "min" in known or "sd" in known or "median" in known:
+        return known
+    usual = mean * math.exp(-LENGTH_SIGMA * (SHORTEST_SCORE + LENGTH_SIGMA / 2))
+    return {**known, "min": known["max"] if known["max"] <= mean else usual}
+
+
 def _stated_lengths(dataset: Dataset) -> Lengths:
     value = dataset.length
     assert value is not None  # the caller asked
@@ -133,6 +145,7 @@ def _stated_lengths(dataset: Dataset) -> Lengths:
     mean = known.get("mean", value.mid)
     quantiles = dataset.length_quantiles
     if not quantiles and known:
+        known = _bounded(known, mean)
         quantiles = tuple((q, known[key]) for q, key in ((0.0, "min"), (0.5, "median"), (1.0, "max")) if key in known)
     if "sd" in known and "median" not in known:
         reach, ends = P90_SCORE * known["sd"], dict(quantiles)
