@@ -362,6 +362,59 @@ def test_gpus_of_a_row_and_counts_that_are_no_names() -> None:
     assert wall == "0.5 h"  # 4 GPU-hours on 8 GPUs
 
 
+def test_a_table_without_hours_becomes_training_runs() -> None:
+    text = (
+        "| Run | Model | Dataset | Samples | Epochs | BS | GPUs | Seq len | LR | Notes |\n|-|-|-|-|-|-|-|-|-|-|\n"
+        "| small | Qwen/Qwen2-0.5B | acme/a | 20k | 3 | 8 | 1 | 1024 | 2e-4 | x |\n"
+        "| large | Qwen/Qwen2-1.5B | acme/b | 52,000 | 2 | 4 x 2 | 4 | 2k | 1e-4 | y |\n"
+    )
+    found = read(text, "x.md", gpu="RTX 4090")
+    plan = plan_from_tree(found.plan, "x.md").plan
+    small, large = (item.stages[0] for item in plan.experiments)
+    assert small.model is not None and large.model is not None
+    assert (small.model.use, large.model.use) == ("Qwen/Qwen2-0.5B", "Qwen/Qwen2-1.5B")
+    cut = [(one.recipe.micro_batch, one.recipe.grad_accum, one.recipe.max_length) for one in (small, large)]
+    assert cut == [(8, 1, 1024), (4, 2, 2048)]
+    assert [str(found.plan["experiments"][id_]["data"]["rows"]) for id_ in ("small", "large")] == ["20k", "52000"]  # type: ignore[index,call-overload]
+    assert {one.field for one in found.read} == {
+        "name", "model", "data", "rows", "epochs", "batch", "gpus", "max_length", "learning_rate"
+    }  # fmt: skip
+    assert [one.key for one in found.not_read] == ["Notes"]
+    assert (found.notes, found.asks) == ((), ())
+
+
+@pytest.mark.parametrize(
+    ("heading", "cell", "key", "value"),
+    [
+        ("Sequence length", "512", "max_length", "512"), ("Max length", "4,096", "max_length", "4096"),
+        ("max_seq_length", "4k", "max_length", "4096"), ("Batch size", "16", "micro_batch", "16"),
+        ("Effective batch size", "64", "batch", "64"), ("Grad accum steps", "4", "grad_accum", "4"),
+        ("Learning rate", "1e-5", "learning_rate", "1e-5"), ("GPUs", "8", "gpus", "8"),
+        ("Hours", "2.5", "stated", "2.5 h"), ("GPU hours", "5", "stated", "5 h"),
+        ("Rows", "1.5M", "data", "1.5M"), ("# Examples", "900", "data", "900"),
+    ],
+)  # fmt: skip
+def test_columns_keep_what_they_say_beside_steps(heading: str, cell: str, key: str, value: str) -> None:
+    table = f"| Run | Steps | {heading} |\n|-|-|-|\n| a | 1k | {cell} |\n"
+    found = read(table, "x.md", gpu="RTX 4090", model="Qwen/Qwen2-0.5B")
+    entry = found.plan["experiments"]["a"]  # type: ignore[index,call-overload]
+    kept = entry[key].get({"stated": "wall", "data": "rows"}[key]) if key in ("stated", "data") else entry[key]
+    assert (str(entry["steps"]), str(kept)) == ("1k", value)
+    assert len(found.read) == 3
+    assert not found.not_read
+    assert bool(found.notes) == (key == "stated")
+    assert plan_from_tree(found.plan, "x.md").plan.experiments
+
+
+def test_what_a_table_lacks_is_asked_and_what_is_lost_is_not_read() -> None:
+    found = read("| Run | Steps | Epochs | Batch |\n|-|-|-|-|\n| a | 10 | 1 | auto |\n", "x.md")
+    assert [ask.key for ask in found.asks] == ["model", "gpu"]
+    assert {one.field for one in found.read} == {"name", "steps"}
+    assert [one.key for one in found.not_read] == ["Epochs", "Batch"]
+    asked = read("| Model | Epochs |\n|-|-|\n| Qwen/Qwen2-0.5B | 3 |\n", "x.md", gpu="RTX 4090")
+    assert [ask.key for ask in asked.asks] == ["samples"]
+
+
 # ---- the plan's own key
 
 

@@ -20,7 +20,8 @@ _FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
 """Keys of a plan -> fields of the reading that they were made of, where the names differ."""
 _INSIDE: Final = frozenset(
     "rank alpha targets dropout rows data length keep tensor pipeline gpu batch micro_batch grad_accum max_length pack "
-    "epochs steps save log learning_rate lr_schedule warmup weight_decay name hours gpu_hours".split()
+    "epochs steps save log learning_rate lr_schedule warmup weight_decay name hours gpu_hours model gpus "
+    "total_batch".split()
 )
 """Fields that stand inside a key of the plan, or in its stages."""
 _WIDE: Final = 96
