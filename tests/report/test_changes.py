@@ -90,4 +90,4 @@ def test_totals_of_the_document_are_sums_of_its_changes() -> None:
         (change["after"] or {"gpu_hours": 0})["gpu_hours"] - (change["before"] or {"gpu_hours": 0})["gpu_hours"]
         for change in document["experiments"]
     )
-    assert after - before == pytest.approx(moved, rel=0.05)  # medians of sums are not sums of medians
+    assert after - before == pytest.approx(moved, abs=0.02 * after)  # medians of sums are not sums of medians
