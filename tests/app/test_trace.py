@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -198,7 +199,9 @@ def test_an_unknown_experiment_lists_those_of_the_plan(asked_worker: Worker, tmp
 def scripted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, code: str) -> None:
     """Lets an interpreter that runs `code` stand for Python with the worker."""
     fake = tmp_path / "python"
-    fake.write_text(f"#!{sys.executable}\nimport sys\n{code}\n", encoding="utf-8")
+    # by way of a shell: the interpreter's own path may hold a space, which a first line cannot
+    program = shlex.quote(f"import sys\n{code}\n")
+    fake.write_text(f"#!/bin/sh\nexec {shlex.quote(sys.executable)} -c {program}\n", encoding="utf-8")
     fake.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(fake))
 
