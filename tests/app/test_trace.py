@@ -201,7 +201,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, code: str) -> None
     fake = tmp_path / "python"
     # by way of a shell: the interpreter's own path may hold a space, which a first line cannot
     program = shlex.quote(f"import sys\n{code}\n")
-    fake.write_text(f"#!/bin/sh\nexec {shlex.quote(sys.executable)} -c {program}\n", encoding="utf-8")
+    fake.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -c {program} "$@"\n', encoding="utf-8")
     fake.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(fake))
 
