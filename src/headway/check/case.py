@@ -14,8 +14,8 @@ from headway.cost.billing import Bill
 from headway.cost.energy import Energy
 from headway.domain.lookup import Lookup, Machine
 from headway.domain.machine import Device, Offer
-from headway.domain.plan import Plan
-from headway.estimate.nouns import Estimate, Rates
+from headway.domain.plan import Experiment, Plan, Stage
+from headway.estimate.nouns import Estimate, Rates, StageEstimate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +83,15 @@ class Case:
     def predicted(self) -> Reading:
         """By headway's own prediction."""
         return self.read("predicted")
+
+    @cached_property
+    def stages(self) -> tuple[tuple[Experiment, Stage, StageEstimate], ...]:
+        """Every stage of every experiment, with its prediction."""
+        return tuple(
+            (experiment, stage, estimate)
+            for experiment, made in zip(self.plan.experiments, self.predicted.estimate.experiments, strict=True)
+            for stage, estimate in zip(experiment.stages, made.stages, strict=True)
+        )
 
     @cached_property
     def _options(self) -> dict[tuple[str, Rates], tuple[tuple[str, Reading], ...]]:

@@ -5,14 +5,14 @@ Owns the grouping, which every rule about stages shares.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
 from headway.check.case import Case
 from headway.domain.errors import Position
 from headway.domain.plan import Experiment, Stage
 from headway.domain.selection import ancestry
-from headway.estimate.nouns import Basis, ExperimentEstimate, StageEstimate
+from headway.estimate.nouns import Basis, StageEstimate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +38,7 @@ Key = Callable[[Stage, StageEstimate], Hashable]
 def causes(case: Case, key: Key) -> tuple[Cause, ...]:
     """One cause for each `key` that is not None, over all stages of the plan, in document order."""
     found: dict[Hashable, Cause] = {}
-    for experiment, stage, estimate in stages(case):
+    for experiment, stage, estimate in case.stages:
         cause = key(stage, estimate)
         if cause is None:
             continue
@@ -59,11 +59,3 @@ def written_at(case: Case, cause: Cause, key: str) -> Position:
         if path in case.plan.positions:
             return case.plan.positions[path]
     return cause.stage.where
-
-
-def stages(case: Case) -> Iterator[tuple[Experiment, Stage, StageEstimate]]:
-    """Every stage of every experiment, with its prediction."""
-    estimates: dict[str, ExperimentEstimate] = {item.id: item for item in case.predicted.estimate.experiments}
-    for experiment in case.plan.experiments:
-        for stage, estimate in zip(experiment.stages, estimates[experiment.id].stages, strict=True):
-            yield experiment, stage, estimate

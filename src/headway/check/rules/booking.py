@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from headway.check.case import Case
-from headway.check.causes import stages
 from headway.check.claims.scope import Scopes
 from headway.check.claims.written import GRAVE, SLIP, covered, dollars, said, values
 from headway.check.rule import Rule
@@ -61,7 +60,7 @@ def _people(case: Case) -> Iterator[Finding]:
     if machine is None or is_owned(machine) or machine.price is None or not human:
         return
     kept = case.plan.run.idle != "stop"
-    manned = [(item, stage, estimate) for item, stage, estimate in stages(case)
+    manned = [(item, stage, estimate) for item, stage, estimate in case.stages
               if stage.by == "human" and not item.optional and (kept or estimate.gpus.mid > 0)]  # fmt: skip
     seconds = sum(estimate.wall_s.p50 for _, _, estimate in manned)
     if not seconds:

@@ -10,7 +10,7 @@ from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 
 from headway.check.case import Case
-from headway.check.causes import Cause, causes, stages
+from headway.check.causes import Cause, causes
 from headway.check.claims.written import GRAVE, gap
 from headway.check.rule import Rule
 from headway.cost.spot import daly_interval_s, interrupted_within, mean_time_between_s, young_interval_s
@@ -188,7 +188,7 @@ def _by_owner(case: Case) -> dict[str, Cause]:
     """The first stage that saves, of the plan, of each phase and of each experiment."""
     around = ancestry(case.plan.phases)
     found: dict[str, Cause] = {}
-    for experiment, stage, estimate in stages(case):
+    for experiment, stage, estimate in case.stages:
         if stage.save is not None and stage.save.every_steps:
             for owner in ("", experiment.id, *around.get(experiment.phase, ())):
                 found.setdefault(owner, Cause(experiment=experiment, stage=stage, estimate=estimate))

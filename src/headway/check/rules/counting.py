@@ -9,7 +9,7 @@ import re
 from collections.abc import Hashable, Iterator
 
 from headway.check.case import Case
-from headway.check.causes import causes, stages
+from headway.check.causes import causes
 from headway.check.claims.scope import Scopes
 from headway.check.claims.written import covered, distance, said, values
 from headway.check.rule import Rule
@@ -92,7 +92,7 @@ def _batchless(case: Case) -> Iterator[Finding]:
     unsaid = _unsaid(case) if asked else None
     if unsaid is None:
         return
-    for _, _, estimate in stages(case):
+    for _, _, estimate in case.stages:
         if estimate.basis is not None and estimate.stated_step_s is not None and estimate.rows and estimate.epochs:
             yield _hidden(unsaid, estimate, estimate.basis)
             return

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from headway.check.case import Case
-from headway.check.causes import stages
 from headway.check.rule import Rule
 from headway.domain.errors import Finding
 from headway.domain.plan import Stage
@@ -26,7 +25,7 @@ def _disk(case: Case) -> Iterator[Finding]:
     """One finding for the plan: its disk is one."""
     during = finished = 0.0
     kept, first = 0, None
-    for _, stage, estimate in stages(case):
+    for _, stage, estimate in case.stages:
         saves = estimate.saves
         if saves is None:
             continue

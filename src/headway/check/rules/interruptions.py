@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from headway.check.case import Case
-from headway.check.causes import stages
 from headway.check.claims.written import GRAVE, gap, said, values
 from headway.check.rule import Rule
 from headway.cost.spot import expected_wall_s, hazard_sensitivity, interrupted_within, mean_time_between_s
@@ -106,7 +105,7 @@ def _unsaved(case: Case) -> Iterator[Finding]:
         return
     bare = [
         (experiment.id, estimate.wall_s.p50)
-        for experiment, stage, estimate in stages(case)
+        for experiment, stage, estimate in case.stages
         if stage.kind == "train" and stage.save is None and estimate.wall_s.p50 >= WORTH_S
     ]
     if not bare:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from headway.check.case import Case
-from headway.check.causes import stages
 from headway.check.rule import Rule
 from headway.check.trained import counted_experiments
 from headway.check.words import counted, listed
@@ -168,7 +167,7 @@ def _stated_at(stage: Stage, case: Case) -> Position:
 def _called_negligible(case: Case) -> Iterator[Finding]:
     total = case.stated.estimate.subtotal_wall_s.p50
     seen: set[str] = set()
-    for _, stage, estimate in stages(case) if total else ():
+    for _, stage, estimate in case.stages if total else ():
         for term, spread in estimate.terms_s.items():
             value = stage.stated.terms.get(term, {}).get("")
             if value is None or value.mid > 0 or value.unknown or term in seen or spread.p50 < NOT_NEGLIGIBLE * total:

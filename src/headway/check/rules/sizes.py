@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from headway.check.case import Case
-from headway.check.causes import stages
 from headway.check.claims.written import SLIP, covered, gap
 from headway.check.rule import Rule
 from headway.domain.errors import Finding, Fix
@@ -45,7 +44,7 @@ def _sizes(case: Case) -> Mapping[str, Mapping[tuple[int, int], Basis]]:
     """Different sizes in the plan, in each phase with those inside it, and in each experiment."""
     around = ancestry(case.plan.phases)
     found: dict[str, dict[tuple[int, int], Basis]] = {}
-    for experiment, _, estimate in stages(case):
+    for experiment, _, estimate in case.stages:
         basis = estimate.basis
         if basis is not None:
             for owner in ("", experiment.id, *around.get(experiment.phase, ())):
