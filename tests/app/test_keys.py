@@ -135,3 +135,18 @@ def test_an_instance_has_its_own_gpu() -> None:
 def test_stated_rates_that_a_prediction_replaces_are_named() -> None:
     found = answer(stated={"load": "10 min"}).findings
     assert any(finding.code == "HW003" and "load" in finding.message for finding in found)
+
+
+def test_a_framework_that_nothing_is_known_of_is_said() -> None:
+    machine = "H100 SXM 80GB"
+
+    def codes(framework: str) -> set[str]:
+        return {finding.code for finding in answer(run={"machine": machine, "framework": framework}).findings}
+
+    assert "HW005" in codes("bananas")
+    assert not [name for name in ("torchtitan", "axolotl", "megatron-lm") if "HW005" in codes(name)]
+
+
+def test_dora_is_said_to_be_counted_as_lora() -> None:
+    stage = answer(adapter={"method": "dora", "rank": 8}).estimate.experiments[0].stages[0]
+    assert any("DoRA is counted as LoRA" in warning for warning in stage.basis.warnings)
