@@ -146,13 +146,13 @@ def test_miscounted_parameters_are_fixed_in_the_file(tmp_path: Path) -> None:
     assert load(path).check(select=("HW309", "HW310")).findings == ()
 
 
-@pytest.mark.parametrize("encoding", ["mac_roman", "cp1252"])
-@pytest.mark.parametrize("text", ["8×2×4 = 64", "run 🚀 now", "naïve – baseline", "costs 5 € more"])
+MISREAD = [("mac_roman", text) for text in ("8×2×4 = 64", "run 🚀 now", "naïve – baseline", "costs 5 € more")]
+MISREAD += [("cp1252", text) for text in ("8×2×4 = 64", "naïve – baseline", "costs 5 € more")]
+
+
+@pytest.mark.parametrize(("encoding", "text"), MISREAD)
 def test_text_read_in_a_wrong_encoding_is_restored(encoding: str, text: str) -> None:
-    try:
-        damaged = text.encode("utf-8").decode(encoding)
-    except UnicodeDecodeError:
-        pytest.skip("this encoding has no such letters")
+    damaged = text.encode("utf-8").decode(encoding)
     assert damaged != text
     assert repaired(damaged) == text
 

@@ -7,7 +7,7 @@ import pytest
 from machines import DRAWS, MIDDLE
 
 from headway.catalog.calibration import shipped_calibration
-from headway.predict.values import added, constant, if_larger, larger, middle, root_of_squares, smaller
+from headway.predict.values import added, constant, larger, middle, root_of_squares, smaller
 
 AROUND_A_STEP = (
     "import_s",
@@ -67,7 +67,6 @@ def test_values_may_be_draws() -> None:
     np.testing.assert_array_equal(np.asarray(larger(draws, 2.0)), [2.0, 5.0, 2.0])
     np.testing.assert_array_equal(np.asarray(smaller(2.0, draws)), [1.0, 2.0, 2.0])
     np.testing.assert_array_equal(np.asarray(added([draws, 1.0])), [2.0, 6.0, 3.0])
-    np.testing.assert_array_equal(np.asarray(if_larger(draws, 2.0)), [0.0, 5.0, 0.0])
     np.testing.assert_allclose(np.asarray(root_of_squares(draws * 3, draws * 4)), draws * 5)
-    assert (if_larger(2.0, 1.0), if_larger(1.0, 2.0), root_of_squares(3.0, 4.0)) == (2.0, 0.0, 5.0)
+    assert root_of_squares(3.0, 4.0) == 5.0
     assert (larger(1.0, 2.0), smaller(1.0, 2.0), middle(draws), middle(3.0), added([])) == (2.0, 1.0, 2.0, 3.0, 0.0)

@@ -5,7 +5,6 @@ Owns the nouns only; counting their cost is `work/`, reading them from files is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 
@@ -212,6 +211,3 @@ class Batches:
     def tokens_per_step(self) -> float:
         """Computed tokens in one full optimizer step of the whole job."""
         return self.rows_per_step * self.row_tokens
-
-
-Extra = Mapping[str, object]

@@ -42,13 +42,6 @@ def smaller(left: Value, right: Value) -> Value:
     return -larger(-left, -right)
 
 
-def if_larger(value: Value, other: Value) -> Value:
-    """`value` where it is the larger of the two, else 0, draw by draw."""
-    if isinstance(value, np.ndarray) or isinstance(other, np.ndarray):
-        return np.where(np.greater(value, other), value, 0.0)
-    return value if value > other else 0.0
-
-
 def root_of_squares(left: Value, right: Value) -> Value:
     """sqrt(left^2 + right^2), draw by draw: between the larger of the two and their sum."""
     if isinstance(left, np.ndarray) or isinstance(right, np.ndarray):
