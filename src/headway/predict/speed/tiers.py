@@ -101,5 +101,9 @@ def advice(tier: str, low: float, high: float, after: Mapping[str, float]) -> st
     """What would narrow an interval of `low` to `high` (multiples of the median), with the width after it."""
     wide = (high - low) / 2
     reached = after.get("measured" if tier in ("measured", "same stack") else "after 3", 0.0)
-    to = f" to ±{100 * reached:.0f} %" if 0 < reached < wide else ""
-    return f"{_NARROWS[tier]} would cut ±{100 * wide:.0f} %{to}" if tier != "measured" else _NARROWS[tier]
+    if tier == "measured":
+        return _NARROWS[tier]
+    now = f"±{100 * wide:.0f} %"
+    if 0 < reached < wide:
+        return f"{_NARROWS[tier]} would cut {now} to ±{100 * reached:.0f} %"
+    return f"{_NARROWS[tier]} would put a measurement in the place of {now}"
