@@ -1,6 +1,6 @@
-"""Canonical JSON and fingerprints: the identity of anything that is stored or compared.
+"""Canonical JSON, fingerprints, and the record: the identity of anything that is stored or compared.
 
-Owns the one byte form of a value. Values without a stable form are refused, never turned into text silently.
+Owns the one byte form of a value, and what a store keeps. Values without a stable form are refused, never turned into text silently.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
 
@@ -42,3 +42,27 @@ def canonical_json(value: object) -> str:
 def fingerprint(value: object) -> str:
     """The first 16 hexadecimal digits of the SHA-256 of `canonical_json(value)`."""
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:16]
+
+
+KINDS = ("estimate", "measurement", "run", "verdict")
+"""What is recorded: a promise, what a probe or a run measured, how a run went, how the promise was kept."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One thing that is kept for good: a versioned document, when it was made and by what."""
+
+    kind: str
+    """One of `KINDS`."""
+    body: Mapping[str, Any]
+    """The document; `schema` names its form and version (`headway.promise/1`)."""
+    made: str
+    """Moment in UTC, ISO 8601 with seconds and `Z`."""
+    by: Mapping[str, str] = field(default_factory=dict)
+    """Provenance: `headway` (version), `command`, and the machine's `device`, `host` and libraries; no names of people,
+    no paths."""
+
+    @property
+    def id(self) -> str:
+        """Fingerprint of everything in it: the same record is stored once."""
+        return fingerprint({"kind": self.kind, "body": self.body, "made": self.made, "by": self.by})
