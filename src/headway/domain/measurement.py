@@ -21,8 +21,8 @@ class Measurement:
     gpus: int
     term: str
     seconds: Range
-    """What one unit of the term costs on average over a run: p10, p50 and p90 of that mean, the machine's moods included.
-    A unit is a step, an evaluation of one task, a save, a load; `tokenize` and `data_wait` are paid once in a stage."""
+    """What one unit of the term costs on average over a run: p10, p50 and p90 of that mean, with what differs from run
+    to run. A unit is a step, an evaluation of one task, a save, a load; `tokenize` and `data_wait` are paid once."""
     repeats: int
     source: str
     date: str = ""

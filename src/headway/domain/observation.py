@@ -63,15 +63,24 @@ class Observation:
         kind = said.get("kind")
         if kind not in KINDS:
             raise UserError("an event has a kind", got=repr(kind)[:80], hint=f"One of {', '.join(KINDS)}.")
-        numbers = {name: _number(said.get(name)) for name in ("at_s", "seconds", "epoch", "rows", "tokens", "wait_s")}
-        whole = {name: _whole(said.get(name)) for name in ("step", "steps")}
         values = said.get("values")
         pairs = values.items() if isinstance(values, Mapping) else ()
         read = {str(name): number for name, value in pairs if (number := _number(value, finite=False)) is not None}
         return cls(
-            kind=kind, **numbers, **whole, values=read, stage=str(said.get("stage", "")),
-            attempt=_whole(said.get("attempt")) or 0, rank=_whole(said.get("rank")) or 0,
-        )  # fmt: skip
+            kind=kind,
+            at_s=_number(said.get("at_s")),
+            seconds=_number(said.get("seconds")),
+            step=_whole(said.get("step")),
+            steps=_whole(said.get("steps")),
+            epoch=_number(said.get("epoch")),
+            rows=_number(said.get("rows")),
+            tokens=_number(said.get("tokens")),
+            wait_s=_number(said.get("wait_s")),
+            values=read,
+            stage=str(said.get("stage", "")),
+            attempt=_whole(said.get("attempt")) or 0,
+            rank=_whole(said.get("rank")) or 0,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

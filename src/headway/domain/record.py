@@ -1,6 +1,7 @@
 """Canonical JSON, fingerprints, and the record: the identity of anything that is stored or compared.
 
-Owns the one byte form of a value, and what a store keeps. Values without a stable form are refused, never turned into text silently.
+Owns the one byte form of a value, and what a store keeps. Values without a stable form are
+refused, never turned into text silently.
 """
 
 from __future__ import annotations
