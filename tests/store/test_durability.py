@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import subprocess
 import sys
@@ -14,6 +15,8 @@ from headway.store import open_store
 
 WRITER = Path(__file__).with_name("writer.py")
 WRITERS, EACH = 4, 50
+ROUNDS = int(os.environ.get("HEADWAY_TEST_KILLS", "40"))
+"""A process each; a hundred and more pass too, and take longer."""
 
 
 def started(place: str, *words: str) -> subprocess.Popen[bytes]:
@@ -36,17 +39,18 @@ def killed(writer: subprocess.Popen[bytes], dice: random.Random) -> set[str]:
     """End a writer after some acknowledgements and some milliseconds; returns what it had acknowledged."""
     with writer:
         assert writer.stdout is not None
+        assert writer.stderr is not None
         lines = [writer.stdout.readline() for _ in range(dice.randint(0, 8))]
         time.sleep(dice.random() * 0.05 if dice.random() < 0.2 else dice.random() * 0.004)
         gone = writer.poll() is not None
         writer.kill()
-        said, error = writer.communicate()
+        said, error = writer.stdout.read(), writer.stderr.read()
     assert not gone, error.decode()
     # a line that is not whole was never said
     return {line.decode().strip() for line in (*lines, *said.splitlines(keepends=True)) if line.endswith(b"\n")}
 
 
-@pytest.mark.parametrize(("kind", "rounds"), [("file", 100), ("database", 10)])
+@pytest.mark.parametrize(("kind", "rounds"), [("file", ROUNDS), ("database", 10)])
 def test_kill_9_loses_nothing_acknowledged(request: pytest.FixtureRequest, kind: str, rounds: int) -> None:
     """Each round kills a writer after so many acknowledgements and so many milliseconds as the dice say: while it
     writes what follows, and in some rounds while it still opens the store. The next one writes already.
