@@ -138,10 +138,19 @@ def test_leading_blocks_are_frozen(small: dict[str, Any]) -> None:
         session_of(small, recipe=RECIPE | {"freeze": 2})
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "adam", "sgd", "momentum", "adafactor"])
-@pytest.mark.parametrize("rank", [0, 4])
-def test_what_is_resumed_goes_on_bitwise(small: dict[str, Any], tmp_path: Path, optimizer: str, rank: int) -> None:
-    recipe = RECIPE | {"optimizer": optimizer, "rank": rank}
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        *({"optimizer": name} for name in ("adamw", "adam", "sgd", "momentum", "adafactor")),
+        {"optimizer": "adafactor", "precision": "bf16"},  # its states are wider than the weights
+        {"precision": "fp16"},  # with the scale of its gradients
+        {"rank": 4},
+        {"rank": 4, "precision": "bf16", "checkpointing": "full"},
+    ],
+    ids=str,
+)
+def test_what_is_resumed_goes_on_bitwise(small: dict[str, Any], tmp_path: Path, recipe: dict[str, Any]) -> None:
+    recipe = RECIPE | recipe
     dropping = small | {"attention_dropout": 0.3}  # the random state is part of it
     first, second = (session_of(dropping, recipe=recipe) for _ in range(2))
     for _ in range(2):
