@@ -58,11 +58,11 @@ def read_config(place: str) -> Mapping[str, Any]:
     return found
 
 
-def require(names: Sequence[str] = LIBRARIES) -> None:
-    """Raises UserError that names the libraries which are not installed."""
+def require(names: Sequence[str] = LIBRARIES, purpose: str = "tracing") -> None:
+    """Raises UserError that names the libraries which `purpose` needs and which are not installed."""
     missing = [name for name in names if importlib.util.find_spec(name) is None]
     if missing:
-        raise UserError("tracing needs the training libraries", got=f"no {', no '.join(missing)}", hint=INSTALL)
+        raise UserError(f"{purpose} needs the training libraries", got=f"no {', no '.join(missing)}", hint=INSTALL)
 
 
 def answer(words: Sequence[str]) -> dict[str, Any]:

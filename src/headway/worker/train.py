@@ -59,7 +59,7 @@ def _tell(words: str) -> None:
 
 def prepare(task: Task) -> tuple[Session, float]:
     """The session, not yet loaded, and the seconds of importing what it needs. Raises UserError for what is missing."""
-    require(("torch", "transformers", "safetensors", *(("peft",) if task.recipe.rank else ())))
+    require(("torch", "transformers", "safetensors", *(("peft",) if task.recipe.rank else ())), "training")
     os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when transformers is imported
     began = time.perf_counter()
     try:
@@ -116,7 +116,9 @@ class Run:
         self._load(rows)
         order = optimizer_steps(rows.train, task.batches, task.seed, session.done)
         if task.recipe.compile and session.done < task.steps:
-            self.events.say(Observation(kind="compile", seconds=session.compile(unlike_batches(task, rows.train))))
+            held = rows.held_out[: 2 * task.evaluation.rows_at_a_time] if task.evaluation else ()
+            seconds = session.compile(unlike_batches(task, rows.train), held)
+            self.events.say(Observation(kind="compile", seconds=seconds))
         each = steps_per_epoch(len(rows.train), task.batches)
         self.stop.waits = True
         while session.done < task.steps and not self.stop.asked:
