@@ -8,7 +8,7 @@ from typing import Final
 from headway.domain.errors import Position, UserError
 from headway.domain.observation import Observation, RunLog
 from headway.logs.hf_rows import Rows, split, steps_done
-from headway.logs.text import Problems, as_text, document_and_text, finite, flat_objects
+from headway.logs.text import Problems, as_text, document_and_text, finite, single_numbers
 
 NAME: Final = "all_results"
 NAMES: Final = (
@@ -39,7 +39,7 @@ def read(path: Path) -> RunLog:
     """The totals of a training, of an evaluation or of both. Raises UserError where there is none."""
     problems = Problems()
     found, text = document_and_text(path, problems)
-    row = found if isinstance(found, dict) else next(flat_objects(text + "}"), {})
+    row = found if isinstance(found, dict) else single_numbers(text)
     reading = Rows()
     evaluated, trained = split({str(key): value for key, value in row.items()})
     seen: list[Observation] = []

@@ -13,7 +13,7 @@ from headway.domain.errors import Position, UserError
 from headway.domain.observation import Observation, RunLog
 from headway.logs.hf_rows import with_mean_steps
 from headway.logs.lines.line_reader import LineReader
-from headway.logs.text import Problems, as_text, lines_of
+from headway.logs.text import Problems, as_text, is_text, lines_of
 
 NAME: Final = "console"
 LOG_NAMES: Final = re.compile(r"(?i)\.(?:log|out|err|txt)(?:\.\w+)?$|^nohup|console|stdout|slurm|output\.log")
@@ -21,7 +21,7 @@ LOG_NAMES: Final = re.compile(r"(?i)\.(?:log|out|err|txt)(?:\.\w+)?$|^nohup|cons
 
 def claims(path: Path, head: bytes) -> float:
     """A little for any text, more for one in whose beginning a line tells of training."""
-    if not head or (head.count(0) > len(head) // 50 and not head.startswith((b"\xff\xfe", b"\xfe\xff"))):
+    if not is_text(head):
         return 0.0
     reader = LineReader()
     text = as_text(head)

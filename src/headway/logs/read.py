@@ -22,7 +22,6 @@ DEEPEST: Final = 5
 """Folders below the given one that are looked into: `OUTPUT/runs/MOMENT_HOST/`, `lightning_logs/version_0/`."""
 SURE: Final = 0.4
 """A file in a folder is read where a reader is at least so sure: a folder holds texts that are no logs."""
-LOG_NAMES: Final = (".log", ".out", ".err", ".txt", ".jsonl", ".gz", ".csv")
 
 
 def read_log(path: str | os.PathLike[str]) -> RunLog:
@@ -56,13 +55,16 @@ def _of_file(path: Path) -> RunLog:
         except UserError:
             # A likelier reader that finds nothing in it leaves it to the next.
             continue
-    return ranked[-1].read(path)
+    try:
+        return ranked[-1].read(path)
+    except UserError as problem:
+        raise (problem if len(ranked) > 1 else _unknown(path, problem.got)) from None
 
 
-def _unknown(path: Path) -> UserError:
+def _unknown(path: Path, got: str = "") -> UserError:
     return UserError(
         "a run log is of a format that headway reads",
-        got=path.name,
+        got=got or "something else",
         hint=f"Formats: {', '.join(READERS)}.",
         where=Position(path.name),
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -11,7 +10,16 @@ from headway.domain.errors import Position, UserError
 from headway.domain.observation import Observation, RunLog
 from headway.logs.hf_rows import Rows, is_end, moment_of, steps_done, with_mean_steps
 from headway.logs.repair import settled
-from headway.logs.text import Problems, as_text, document_and_text, finite, flat_objects, whole
+from headway.logs.text import (
+    FLAT_OBJECT,
+    Problems,
+    as_text,
+    document_and_text,
+    finite,
+    flat_objects,
+    single_numbers,
+    whole,
+)
 
 NAME: Final = "trainer_state"
 FACTS: Final = {
@@ -80,8 +88,7 @@ def _observed(rows: list[dict[str, Any]], reading: Rows) -> Iterator[Observation
 def _picked(text: str) -> Mapping[str, Any]:
     """What a broken file still says: its whole rows, and the single numbers around them."""
     rows = [row for row in flat_objects(text) if "step" in row or "epoch" in row]
-    single = {key: finite(value) for key, value in re.findall(r'\n {0,4}"(\w+)": ([-+.\deE]{1,40})', text)}
-    return {**single, "log_history": rows}
+    return {**single_numbers(FLAT_OBJECT.sub("", text)), "log_history": rows}
 
 
 def _consistent(row: Mapping[str, Any], seen: tuple[Observation, ...], total: int | None, problems: list[str]) -> None:

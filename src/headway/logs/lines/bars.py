@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from headway.logs.text import duration_s, number
@@ -78,8 +79,9 @@ def bars_in(line: str) -> Iterator[Bar]:
         start = match.end()
         # What follows an opening brace or a closing bracket is the end of something else.
         described = re.split(r"[\]}\r]", before)[-1].strip(" :,")
-        tail = line[match.end() : match.end() + 200].split("\r", maxsplit=1)[0] if not match["rate"] else ""
-        yield _bar(match, described, f"{match['rate'] or ''} {tail}")
+        tail = line[match.end() : match.end() + 200].partition("{")[0]
+        tail = tail if tail[:1] in (" ", ",") and "%|" not in tail else ""
+        yield _bar(match, described, f"{(match['rate'] or '').partition(',')[2]},{tail}")
     rich = RICH.search(line[:4_000]) if start == 0 and ("━" in line or "╺" in line or "─" in line) else None
     keras = KERAS.search(line[:4_000]) if start == 0 and rich is None else None
     if rich:
@@ -90,18 +92,19 @@ def bars_in(line: str) -> Iterator[Bar]:
 
 
 def _bar(match: re.Match[str], described: str, after: str) -> Bar:
-    epoch = EPOCH.search(described)
+    epoch, epochs = _epoch(described)
+    rate = (match["rate"] or "").partition(",")[0].strip()
     n, total = _count(match["n"]), _count(match["total"])
     return Bar(
         description=described,
-        kind=_kind(described, after),
+        kind=_kind(described, _unit(rate or after)),
         n=n,
         total=total,
         elapsed_s=duration_s(match["elapsed"]),
-        epoch=int(epoch["epoch"]) if epoch else None,
-        epochs=int(epoch["epochs"]) if epoch and epoch["epochs"] else None,
-        rate=(match["rate"] or "").partition(",")[0].strip(),
-        values=named_numbers(after),
+        epoch=epoch,
+        epochs=epochs,
+        rate=rate,
+        values=named_numbers(after) if "=" in after or ":" in after else {},
         end=match.end(),
     )
 
@@ -133,6 +136,19 @@ def _count(text: str) -> int:
     return int((number(digits.rstrip("kMGT")) or 0.0) * scale)
 
 
+@lru_cache(maxsize=4_096)
+def _epoch(described: str) -> tuple[int | None, int | None]:
+    """The epoch that a description names, and of how many."""
+    match = EPOCH.search(described)
+    return (int(match["epoch"]), int(match["epochs"]) if match["epochs"] else None) if match else (None, None)
+
+
+def _unit(rate: str) -> str:
+    """The unit of a rate, with one digit for all of its number."""
+    return "1" + rate.strip(" ,").lstrip("?0123456789. ")[:40]
+
+
+@lru_cache(maxsize=4_096)
 def _kind(described: str, rate: str) -> str:
     """What a bar counts, by its description and unit."""
     if OTHER.search(described) or re.search(r"\d[kMG]?i?B/s", rate):

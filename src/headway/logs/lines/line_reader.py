@@ -182,9 +182,9 @@ class LineReader:
         """A bar of the training tells of steps, any other of its end alone."""
         self.marks.add("bar")
         key = re.sub(r"[\d.,:/=-]+", "#", bar.description)[:80] + f"|{bar.total}" + f"|{rank}"
-        known, fresh = self._bars.get(key), False
+        known, fresh, again = self._bars.get(key), False, False
         if known is None or bar.n < known.last.n or (bar.epoch is not None and bar.epoch != known.last.epoch):
-            fresh = True
+            fresh, again = True, known is not None
             start_s = (self._now_s or 0.0) if self._fed_s is None else self._fed_s - (bar.elapsed_s or 0.0)
             base = self._base(key, known, bar)
             known = self._bars[key] = _Bar(
@@ -207,7 +207,7 @@ class LineReader:
             if known.first is not None and bar.n <= (known.first.step or 0):
                 return []
             found = self._resolved(known, bar) + self._let_go() if known.first is not None else self._let_go()
-            return found + self._taken(self._steps(known, bar, rank, begins=fresh and known.base == 0))
+            return found + self._taken(self._steps(known, bar, rank, begins=fresh and known.base == 0, again=again))
         kind = "evaluation" if bar.kind == "train" else bar.kind
         if not kind or bar.n < bar.total or (before.n >= bar.total and not fresh) or elapsed_s is None:
             return []
@@ -257,11 +257,15 @@ class LineReader:
         ahead = bar.epoch is not None and known.last.epoch is not None and bar.epoch > known.last.epoch
         return known.base + known.last.total if ahead or known.last.n >= known.last.total else 0
 
-    def _steps(self, known: _Bar, bar: Bar, rank: int, *, begins: bool) -> list[Observation]:
+    def _steps(self, known: _Bar, bar: Bar, rank: int, *, begins: bool, again: bool) -> list[Observation]:
         epochs = bar.epochs or (None if bar.epoch is not None or known.base else 1)
         epochs = epochs if bar.description != "keras" else self._epochs
         self._epoch_total = bar.total * epochs if epochs and known.base < bar.total * epochs else None
-        opened = [Observation(kind="begin", at_s=known.start_s, rank=rank)] if begins and self._opens("bar") else []
+        opened = (
+            [Observation(kind="begin", at_s=known.start_s, rank=rank)]
+            if begins and (self._opens("bar") or again)
+            else []
+        )
         step = known.base + bar.n
         self._step = step
         quiet = bar.elapsed_s is not None and bar.elapsed_s <= known.said_s and bar.n < bar.total
