@@ -7,10 +7,17 @@ bytes become lines. Observations and logs as nouns are `domain.observation`.
 from collections.abc import Mapping
 from typing import Final
 
-from headway.logs import headway
+from headway.logs import headway, lightning_csv, mlflow, nvidia_smi, sacct, tfevents, wandb_csv, wandb_offline
 from headway.logs.reader import Reader
 
 READERS: Final[Mapping[str, Reader]] = {
     headway.NAME: headway,
+    lightning_csv.NAME: lightning_csv,
+    mlflow.NAME: mlflow,
+    nvidia_smi.NAME: nvidia_smi,
+    sacct.NAME: sacct,
+    tfevents.NAME: tfevents,
+    wandb_csv.NAME: wandb_csv,
+    wandb_offline.NAME: wandb_offline,
 }
 """Every format by its name; a format that is not here does not exist."""
