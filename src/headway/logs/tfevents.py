@@ -46,7 +46,7 @@ def read(path: Path) -> RunLog:
     Raises UserError where there is nothing of a run in them.
     """
     problems: list[str] = []
-    files = _started(path, problems) if path.is_dir() else [_File.at(path)]
+    files = _started(path, problems) if path.is_dir() else [EventFile.at(path)]
     told = [row for file in files for row in file.rows()]
     if not told:
         wrong = next((file.problems[0] for file in files if file.problems), "no scalars")
@@ -68,7 +68,7 @@ def read(path: Path) -> RunLog:
 
 
 @dataclass(slots=True)
-class _File:
+class EventFile:
     """What one event file holds."""
 
     name: str
@@ -81,7 +81,7 @@ class _File:
     """Lightning names the step that it is in, not how many were done."""
 
     @classmethod
-    def at(cls, path: Path) -> _File:
+    def at(cls, path: Path) -> EventFile:
         """The file at `path`. Raises UserError where it cannot be read."""
         found = cls(path.name)
         with wire.mapped(path) as data:
@@ -238,7 +238,7 @@ def _folders_in(folder: Path) -> list[Path]:
         return []
 
 
-def _started(folder: Path, problems: list[str]) -> list[_File]:
+def _started(folder: Path, problems: list[str]) -> list[EventFile]:
     """The files of a folder by their beginnings; of several folders in it, the last run and those that it continues."""
     groups = [_files_in(folder)] if _files_in(folder) else [_files_in(inner) for inner in _folders_in(folder)]
     runs = []
@@ -246,13 +246,13 @@ def _started(folder: Path, problems: list[str]) -> list[_File]:
         files = []
         for path in paths[:_MOST_FILES]:
             try:
-                files.append(_File.at(path))
+                files.append(EventFile.at(path))
             except UserError as problem:
                 problems.append(str(problem))
         if any(file.scalars for file in files):
             runs.append(sorted(files, key=lambda file: file.began_s or 0.0))
     runs.sort(key=lambda files: files[0].began_s or 0.0)
-    kept: list[_File] = []
+    kept: list[EventFile] = []
     while runs and (not kept or _first_step(kept) > _first_step(runs[-1])):
         kept = [*runs.pop(), *kept]
     if runs:
@@ -260,6 +260,6 @@ def _started(folder: Path, problems: list[str]) -> list[_File]:
     return kept
 
 
-def _first_step(files: list[_File]) -> int:
+def _first_step(files: list[EventFile]) -> int:
     """The first step that a run tells of: one that begins late was resumed from one before it."""
     return min((step for file in files for _, step, _, _ in file.scalars if step > 0), default=0)

@@ -20,7 +20,7 @@ from headway.domain.observation import Observation, RunLog
 from headway.logs import rows, wire
 from headway.logs.text import finite, whole
 
-NAME = "wandb"
+NAME = "wandb_offline"
 MAGIC: Final = b":W&B\xe1\xbe"
 _BLOCK_BYTES: Final = 32_768
 _FULL, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
