@@ -154,6 +154,8 @@ def with_device(
     """
     if zero_s is None:
         return (*observations, *(replace(item, at_s=None) for item in samples))
+    # What was timed first may have begun before the first moment that is said.
+    zero_s -= next((item.at_s for item in observations if item.at_s is not None), 0.0)
     placed = [replace(item, at_s=max(0.0, item.at_s - zero_s)) for item in samples if item.at_s is not None]
     keyed: list[tuple[float, Observation]] = [(item.at_s or 0.0, item) for item in placed]
     latest = 0.0
@@ -259,13 +261,15 @@ class _Teller:
         self._at_s: float | None = None
         self._attempts = 0
         self._stepped = False
+        self._stride: int | None = None
 
     def tell(self, part: _Part) -> Iterable[Observation]:
         """The observations of one part."""
         if part.kind == "begin":
             told = [Observation(kind="begin", at_s=part.at_s, step=part.step)]
             self._attempts += 1
-            self._done = 0 if self._attempts == 1 and not self._stepped else None
+            self._done = 0 if self._attempts == 1 else None
+            self._stepped = False
         elif part.kind == "step":
             told = self._step(part)
         else:
@@ -284,6 +288,9 @@ class _Teller:
         return part.at_s - self._at_s - self._usual_s * self._ahead(part)
 
     def _step(self, part: _Part) -> list[Observation]:
+        resumed = self._done is None and part.step is not None and self._stride is not None
+        if resumed:  # from a checkpoint that no row tells of; the interval of logging says how far back at most
+            self._done = (part.step or 0) - (self._stride or 0)
         steps, first = self._ahead(part), not self._stepped
         if part.step is not None and part.step == self._done and not first:
             return []  # a step told twice, as Lightning tells the means of an epoch: nothing more was done
@@ -293,7 +300,8 @@ class _Teller:
         if before_s is not None and part.at_s is not None and before_s > max(_AT_ONCE_S, usual_s):
             told.append(Observation(kind="load", at_s=part.at_s - usual_s, seconds=before_s))
         seconds = part.seconds * steps if part.seconds is not None and steps else None
-        told.append(_step(part, part.at_s, seconds, part.values))
+        step = _step(part, part.at_s, seconds, part.values)
+        told.append(replace(step, steps=steps) if resumed else step)
         self._went(part)
         return told
 
@@ -312,6 +320,7 @@ class _Teller:
         return [*told, _evaluated(part, took_s)]
 
     def _went(self, part: _Part) -> None:
+        self._stride = self._ahead(part) or self._stride
         self._stepped = True
         self._done = part.step if part.step is not None else self._done
 
