@@ -33,7 +33,11 @@ def test_dmon_with_times_alone() -> None:
 
 def test_dmon_without_times_says_so(tmp_path: Path) -> None:
     place = tmp_path / "gpu.log"
-    place.write_text("# gpu   pwr gtemp mtemp    sm   mem\n# Idx     W     C     C     %     %\n    0   250    45     -    92     1\n")
+    place.write_text(
+        "# gpu   pwr gtemp mtemp    sm   mem\n"
+        "# Idx     W     C     C     %     %\n"
+        "    0   250    45     -    92     1\n"
+    )
     log = read_log(place)
     assert [item.at_s for item in log.observations] == [None]
     assert any("no times" in problem for problem in log.problems)

@@ -74,7 +74,9 @@ def test_a_time_of_one_step_is_taken_for_all_that_a_row_covers() -> None:
 
 def test_a_step_that_goes_back_is_another_attempt_and_said() -> None:
     problems: list[str] = []
-    told, _ = rows.told([trained(0, 10), trained(10, 20), trained(20, 30), trained(500, 20), trained(510, 30)], problems)
+    told, _ = rows.told(
+        [trained(0, 10), trained(10, 20), trained(20, 30), trained(500, 20), trained(510, 30)], problems
+    )
     assert [item.attempt for item in told] == [0, 0, 0, 1, 1]
     assert took(told, "step")[3:] == [(20, None), (30, 10.0)]
     assert any("restarted" in problem for problem in problems)
@@ -88,7 +90,9 @@ def test_a_clock_that_jumps_is_said_and_replaced() -> None:
 
 
 def test_facts_are_told_once() -> None:
-    final = Row(at_s=40, step=30, values={"train/train_runtime": 35.5, "train/total_flos": 1e12, "train/train_loss": 0.4})
+    final = Row(
+        at_s=40, step=30, values={"train/train_runtime": 35.5, "train/total_flos": 1e12, "train/train_loss": 0.4}
+    )
     told, facts = rows.told([trained(0, 10), final], [])
     assert facts == {"train_runtime_s": 35.5, "total_flop": 1e12, "train_loss": 0.4}
     assert took(told, "step") == [(10, None)]
@@ -144,7 +148,9 @@ def test_steps_and_evaluations_never_take_longer_than_the_run(
             Row,
             at_s=st.none() | st.floats(allow_nan=False, allow_infinity=False),
             step=st.none() | st.integers(min_value=-(2**63), max_value=2**63),
-            values=st.dictionaries(st.sampled_from(["loss", "eval/loss", "eval/runtime", "epoch", "step_time"]), st.floats()),
+            values=st.dictionaries(
+                st.sampled_from(["loss", "eval/loss", "eval/runtime", "epoch", "step_time"]), st.floats()
+            ),
             begins=st.booleans(),
         ),
         max_size=12,
