@@ -71,6 +71,20 @@ def test_a_job_in_columns() -> None:
     assert any("4712" in problem for problem in log.problems)
 
 
+def test_a_job_copied_from_a_terminal_with_its_command(tmp_path: Path) -> None:
+    place = tmp_path / "jobs.txt"
+    place.write_text(
+        "$ sacct -j 57\n"
+        "       JobID    JobName  Partition    Account  AllocCPUS      State ExitCode \n"
+        "------------ ---------- ---------- ---------- ---------- ---------- -------- \n"
+        "57           script-1.+         vm     guests          1 CANCELLED+      0:0 \n"
+        "57.batch          batch                guests          1  CANCELLED     0:15 \n"
+    )
+    log = read_log(place)
+    assert (log.format, log.facts["job"], log.facts["run_name"]) == ("sacct", "57", "script-1.+")
+    assert (log.facts["state"], log.facts["exit_code"]) == ("CANCELLED", "0:0")
+
+
 def test_a_requeued_job_is_two_attempts() -> None:
     log = read_log(SAMPLES / "sacct" / "requeued.txt")
     assert [(item.kind, item.attempt, item.at_s) for item in log.observations] == [
