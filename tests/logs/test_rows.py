@@ -61,6 +61,20 @@ def test_what_came_before_the_first_steps_is_loading() -> None:
     assert (times_of(told)["step"].seconds, times_of(told)["step"].units) == (30.0, 30)
 
 
+def test_a_log_that_begins_late_is_of_a_resumed_run() -> None:
+    late = [trained(1010.0 + 10 * n, 5010 + 10 * n) for n in range(4)]
+    told, _ = rows.told([Row(at_s=1000, begins=True), *late], [])
+    assert (times_of(told)["step"].seconds, times_of(told)["step"].units) == (40.0, 40)
+    # The first row of a run may come sooner than an interval, and a late evaluation does not make it late.
+    told, _ = rows.told([trained(5, 1), trained(50, 10), trained(100, 20), trained(150, 30)], [])
+    assert [item.steps for item in told] == [1, 9, 10, 10]
+
+
+def test_an_evaluation_alone_says_nothing_of_its_time() -> None:
+    told, _ = rows.told([Row(at_s=1000, begins=True), Row(at_s=1069, step=0, values={"test_loss": 0.3})], [])
+    assert took(told, "evaluation") == [(0, None)]
+
+
 def test_the_means_of_an_epoch_are_no_more_steps() -> None:
     again = Row(at_s=10.1, step=20, values={"train_loss_epoch": 1.0})
     told, _ = rows.told([trained(0, 10), trained(10, 20), again, trained(20, 30)], [])
