@@ -47,18 +47,17 @@ def _of_file(path: Path) -> RunLog:
     if not path.stat().st_size:
         raise UserError("a run log says something", got="an empty file", where=Position(path.name))
     ranked = _ranked(path)
-    if not ranked:
-        raise _unknown(path)
-    for reader in ranked[:-1]:
+    surest: UserError | None = None
+    for _, reader in ranked:
         try:
             return reader.read(path)
-        except UserError:
-            # A likelier reader that finds nothing in it leaves it to the next.
-            continue
-    try:
-        return ranked[-1].read(path)
-    except UserError as problem:
-        raise (problem if len(ranked) > 1 else _unknown(path, problem.got)) from None
+        except UserError as problem:
+            # A likelier reader that finds nothing in it leaves it to the next, but knows best what is wrong.
+            surest = surest or problem
+    if surest is None or ranked[0][0] < SURE:
+        # Any text at all is asked whether it is a console's: that it is not says little of what it is.
+        raise _unknown(path, surest.got if surest else "")
+    raise surest
 
 
 def _unknown(path: Path, got: str = "") -> UserError:
@@ -70,18 +69,18 @@ def _unknown(path: Path, got: str = "") -> UserError:
     )
 
 
-def _ranked(path: Path) -> list[Reader]:
-    """The readers that claim `path`, the surest first."""
+def _ranked(path: Path) -> list[tuple[float, Reader]]:
+    """How surely which readers claim `path`, the surest first."""
     head = b"" if path.is_dir() else head_of(path, HEAD_BYTES)
     claims = [(float(reader.claims(path, head)), reader) for reader in READERS.values()]
-    return [reader for claim, reader in sorted(claims, key=lambda pair: -pair[0]) if claim > 0]
+    return [pair for pair in sorted(claims, key=lambda pair: -pair[0]) if pair[0] > 0]
 
 
 def _of_folder(path: Path) -> RunLog:
     """A folder that a reader claims whole, or the best of the logs in it."""
     if ranked := _ranked(path):
         try:
-            return ranked[0].read(path)
+            return ranked[0][1].read(path)
         except UserError:
             pass
     logs = [log for place in _candidates(path) if (log := _quietly(place)) is not None]
