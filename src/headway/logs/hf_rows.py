@@ -26,7 +26,6 @@ LOSS_KEYS: Final = (
     "lr",
     "grad_norm",
 )
-EACH_KEYS: Final = ("step_time_s", "step_time", "iter_time", "seconds_per_step", "train/step_time")
 ELAPSED_KEYS: Final = ("elapsed_time", "elapsed", "elapsed_s", "_runtime", "time_elapsed", "total_time")
 CLOCK_KEYS: Final = ("timestamp", "_timestamp", "time", "wall_time")
 MEMORY_KEYS: Final = (
@@ -99,7 +98,8 @@ class Rows:
     ) -> Observation:
         seconds = next((finite(value) for key, value in row.items() if key.endswith("_runtime")), None)
         rate = next((finite(value) for key, value in row.items() if key.endswith("_samples_per_second")), None)
-        rows = None if seconds is None or rate is None else float(round(seconds * rate))
+        rows = None if seconds is None or rate is None else finite(seconds * rate)
+        rows = None if rows is None else float(round(rows))
         return Observation(
             kind="evaluation",
             at_s=at_s,
@@ -238,7 +238,8 @@ steps are not in them."""
 def steps_done(row: Mapping[str, Any]) -> tuple[float, float] | None:
     """Steps that a last row's runtime and rate say, and the doubt that the rate's three digits leave."""
     runtime_s, rate = finite(row.get("train_runtime")), finite(row.get("train_steps_per_second"))
-    return (runtime_s * rate, runtime_s * 0.0005 + 1.0) if runtime_s and rate else None
+    steps = finite(runtime_s * rate) if runtime_s and rate else None
+    return (steps, (runtime_s or 0.0) * 0.0005 + 1.0) if steps is not None else None
 
 
 def _first_by_rate(rows: Sequence[Observation], said: Mapping[str, Any]) -> int:

@@ -38,7 +38,7 @@ def read_log(path: str | os.PathLike[str]) -> RunLog:
             what = "something that is no file" if place.exists() else "no such file"
             raise UserError("a run log is a file or a folder", got=f"{place.name or place}: {what}")
         return _of_file(place)
-    except (OSError, ValueError) as problem:
+    except (OSError, ValueError, ArithmeticError) as problem:
         why = getattr(problem, "strerror", None) or str(problem)
         raise UserError("a run log is a file or a folder that can be read", got=f"{place.name}: {why}") from problem
 

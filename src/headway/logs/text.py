@@ -269,8 +269,8 @@ def duration_s(text: object) -> float | None:
     words = text.strip()
     if match := _CLOCK.fullmatch(words):
         days, hours, minutes, seconds = (float(part or 0) for part in match.groups())
-        return 86_400 * days + 3_600 * hours + 60 * minutes + seconds
+        return finite(86_400 * days + 3_600 * hours + 60 * minutes + seconds)
     pieces = _WORDS.findall(words)
     if pieces and not _WORDS.sub("", words).strip(" ,"):
-        return sum(float(count) * _UNIT_S[unit.lower()] for count, unit in pieces)
+        return finite(sum(float(count) * _UNIT_S[unit.lower()] for count, unit in pieces))
     return finite(words)
