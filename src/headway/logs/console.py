@@ -1,0 +1,65 @@
+"""What a training printed, kept in a file: the console's text, of whatever tool.
+
+Owns the format `console`; the lines are `lines/`, and `LineReader` takes them also while the training runs.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final
+
+from headway.domain.errors import Position, UserError
+from headway.domain.observation import Observation, RunLog
+from headway.logs.hf_rows import with_mean_steps
+from headway.logs.lines.line_reader import LineReader
+from headway.logs.text import Problems, as_text, is_text, lines_of
+
+NAME: Final = "console"
+LOG_NAMES: Final = re.compile(r"(?i)\.(?:log|out|err|txt)(?:\.\w+)?$|^nohup|console|stdout|slurm|output\.log")
+
+
+def claims(path: Path, head: bytes) -> float:
+    """A little for any text, more for one in whose beginning a line tells of training."""
+    if not is_text(head):
+        return 0.0
+    reader = LineReader()
+    text = as_text(head)
+    reader.feed(text[:65_536] + "\n")
+    if reader.marks:
+        return 0.45
+    return 0.1 if LOG_NAMES.search(path.name) else 0.05
+
+
+def read(path: Path) -> RunLog:
+    """The log at `path`, line by line. Raises UserError for a text that tells of no training and is not named a log."""
+    return read_as(NAME, path)
+
+
+def read_as(name: str, path: Path) -> RunLog:
+    """As `read`, under the name of a format that prints the same lines."""
+    problems = Problems()
+    reader = LineReader()
+    seen: list[Observation] = []
+    lines = 0
+    for _, line in lines_of(path, problems):
+        lines += 1
+        seen += reader.line(line)
+    seen += reader.close()
+    problems.extend(reader.problems)
+    if not seen:
+        if not LOG_NAMES.search(path.name):
+            raise UserError(
+                "a console log has a line that tells of training",
+                got=f"{lines:,} lines without a step, a loss or a progress bar",
+                where=Position(path.name),
+            )
+        problems.append(f"no line of {lines:,} tells of a step, a loss or a progress bar")
+    return RunLog(
+        format=name,
+        name=path.name,
+        observations=with_mean_steps(seen, reader.ends, problems),
+        total_steps=reader.total_steps,
+        facts=reader.facts,
+        problems=tuple(problems),
+    )

@@ -1,0 +1,99 @@
+"""`trainer_state.json` of the Hugging Face Trainer: what it had logged when a checkpoint or the end was saved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from headway.domain.errors import Position, UserError
+from headway.domain.observation import Observation, RunLog
+from headway.logs.hf_rows import Rows, is_end, moment_of, steps_done, with_mean_steps
+from headway.logs.repair import settled
+from headway.logs.text import (
+    FLAT_OBJECT,
+    Problems,
+    as_text,
+    document_and_text,
+    finite,
+    flat_objects,
+    single_numbers,
+    whole,
+)
+
+NAME: Final = "trainer_state"
+FACTS: Final = {
+    "train_batch_size": "micro_batch",
+    "num_train_epochs": "epochs",
+    "save_steps": "save_steps",
+    "eval_steps": "eval_steps",
+    "logging_steps": "logging_steps",
+    "total_flos": "total_flop",
+    "num_input_tokens_seen": "tokens",
+    "global_step": "steps_done",
+}
+
+
+def claims(path: Path, head: bytes) -> float:
+    """By `log_history`; by the name where the head is cut before it."""
+    text = as_text(head)
+    if '"log_history"' in text and text.lstrip().startswith("{"):
+        return 1.0
+    return 0.8 if path.name == "trainer_state.json" and "{" in text else 0.0
+
+
+def read(path: Path) -> RunLog:
+    """The rows of `log_history`; steps have the mean time that `train_runtime` leaves. Raises UserError without any."""
+    problems = Problems()
+    found, text = document_and_text(path, problems)
+    state = found if isinstance(found, dict) else _picked(text)
+    history = state.get("log_history")
+    rows = [row for row in history if isinstance(row, dict)] if isinstance(history, list) else []
+    if not rows and not isinstance(state.get("global_step"), int):
+        raise UserError(
+            "a trainer state has rows of a training", got="no log_history with rows", where=Position(path.name)
+        )
+    if isinstance(history, list) and len(rows) < len(history):
+        problems.append(f"{len(history) - len(rows)} rows of log_history are none, left out")
+    reading = Rows()
+    seen = settled(_observed(rows, reading), problems)
+    ends = [row for row in rows if is_end(row)]
+    total = whole(state.get("max_steps"))
+    facts = {fact: value for key, fact in FACTS.items() if (value := finite(state.get(key)))}
+    if ends:
+        _consistent(ends[-1], seen, total, problems)
+    return RunLog(
+        format=NAME,
+        name=path.name,
+        observations=with_mean_steps(seen, ends, problems),
+        total_steps=total if total and total > 0 else None,
+        facts=facts | reading.facts,
+        problems=tuple(problems),
+    )
+
+
+def _observed(rows: list[dict[str, Any]], reading: Rows) -> Iterator[Observation]:
+    """What the rows say, with the moments that they have where tokens are counted."""
+    last_s = None
+    for row in rows:
+        at_s = shown[1] if "train_runtime" in row and not is_end(row) and (shown := moment_of(row)) else None
+        if at_s is not None:
+            if last_s is None or at_s < last_s:
+                # The runtime is that of this start.
+                yield Observation(kind="begin", at_s=0.0)
+            last_s = at_s
+        yield from reading.observe(row, at_s=at_s)
+
+
+def _picked(text: str) -> Mapping[str, Any]:
+    """What a broken file still says: its whole rows, and the single numbers around them."""
+    rows = [row for row in flat_objects(text) if "step" in row or "epoch" in row]
+    return {**single_numbers(FLAT_OBJECT.sub("", text)), "log_history": rows}
+
+
+def _consistent(row: Mapping[str, Any], seen: tuple[Observation, ...], total: int | None, problems: list[str]) -> None:
+    """Says where the runtime and its rate do not go together with the steps: more than the run could have."""
+    done = max((item.step for item in seen if item.step is not None), default=0)
+    said = steps_done(row)
+    if said and done and said[0] - said[1] > 1.01 * max(done, total or 0):
+        problems.append(f"train_runtime and train_steps_per_second say {said[0]:,.0f} steps, the rows {done:,}")
