@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
@@ -102,14 +102,13 @@ class Total:
         values = np.array(known)
         return mean_error(without_size(values, np.array(self.tokens)) if term == "step" else values)
 
-    @property
-    def error(self) -> float:
-        """Relative standard error of the run's total; infinite without a step."""
-        terms = [term for term in self.seconds if self.counts.get(term)]
-        total = sum(self.counts[term] * self.mean_s(term) for term in terms)
-        if "step" not in terms or total <= 0:
+    def error(self, terms: Collection[str] | None = None) -> float:
+        """Relative standard error of the run's total that `terms` (None: all) leave; infinite without a step."""
+        total = sum(self.counts.get(term, 0.0) * self.mean_s(term) for term in self.seconds)
+        if "step" not in self.seconds or total <= 0:
             return math.inf
-        return math.sqrt(sum((self.counts[term] * self.error_s(term)) ** 2 for term in terms)) / total
+        doubted = [term for term in self.seconds if terms is None or term in terms]
+        return math.sqrt(sum((self.counts.get(term, 0.0) * self.error_s(term)) ** 2 for term in doubted)) / total
 
     def next(self, repeatable: Mapping[str, float], left_s: float) -> str:
         """The term whose next repeat takes most off the variance of the total per second (Neyman's allocation).
