@@ -41,7 +41,9 @@ class Lines:
         known = {
             name: None if isinstance(one, float) and not math.isfinite(one) else one for name, one in facts.items()
         }
-        print(json.dumps({"event": event, **known}, ensure_ascii=False), flush=True)  # noqa: T201 - a program's own stream
+        line = json.dumps({"event": event, **known}, ensure_ascii=False)
+        sys.stdout.write(line + "\n")  # in one call: an interruption leaves no half a line
+        sys.stdout.flush()
         if self._watched:
             self._show(event, facts)
 
