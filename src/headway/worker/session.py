@@ -124,15 +124,16 @@ class Session:
         read = sum(path.stat().st_size for path in weight_files(self.task.model))
         return Moved(seconds=self._clock() - began, bytes=read)
 
-    def compile(self, batch: MicroBatch) -> float:
-        """Seconds of the first pass over a micro-batch, in which kernels are made; no weight and no random state moves.
+    def compile(self, batches: Iterable[MicroBatch]) -> float:
+        """Seconds of passes over micro-batches in which kernels are made; no weight and no random state moves.
 
-        What a later batch of another shape makes anew lies in its own step.
+        Two of unlike width: kernels for any width are made at the second (torch.compile's automatic dynamic shapes).
         """
         began = self._clock()
         kept = self._random_state()
         try:
-            self._backward(self._collated(batch), 1.0)
+            for batch in batches:
+                self._backward(self._collated(batch), 1.0)
         except Exception as error:  # the compiler's, the C compiler's, Triton's
             if is_out_of_memory(error):
                 raise

