@@ -207,6 +207,15 @@ def test_a_host_is_never_asked_for_more_than_it_has(planned: int, room: float, m
     assert max(host.tries) <= max(room / 1e9, 1)
 
 
+def test_a_slow_host_works_out_what_it_has_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "free_memory_bytes", lambda device: 1e12)
+    host = Machine("cpu", 16, fixed=1e9, each=1e9, room=1e12)
+    found = longest(host, ROWS, most_s=10)  # type: ignore[arg-type]
+    assert (found.rows, found.fits, found.worked_out, found.seconds) == (16, True, True, None)
+    assert found.peak_bytes == 17e9
+    assert host.tries == [1]
+
+
 def test_a_host_with_room_runs_as_planned() -> None:
     host = Machine("cpu", 4, fixed=1e6, each=1e3, room=1e12)
     found = longest(host, ROWS)  # type: ignore[arg-type]

@@ -68,6 +68,7 @@ def bench(task: Task) -> int:
         session, import_s = prepare(task)
         from headway.worker.machine import machine
         from headway.worker.probe import OutOfMemoryHere, Probe
+        from headway.worker.session import is_out_of_memory
         from headway.worker.stopping import Budget
 
         lines.say("machine", schema=SCHEMA, weights=session.weights, **machine(session.device))
@@ -76,6 +77,10 @@ def bench(task: Task) -> int:
             stopped, code = probe.measure(import_s), OK
         except OutOfMemoryHere as error:
             stopped, code = str(error), OUT_OF_MEMORY
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            stopped, code = "out of memory, in what a step as planned left room for", OUT_OF_MEMORY
     except KeyboardInterrupt:
         stopped, code = "interrupted", INTERRUPTED
     lines.say("done", stopped=stopped, **(probe.facts() if probe else {}))
