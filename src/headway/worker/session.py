@@ -23,7 +23,7 @@ from headway.domain.errors import UserError
 from headway.worker.checkpoint import Moved, newest_complete, prune, write_folder
 from headway.worker.machine import Peak
 from headway.worker.models import DTYPES, first_line, loss
-from headway.worker.optimizers import make_optimizer
+from headway.worker.optimizers import make_optimizer, restore
 from headway.worker.rows import MicroBatch
 from headway.worker.task import Task
 from headway.worker.weights import config_of, trained_model, vocabulary, weight_files, weight_format
@@ -239,7 +239,7 @@ class Session:
             for name, one in kept.items():
                 one.copy_(found[name])
         state = torch.load(place / STATE, map_location="cpu", weights_only=True)
-        self._optimizer.load_state_dict(state["optimizer"])
+        restore(self._optimizer, state["optimizer"])
         self._scaler.load_state_dict(state["scaler"])
         self._set_random_state(state["random"])
         self.done = int(state["step"])

@@ -29,6 +29,8 @@ CHOICES = {
     "device": ("auto", "cpu", "cuda"),
 }
 """Keys with a closed list of words."""
+OF_BITSANDBYTES = {"adamw_8bit": "AdamW8bit", "lion": "Lion32bit", "lion_8bit": "Lion8bit"}
+"""Optimizers by their names in `domain.optimizer` -> the class of the package bitsandbytes."""
 _AT_LEAST_0 = {"freeze", "rank", "seed", "weight_decay", "max_grad_norm", "tolerance"}
 """Numbers that may be 0; all others are above it."""
 

@@ -7,7 +7,7 @@ of memory, 130 interrupted: the step that runs is finished and saved, a second s
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import os
 import signal
 import sys
@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 
 from headway.domain.errors import UsageError, UserError
 from headway.domain.observation import Observation
+from headway.domain.optimizer import optimizer_name
 from headway.worker.events import Events
-from headway.worker.task import Task, read_task
+from headway.worker.task import OF_BITSANDBYTES, Task, read_task
 from headway.worker.trace import ERROR, INSTALL, OK, USAGE, require
 
 if TYPE_CHECKING:
@@ -64,12 +65,21 @@ def prepare(task: Task) -> tuple[Session, float]:
     try:
         from headway.worker.session import Session
 
-        if task.recipe.rank:
-            importlib.import_module("peft")  # used later, and seconds to import
+        for name in _used_later(task):
+            importlib.import_module(name)
     except ImportError as error:
         raise UserError("training needs newer training libraries", got=str(error), hint=f"{INSTALL} -U") from None
     session = Session(task)
     return session, time.perf_counter() - began
+
+
+def _used_later(task: Task) -> Iterator[str]:
+    """Installed libraries that take seconds to import and would be imported while the model is made."""
+    if task.recipe.rank:
+        yield "peft"
+    packed = task.recipe.quantize != "none" or optimizer_name(task.recipe.optimizer) in OF_BITSANDBYTES
+    if packed and importlib.util.find_spec("bitsandbytes") is not None:
+        yield "bitsandbytes"
 
 
 def header_of(task: Task, session: Session) -> dict[str, Any]:
