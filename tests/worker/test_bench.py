@@ -150,12 +150,38 @@ def test_a_checkpoint_that_a_disk_changes_is_an_error(
 
 
 def test_a_host_without_room_is_said_and_not_asked(probed: Probed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe, "load_refusal", lambda task: "")
     monkeypatch.setattr(limits, "free_memory_bytes", lambda device: 1)
     monkeypatch.setattr(limits, "tried", lambda session, step: pytest.fail("asked") if len(step[0]) > 1 else None)
     code, lines = probed()
     assert code == 4
     assert lines[-1]["stopped"].startswith("out of memory: a micro-batch of 2 does not run")
     assert next(line for line in lines if line["event"] == "longest")["rows"] == 0
+
+
+def test_a_model_without_room_is_not_made(
+    probed: Probed, monkeypatch: pytest.MonkeyPatch, tiny: dict[str, Any]
+) -> None:
+    """7 billion parameters in fp32 with AdamW: 16 bytes each, before a weight is drawn."""
+    large = tiny | {"num_hidden_layers": 32, "hidden_size": 4096, "intermediate_size": 11008, "vocab_size": 32000}
+    large |= {"num_attention_heads": 32, "num_key_value_heads": 32}
+    monkeypatch.setattr(limits, "free_memory_bytes", lambda device: 24e9)
+    code, lines = probed(model={"config": large})
+    assert code == 4
+    assert lines[-1]["stopped"] == (
+        "out of memory: weights, gradients and optimizer need 108 GB, 24 GB are free"  # 6,738,415,616 x 16
+    )
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # PEFT reads what transformers will rename
+def test_adapters_need_room_for_their_own_states_alone(tiny: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "free_memory_bytes", lambda device: 0)
+    full, lora = (
+        limits.load_refusal(read_task(json.dumps(document(tiny, recipe={"precision": "fp32", "rank": rank}))))
+        for rank in (0, 1)
+    )
+    # 24,928 weights of 16 bytes; of 4, and 1,024 of adapters of 16
+    assert [one.split("need ")[1].split(",")[0] for one in (full, lora)] == ["399 kB", "116 kB"]
 
 
 class Machine:

@@ -8,12 +8,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import torch
+
+from headway.domain.optimizer import OPTIMIZERS, optimizer_name
+from headway.domain.units import format_bytes
 from headway.worker.machine import free_memory_bytes
+from headway.worker.models import META
 from headway.worker.rows import Row, Step
 from headway.worker.session import Session, StepTime, is_out_of_memory
+from headway.worker.task import Task
+from headway.worker.weights import config_of, trained_model
 
+CPU = torch.device("cpu")
 USABLE = 0.9
 """Of the host's available memory that a step may take."""
 SMALL = 0.5
@@ -36,6 +44,27 @@ class Longest:
     """Of tensors on a GPU, of the whole process on a CPU."""
     worked_out: bool = False
     """The verdict rests on fewer rows: a step as planned was not tried."""
+
+
+def load_refusal(task: Task) -> str:
+    """Why the host has no room for the model in training, in words; empty where it has, or where that is not known.
+
+    Weights, gradients and the optimizer's states, of which the program needs at least so much; what a pass keeps beside
+    them is found out step by step. Of a quantised model's weights a quarter counts.
+    """
+    free = free_memory_bytes(CPU)
+    bare = replace(task, model=replace(task.model, place="-", config=config_of(task.model)),
+                   recipe=replace(task.recipe, quantize="none"))  # fmt: skip
+    share = 1.0 if task.recipe.quantize == "none" else 0.25
+    states, others_bytes = OPTIMIZERS[optimizer_name(task.recipe.optimizer)]
+    need = 0.0
+    for one in trained_model(bare, META).parameters():
+        width = one.element_size()
+        need += one.numel() * (width * (2 + states) + others_bytes if one.requires_grad else width * share)
+    if free is None or need <= free:
+        return ""
+    return (f"out of memory: weights, gradients and optimizer need {format_bytes(need)}, "
+            f"{format_bytes(free)} are free")  # fmt: skip
 
 
 def longest_step(rows: Sequence[Row], micro_batch: int, micro_steps: int) -> Step:

@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 
 from headway.domain.errors import UserError
-from headway.domain.sample import outliers, summarise, without_size
+from headway.domain.sample import outliers, summarise
 from headway.worker.checkpoint import Moved
 from headway.worker.disk import disk_speed
-from headway.worker.limits import longest, tried
+from headway.worker.host import Others
+from headway.worker.limits import load_refusal, longest, tried
 from headway.worker.machine import free_disk_bytes, sensors
 from headway.worker.rows import Rows, Step, optimizer_steps, read_rows, unlike_batches
 from headway.worker.session import Session, StepTime, is_out_of_memory
@@ -38,6 +39,8 @@ OTHER_SHARE = 0.15
 """Of what is left that steps of other sizes may take."""
 REPEATED = ("step", "evaluation")
 """Terms whose error more time narrows: a probe stops by them."""
+BUSY = 0.1
+"""Share of the host's processors taken by other programs that is remarked on."""
 SENSE_S = 5.0
 STEP_FACTS = ("seconds", "wait_s", "rows", "tokens", "squares", "longest", "micro_steps")
 COOLED = 0.03
@@ -59,6 +62,7 @@ class Probe:
         self.warm_up: dict[str, float] = {"steps": 0, "seconds": 0.0}
         self.run: dict[str, float] = {}
         self._sensed: dict[str, float] = {}
+        self._others = Others()
         self._sense_at = 0.0
         self._on_host = session.device.type == "cpu"
 
@@ -85,7 +89,7 @@ class Probe:
         steps = self.total.seconds.get("step", [])
         found: dict[str, Any] = {"warm_up": self.warm_up, "run": self.run, "spent_s": round(self.budget.spent_s, 3)}
         if steps:
-            alike = without_size(np.array(steps), np.array(self.total.tokens))
+            alike = self.total.steps_alike()
             said = summarise(alike.tolist())
             found |= {"error": self.total.error(), "drift": said.drift, "outliers": int(outliers(alike).sum())}
             if len(steps) >= 2 * LEAST_STEPS and abs(said.drift) > max(COOLED, 4 * said.relative_error):
@@ -93,6 +97,9 @@ class Probe:
                                     f"{'slower' if said.drift > 0 else 'faster'} than the first")  # fmt: skip
         found["repeats"] = {term: len(known) for term, known in self.total.seconds.items()}
         self._sense_again()
+        found["others_share"] = share = self._others.share()
+        if share is not None and share > BUSY:
+            self.remarks.append(f"other programs took {share:.0%} of the host's processors: times hold beside as much")
         return found | {"remarks": self.remarks}
 
     # ---- what is paid once
@@ -101,6 +108,8 @@ class Probe:
         """Data, then model, as a run does it."""
         rows = read_rows(self.task, self.session.vocabulary)
         self.say("sample", term="tokenize", seconds=rows.seconds, tokens=rows.tokens, rows=len(rows.train))
+        if self._on_host and (words := load_refusal(self.task)):
+            raise OutOfMemoryHere(words)
         moved = self.session.load(rows.pad)
         self.say("sample", term="load", seconds=import_s + moved.seconds, import_s=import_s, build_s=moved.seconds,
                  bytes=moved.bytes)  # fmt: skip
@@ -155,7 +164,7 @@ class Probe:
         self.warm_up = {"steps": first, "seconds": sum(one.seconds for one in took[:first])}
         if first == 0:
             self.remarks.append("there was no time for a warm-up: the first step counts")
-        self._sensed = sensors(self.session.device)
+        self._sensed, self._others = sensors(self.session.device), Others()
         for step in took[first:]:
             self._say_step(step, "planned")
 

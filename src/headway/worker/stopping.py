@@ -14,6 +14,7 @@ from statistics import median
 import numpy as np
 
 from headway.domain.sample import mean_error, without_size
+from headway.domain.spread import Draws
 
 SINGLE = 0.10
 """Relative error of what was timed once. Assumed."""
@@ -85,9 +86,9 @@ class Total:
 
     def add(self, term: str, seconds: float, tokens: float | None = None) -> None:
         """One unit of a term took so long; `tokens` for a step."""
-        self.seconds.setdefault(term, []).append(seconds)
         if tokens is not None:
-            self.tokens.append(tokens)
+            self.tokens.append(tokens)  # first, so that an interruption leaves no step without
+        self.seconds.setdefault(term, []).append(seconds)
 
     def mean_s(self, term: str) -> float:
         """Of one unit; 0 where none was timed."""
@@ -99,8 +100,12 @@ class Total:
         known = self.seconds.get(term, [])
         if len(known) < WINDOW:
             return SINGLE * self.mean_s(term) / math.sqrt(max(len(known), 1)) if known else math.inf
-        values = np.array(known)
-        return mean_error(without_size(values, np.array(self.tokens)) if term == "step" else values)
+        return mean_error(self.steps_alike() if term == "step" else np.array(known))
+
+    def steps_alike(self) -> Draws:
+        """Seconds of the steps, had all had batches of the mean size."""
+        known = self.seconds["step"]
+        return without_size(np.array(known), np.array(self.tokens[: len(known)]))
 
     def error(self, terms: Collection[str] | None = None) -> float:
         """Relative standard error of the run's total that `terms` (None: all) leave; infinite without a step."""
