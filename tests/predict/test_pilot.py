@@ -68,6 +68,15 @@ def test_the_planned_size_alone_sets_the_mean() -> None:
     assert project(steps + other, run, "cpu").p50_s == pytest.approx(np.mean([one.seconds for one in steps]))
 
 
+def test_other_programs_on_the_host_widen_the_promise() -> None:
+    steps = [TimedStep(seconds=1.0, tokens=10.0)] * 30
+    run = RunSteps(steps=300, tokens=10)
+    quiet, busy = project(steps, run, "cpu"), project(steps, run, "cpu", others_share=0.5)
+    assert busy.p50_s == quiet.p50_s
+    assert busy.relative_width > 3 * quiet.relative_width
+    assert project(steps, run, "gpu", others_share=0.5) == project(steps, run, "gpu")
+
+
 def test_waiting_for_data_is_apart() -> None:
     steps = [TimedStep(seconds=1.2, wait_s=0.2, tokens=10.0)] * 10
     found = project(steps, RunSteps(steps=100, tokens=10), "cpu")

@@ -30,6 +30,10 @@ WANDER = {"cpu": 0.03, "gpu": 0.005}
 """Allan deviation of a machine's speed at long times, relative, before its own steps are seen: block means of a shared
 CPU host wander by several per cent, a GPU of one's own by its temperature. Assumed until benchmarks/pilot.py measures
 it."""
+OTHERS = 0.3
+"""Allan deviation for a host whose processors all belong to other programs, which come and go: in proportion to their
+share. Three runs of 3 to 4 minutes on two cores, others at about 0.7 of them: 0.1 at 10 s, 0.2 to 0.4 at a minute;
+0.2 holds the mean of the next 80 s in 72 % to 89 % of windows (2026-11-21)."""
 SINGLE = {"cpu": 0.10, "gpu": 0.02}
 """Relative spread of single steps, taken where fewer than `LEAST` were timed. Assumed."""
 WANDER_WEIGHT = 3.0
@@ -99,11 +103,12 @@ class StepOfRun:
         return (self.p90_s - self.p10_s) / (2 * self.p50_s) if self.p50_s > 0 else math.inf
 
 
-def project(steps: Sequence[TimedStep], run: RunSteps, processor: Processor) -> StepOfRun:
+def project(steps: Sequence[TimedStep], run: RunSteps, processor: Processor, others_share: float = 0.0) -> StepOfRun:
     """The mean step of `run`, from steps in the order in which they were timed. Raises ValueError for none as planned.
 
     Mean of the planned steps, moved by the fitted cost of the difference in size. Doubt: standard error of that mean,
-    and the wander of the machine (`drift_of_means`).
+    and the wander of the machine (`drift_of_means`). `others_share`: of the host's processors, what other programs took
+    meanwhile (`others_share` of a probe), 0..1; counted for a CPU.
     """
     planned = [one for one in steps if one.planned]
     if not planned:
@@ -116,7 +121,8 @@ def project(steps: Sequence[TimedStep], run: RunSteps, processor: Processor) -> 
     middle = max(float(seconds.mean() + coefficients @ (at_run - here)), float(seconds.min()) * 1e-3)
     alike = seconds - (probed - here) @ coefficients
     error = _error(alike, SINGLE[processor])
-    wander = _wander(alike / alike.mean(), seconds.mean(), run.steps, WANDER[processor])
+    assumed = math.hypot(WANDER[processor], OTHERS * others_share if processor == "cpu" else 0.0)
+    wander = _wander(alike / alike.mean(), seconds.mean(), run.steps, assumed)
     few = 1 + (P90_SCORE**2 + 1) / (4 * max(len(planned) - 1, 1))  # of Student's t beside the normal (Fisher's series)
     reach = P90_SCORE * math.hypot(error * few, wander)
     waits = np.array([one.wait_s for one in planned])
@@ -234,10 +240,13 @@ def _error(alike: Draws, single: float) -> float:
 
 
 def _wander(relative: Draws, step_s: float, run_steps: float, prior: float) -> float:
-    """Relative standard deviation between the mean of the probe and that of the run."""
+    """Relative standard deviation between the mean of the probe and that of the run.
+
+    What the probe's few long blocks say raises what is assumed, and does not lower it: quiet minutes promise no hours.
+    """
     own, blocks = allan_deviation(relative)
-    variance = (WANDER_WEIGHT * prior**2 + blocks * own**2) / (WANDER_WEIGHT + blocks)
-    return math.sqrt(variance) * drift_of_means(step_s * relative.size, step_s * max(run_steps, 1.0))
+    pooled = (WANDER_WEIGHT * prior**2 + blocks * own**2) / (WANDER_WEIGHT + blocks)
+    return math.sqrt(max(pooled, prior**2)) * drift_of_means(step_s * relative.size, step_s * max(run_steps, 1.0))
 
 
 def _wait(waits: Draws) -> Range:
