@@ -88,6 +88,8 @@ def test_steps_are_those_of_the_run_and_its_sizes_are_known(probed: Probed, tiny
     sizes = {line["size"]: line for line in samples(lines, "step")}
     assert sizes["fewer"]["micro_steps"] == 1 < sizes["planned"]["micro_steps"] == sizes["shorter"]["micro_steps"]
     assert sizes["shorter"]["longest"] <= 16
+    last = samples(lines, "step")[-1]
+    assert 0 < last["cpu_s"] < 2 * last["seconds"]  # one thread, and the interpreter's own
 
 
 def test_the_longest_rows_are_tried(probed: Probed) -> None:

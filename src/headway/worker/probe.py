@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -255,9 +256,10 @@ class Probe:
         for size, made in (("shorter", shorter), ("fewer", fewer)):
             steps = [changed for one in islice(order, OTHER_SIZES + 1) if (changed := made(one)) is not None]
             for index, step in enumerate(steps):
-                took = self.session.step(step)
                 if index:
-                    self._say_step(took, size)
+                    self._step(step, size)
+                else:
+                    self.session.step(step)
 
     def _until_sure(self, order: Iterator[Step], chunks: Iterator[Step] | None) -> str:
         """Whatever narrows the total most per second, until it is known well enough or the budget is spent."""
@@ -273,7 +275,7 @@ class Probe:
             if self.total.next(costs, self.budget.left_s) == "evaluation" and chunks is not None:
                 self._evaluate(next(chunks))
             else:
-                self._say_step(self.session.step(next(order)), "planned")
+                self._step(next(order), "planned")
             self._sense_now_and_then()
 
     def _evaluation_costs(self) -> dict[str, float]:
@@ -284,10 +286,16 @@ class Probe:
         share = min(evaluation.rows_at_a_time / evaluation.rows, 1.0)
         return {"evaluation": share * self.total.mean_s("evaluation")}
 
-    def _say_step(self, took: StepTime, size: str) -> None:
+    def _step(self, step: Step, size: str) -> None:
+        """One step; on a host with what the processors worked on it, which other programs hardly change."""
+        began = time.process_time()
+        took = self.session.step(step)
+        self._say_step(took, size, {"cpu_s": time.process_time() - began} if self._on_host else {})
+
+    def _say_step(self, took: StepTime, size: str, more: Mapping[str, float] = MappingProxyType({})) -> None:
         said = {name: getattr(took, name) for name in STEP_FACTS}
         device = {} if took.device_s is None else {"device_s": took.device_s}
-        self.say("sample", term="step", size=size, **said, **device)
+        self.say("sample", term="step", size=size, **said, **device, **more)
         if size == "planned":
             self.total.add("step", took.seconds, took.tokens)
 
