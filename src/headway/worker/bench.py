@@ -57,7 +57,7 @@ class Lines:
         elif now - self._shown >= 1:
             self._shown = now
             mean = f", {1e3 * sum(self._steps) / len(self._steps):.3g} ms each" if self._steps else ""
-            words = f"measuring: {now:.0f} of {self._budget_s:.0f} s, {len(self._steps)} steps{mean}"
+            words = f"measuring: {now:.0f} of {self._budget_s:.0f} s, steps: {len(self._steps)}{mean}"
             print(f"\r\033[K{words}", end="", file=sys.stderr, flush=True)  # noqa: T201
 
 
