@@ -16,7 +16,7 @@ from headway.app.doubt import Doubtful
 from headway.app.resolve import ASSUMED, resolve
 from headway.catalog.calibration import shipped_calibration
 from headway.catalog.speed import shipped_speed
-from headway.domain.calibration import Calibration
+from headway.domain.calibration import Calibration, Constant
 from headway.domain.errors import PlanError, UsageError
 from headway.domain.experiment import Architecture
 from headway.domain.lookup import Lookup, Machine
@@ -44,6 +44,8 @@ class Request:
     seed: int = 0
     sensitivity: bool = True
     measurements: tuple[Measurement, ...] = ()
+    rates_of: Mapping[str, Mapping[str, Constant]] = field(default_factory=dict)
+    """Rates around a step that were measured: by device, constants of the calibration by name."""
     today: str = ""
     models: Mapping[str, Architecture] = field(default_factory=dict)
     """Models that need no looking up: those of an imported file."""
@@ -60,6 +62,8 @@ class Inputs:
     calibration: Calibration
     speed: Speed
     measurements: tuple[Measurement, ...]
+    own: frozenset[str]
+    """Constants of the calibration that were measured on the plan's machine."""
     seed: int
     today: date
     models: Mapping[str, Architecture] = field(default_factory=dict)
@@ -77,6 +81,7 @@ class Inputs:
             rates=rates,
             machine=machine,
             measurements=self.measurements,
+            own=self.own,
             seed=self.seed,
             memory=self.memory,
             stages=self.stages,
@@ -116,17 +121,27 @@ def gather(source: PlanFile, request: Request) -> Inputs:
                              hint=f"It has {', '.join(known)}.", candidates=known)  # fmt: skip
         plan = replace(plan, run=replace(plan.run, machine=request.machine))
     calibration = assumed(plan, shipped_calibration())
+    lookup = resolve(plan, calibration, known=request.models)
+    own = _own_rates(plan, lookup, request)
     return Inputs(
         plan=plan,
-        lookup=resolve(plan, calibration, known=request.models),
+        lookup=lookup,
         models=request.models,
         served=request.served,
-        calibration=calibration,
+        calibration=Calibration(constants={**calibration.constants, **own}) if own else calibration,
+        own=frozenset(own),
         speed=from_record(shipped_speed()),
         measurements=request.measurements,
         seed=request.seed,
         today=_today(request),
     )
+
+
+def _own_rates(plan: Plan, lookup: Lookup, request: Request) -> Mapping[str, Constant]:
+    """What was measured on the device of the plan's machine, but for what the plan assumes otherwise."""
+    machine = lookup.machines.get(plan.run.machine)
+    known = request.rates_of.get(machine.node.device.name, {}) if machine is not None else {}
+    return {name: constant for name, constant in known.items() if name not in plan.assume}
 
 
 def _today(request: Request) -> date:
