@@ -83,7 +83,7 @@ class Predictor:
                 "checkpoint": float(job.saves.during),
                 "final_save": float(job.saves.final),
                 "tokenize": 1.0,
-                "data_wait": 1.0,
+                "data_wait": job.equivalent_steps,
                 "compile": float(job.recipe.compile),
             }
         if stage.generate is not None:
@@ -99,7 +99,7 @@ class Predictor:
         if job is not None and basis is not None:
             makers |= {
                 "step": lambda: basis.step_s,
-                "data_wait": lambda: self._data_wait(basis, job),
+                "data_wait": lambda: self._data_wait(basis),
                 "tokenize": lambda: self._tokenize(job),
                 "compile": lambda: self._constant("compile_s"),
                 "checkpoint": lambda: self._save(checkpoint_bytes(job.architecture, job.recipe)),
@@ -130,9 +130,9 @@ class Predictor:
         draws = constants["import_s"] + size / constants["weights_load_bytes_per_s"]
         return self._drawn(draws, "weights_load_bytes_per_s")
 
-    def _data_wait(self, basis: Basis, job: Job) -> Spread:
+    def _data_wait(self, basis: Basis) -> Spread:
         share = self.setting.constants["data_wait_share"]
-        draws = _draws(basis.step_s, self.setting.draws) * share * job.equivalent_steps
+        draws = _draws(basis.step_s, self.setting.draws) * share
         return self._drawn(draws, "data_wait_share")
 
     def _tokenize(self, job: Job) -> Spread:

@@ -70,7 +70,7 @@ class Setting:
     """Decides every draw that is not among `constants`: each value draws from a stream of its own name."""
     draws: int
     measurements: Mapping[tuple[str, str], Mapping[str, Measurement]]
-    """By (stage fingerprint, device), then term."""
+    """By (pace of a stage, device), then term."""
     stages: dict[tuple[object, ...], StageEstimate] = field(default_factory=dict)
     drawn: dict[tuple[float, float, float, str], Spread] = field(default_factory=dict)
     memory: Memory = field(default_factory=Memory)
@@ -110,7 +110,7 @@ class Setting:
 
     def measured(self, stage: Stage, machine: Machine) -> dict[str, Spread]:
         """Seconds per unit of every term that was measured for this stage on this device, as draws."""
-        found = self.measurements.get((stage.fingerprint, machine.node.device.name), {})
+        found = self.measurements.get((stage.pace, machine.node.device.name), {})
         return {
             term: self.usable(
                 Spread.from_range(
@@ -213,11 +213,11 @@ def _with_own_steps(
 
 
 def _measured_jobs(plan: Plan, lookup: Lookup, measured: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Job]:
-    """The jobs behind measured steps, by stage fingerprint and device."""
-    stages = {stage.fingerprint: stage for experiment in plan.experiments for stage in experiment.stages}
+    """The jobs behind measured steps, by pace and device."""
+    stages = {stage.pace: stage for experiment in plan.experiments for stage in experiment.stages}
     machines = {machine.node.device.name: machine for machine in lookup.machines.values()}
     return {
-        (fingerprint, device): resolve(stages[fingerprint], plan, lookup, machines[device])
-        for fingerprint, device in measured
-        if fingerprint in stages and device in machines and stages[fingerprint].kind == "train"
+        (pace, device): resolve(stages[pace], plan, lookup, machines[device])
+        for pace, device in measured
+        if pace in stages and device in machines and stages[pace].kind == "train"
     }
