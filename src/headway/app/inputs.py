@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from headway.app.doubt import Doubtful
+from headway.app.kept import Kept
 from headway.app.resolve import ASSUMED, resolve
 from headway.catalog.calibration import shipped_calibration
 from headway.catalog.speed import shipped_speed
@@ -44,8 +45,8 @@ class Request:
     seed: int = 0
     sensitivity: bool = True
     measurements: tuple[Measurement, ...] = ()
-    rates_of: Mapping[str, Mapping[str, Constant]] = field(default_factory=dict)
-    """Rates around a step that were measured: by device, constants of the calibration by name."""
+    kept: Kept = field(default_factory=Kept)
+    """What is known of this machine from earlier measurements; `measurements` count before it."""
     today: str = ""
     models: Mapping[str, Architecture] = field(default_factory=dict)
     """Models that need no looking up: those of an imported file."""
@@ -64,6 +65,8 @@ class Inputs:
     measurements: tuple[Measurement, ...]
     own: frozenset[str]
     """Constants of the calibration that were measured on the plan's machine."""
+    problem: str = ""
+    """Why earlier measurements could not be read."""
     seed: int
     today: date
     models: Mapping[str, Architecture] = field(default_factory=dict)
@@ -131,7 +134,8 @@ def gather(source: PlanFile, request: Request) -> Inputs:
         calibration=Calibration(constants={**calibration.constants, **own}) if own else calibration,
         own=frozenset(own),
         speed=from_record(shipped_speed()),
-        measurements=request.measurements,
+        measurements=(*request.kept.measurements, *request.measurements),
+        problem=request.kept.problem,
         seed=request.seed,
         today=_today(request),
     )
@@ -140,7 +144,7 @@ def gather(source: PlanFile, request: Request) -> Inputs:
 def _own_rates(plan: Plan, lookup: Lookup, request: Request) -> Mapping[str, Constant]:
     """What was measured on the device of the plan's machine, but for what the plan assumes otherwise."""
     machine = lookup.machines.get(plan.run.machine)
-    known = request.rates_of.get(machine.node.device.name, {}) if machine is not None else {}
+    known = request.kept.rates.get(machine.node.device.name, {}) if machine is not None else {}
     return {name: constant for name, constant in known.items() if name not in plan.assume}
 
 

@@ -6,6 +6,7 @@ dataset) is drawn once and moves all of them together.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from zlib import crc32
@@ -20,7 +21,7 @@ from headway.domain.plan import Plan, Stage
 from headway.domain.spread import Draws, Kind, Spread
 from headway.domain.units import Range
 from headway.estimate.nouns import Basis, Rates, StageEstimate
-from headway.estimate.resolve import Job, resolve
+from headway.estimate.resolve import Job, gpu_range, resolve
 from headway.predict.speed.situation import Situation
 from headway.predict.speed.state import Framework, Speed, framework_of
 
@@ -111,13 +112,11 @@ class Setting:
     def measured(self, stage: Stage, machine: Machine) -> dict[str, Spread]:
         """Seconds per unit of every term that was measured for this stage on this device, as draws."""
         found = self.measurements.get((stage.pace, machine.node.device.name), {})
+        gpus = max(1, math.ceil(gpu_range(stage).mid))
         return {
-            term: self.usable(
-                Spread.from_range(
-                    item.seconds, "measured", f"{item.source}, {item.repeats} repeats {item.date}".strip()
-                )
-            )
+            term: self.usable(Spread.from_range(item.seconds, "measured", _source(item)))
             for term, item in found.items()
+            if item.gpus == gpus
         }
 
 
@@ -175,6 +174,12 @@ def _by_stage(measurements: Iterable[Measurement]) -> dict[tuple[str, str], _Ter
     for item in measurements:
         found.setdefault((item.stage, item.device), {})[item.term] = item
     return dict(found)
+
+
+def _source(item: Measurement) -> str:
+    """`measured here 2026-11-21, 212 steps`."""
+    noun = "step" if item.term in ("step", "data_wait") else "timing"
+    return f"{item.source} {item.date}".strip() + f", {item.repeats:,} {noun}{'' if item.repeats == 1 else 's'}"
 
 
 def situation_of(job: Job, framework: Framework) -> Situation:
