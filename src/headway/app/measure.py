@@ -20,7 +20,7 @@ from headway.app.kept import known_from
 from headway.app.probe import Heard, Probe, body_of, understood
 from headway.app.stored import keep, made_now
 from headway.app.task import task_of
-from headway.app.worker import INTERRUPTED, stream_worker
+from headway.app.worker import INTERRUPTED, OUT_OF_MEMORY, stream_worker
 from headway.catalog import find_device
 from headway.domain.errors import UsageError, UserError
 from headway.domain.experiment import Architecture
@@ -43,6 +43,10 @@ BUDGETS = (("30 min", 1800.0), ("1 h", 3600.0), ("2 h", 7200.0), ("4 h", 14400.0
 """Time budgets whose epochs are shown where the plan has none."""
 _DRIVERS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 """There is a GPU's driver where one of these is: NVIDIA's, AMD's, that of a Windows host."""
+
+
+class DoesNotFit(UserError):
+    """The stage asks for more memory than this machine has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,10 +108,12 @@ def measure(
                          hint="60-120 s give a step time within a few per cent.")  # fmt: skip
     chosen = choose(source, asked, models or {})
     heard, code, left_out = _run(chosen, asked, told)
+    if code == OUT_OF_MEMORY:
+        raise _too_large(heard, chosen)
     probe = understood(heard, chosen.job)
     device = device_of(heard, chosen)
     plan = chosen.inputs.plan
-    remarks = (*chosen.remarks, *left_out, *_elsewhere(device, chosen))
+    remarks = (*chosen.remarks, *left_out, *heard.done.get("remarks", ()), *_elsewhere(device, chosen))
     body = body_of(probe, chosen.job, plan.fingerprint, chosen.experiment.id, device, remarks)
     record = made_now("measurement", body, asked.command, _about(heard))
     place = keep(record, plan.file, told) and place_of(plan.file)
@@ -117,6 +123,14 @@ def measure(
         share(asked.share, body, chosen.job, record.made[:10])
     answer = _answer(chosen, probe, body, record.made[:10], place or "", remarks)
     return Measured(answer=answer, body=body, interrupted=code == INTERRUPTED)
+
+
+def _too_large(heard: Heard, chosen: Chosen) -> DoesNotFit:
+    """The refusal of a batch that does not run here, with the one that does."""
+    rows, stage = heard.facts.get("longest", {}).get("rows"), chosen.job.stage
+    hint = f"Of the longest rows {rows} run in one pass: micro_batch: {rows}." if rows else "Not even one row runs."
+    return DoesNotFit("what is measured must fit into memory", got=str(heard.done.get("stopped", "")),
+                      hint=f"{hint} Or max_length, gradient_checkpointing: full, an adapter.", where=stage.where)  # fmt: skip
 
 
 def choose(source: PlanFile, asked: Asked, models: Mapping[str, Architecture]) -> Chosen:

@@ -33,7 +33,7 @@ class Heard:
     machine: dict[str, Any] = field(default_factory=dict)
     samples: list[dict[str, Any]] = field(default_factory=list)
     facts: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """The last line of every other kind: `load`, `tokenize`, `disk`, `longest`, `done` ..."""
+    """The last line of every other kind: `disk`, `device`, `longest`, `done`."""
 
     def take(self, line: Mapping[str, Any]) -> None:
         """One line of the program."""
@@ -118,13 +118,13 @@ def _run(heard: Heard, job: Job) -> RunSteps:
 
 def _terms(heard: Heard, job: Job) -> Iterator[tuple[str, Range]]:
     for term in ("load", "tokenize", "compile", "checkpoint", "final_save"):
-        if found := heard.seconds(term):
+        found = heard.seconds(term)
+        if found and (term != "tokenize" or heard.of(term)[0].get("tokens")):  # random rows are not tokenised
             yield term, mean_of(found)
     evaluated = heard.of("evaluation")
-    wanted = heard.facts.get("evaluation", {}).get("rows") or next((one.get("of_rows") for one in evaluated), None)
     if evaluated and job.stage.evaluate is not None:
-        each = [float(one["seconds"]) / max(1.0, float(one.get("rows") or 1)) for one in evaluated]
-        yield "evaluation", mean_of(each) * float(wanted or max(float(one.get("rows") or 1) for one in evaluated))
+        each = [float(one["seconds"]) / float(one["rows"]) for one in evaluated]
+        yield "evaluation", mean_of(each) * float(evaluated[0]["of_rows"])
 
 
 def mean_of(seconds: Sequence[float]) -> Range:
@@ -150,14 +150,14 @@ def _rates(heard: Heard) -> dict[str, float]:
         ("checkpoint_write_bytes_per_s", "final_save", "bytes"),
     )
     for name, term, unit in per_second:
-        timed = [one for one in heard.of(term) if one.get(unit)]
+        timed = [one for one in heard.of(term) if one.get(unit)]  # what was worked out rests on the disk's speed too
         if timed and name not in found:
             found[name] = sum(float(one[unit]) for one in timed) / max(1e-9, sum(float(one["seconds"]) for one in timed))
     for one in heard.of("load"):
         if one.get("import_s"):
             found["import_s"] = float(one["import_s"])
-        if one.get("bytes") and one.get("weights_s"):
-            found["weights_load_bytes_per_s"] = float(one["bytes"]) / max(1e-9, float(one["weights_s"]))
+        if one.get("bytes"):  # none are read where weights are drawn at random
+            found["weights_load_bytes_per_s"] = float(one["bytes"]) / max(1e-9, float(one["build_s"]))
     return found
 
 
@@ -165,9 +165,9 @@ def body_of(probe: Probe, job: Job, plan: str, experiment: str, device: str, lef
     """The record of a probe: numbers, and names of the plan; no path, no name of a person or host."""
     heard, longest = probe.heard, probe.heard.facts.get("longest", {})
     repeats = {term: len(heard.seconds(term)) for term in probe.terms} | {"data_wait": len(heard.seconds("step"))}
-    memory = {"peak_bytes": _peak(heard), "longest_tokens": longest.get("longest") or longest.get("tokens"),
+    memory = {"peak_bytes": _peak(heard), "longest_tokens": longest.get("tokens"),
               "longest_peak_bytes": longest.get("peak_bytes"), "fits": longest.get("fits"),
-              "largest_micro_batch": largest_micro_batch(heard)}  # fmt: skip
+              "largest_micro_batch": longest.get("rows")}  # fmt: skip
     return {
         "schema": SCHEMA,
         "stage": job.stage.pace,
@@ -198,12 +198,6 @@ def _peak(heard: Heard) -> float | None:
     """The most memory that was seen in any step."""
     seen = [float(one["peak_bytes"]) for one in (*heard.samples, *heard.facts.values()) if one.get("peak_bytes")]
     return max(seen, default=None)
-
-
-def largest_micro_batch(heard: Heard) -> int | None:
-    """The most rows in one pass that ran, where those as planned did not."""
-    found = heard.facts.get("out_of_memory", {}).get("largest_micro_batch") or heard.done.get("largest_micro_batch")
-    return None if found is None else int(found)
 
 
 def _ends(value: Range) -> dict[str, float]:

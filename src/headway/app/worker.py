@@ -17,7 +17,8 @@ from typing import Any
 
 from headway.domain.errors import UsageError, UserError
 
-INTERRUPTED = 130
+OUT_OF_MEMORY, INTERRUPTED = 4, 130
+"""Exit codes of a program that said what it had."""
 
 
 def run_worker(program: str, words: Sequence[str], given: str = "") -> dict[str, Any]:
@@ -43,7 +44,7 @@ def run_worker(program: str, words: Sequence[str], given: str = "") -> dict[str,
 
 
 def stream_worker(program: str, given: str, heard: Callable[[dict[str, Any]], None], limit_s: float) -> int:
-    """Run a program that prints JSON lines, each handed to `heard` as it comes; returns its exit code, 0 or 130.
+    """Run a program that prints JSON lines, each handed to `heard` as it comes; returns its exit code: 0, 4 or 130.
 
     An interrupt is the program's own affair: it says what it has and ends; a second one ends it. So does `limit_s`.
     Raises UserError with the last line that the program says when it fails.
@@ -66,7 +67,7 @@ def stream_worker(program: str, given: str, heard: Callable[[dict[str, Any]], No
             patience.cancel()
             process.kill()
             process.wait()
-        if code in (0, INTERRUPTED):
+        if code in (0, OUT_OF_MEMORY, INTERRUPTED):
             return code
         words.seek(0)
         said = (words.read().strip().splitlines() or [f"the worker ended with {code} and said nothing"])[-1]

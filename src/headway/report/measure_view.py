@@ -23,6 +23,7 @@ from headway.report.view import Column, Fact, Item, Note, Page, Section, View, b
 SCHEMA = "headway.measure/1"
 NOTABLE_DRIFT = 0.05
 """Second half of the steps over the first, from which it is said."""
+LEAST_SHARE = 0.001
 NAMES = {
     "evaluation": "evaluation",
     "checkpoint": "save",
@@ -136,7 +137,7 @@ def _facts(answer: MeasureAnswer) -> Iterator[Fact]:
     yield Fact(label="", text=f"median {_time(steps.median_s)}, min {_time(steps.low_s)}, max {_time(steps.high_s)}, "
                f"standard deviation {_time(steps.sd_s)}")  # fmt: skip
     wait = answer.step.wait_s.mid
-    yield Fact(label="data wait", text=f"{format_share(wait / max(1e-12, wait + steps.mean_s))} of a step")
+    yield Fact(label="data wait", text=_share(wait / max(1e-12, wait + steps.mean_s)))
     if memory := _memory(answer):
         yield Fact(label="memory", text=memory, kind="measured")
     for term, name in NAMES.items():
@@ -152,6 +153,10 @@ def _facts(answer: MeasureAnswer) -> Iterator[Fact]:
     yield Fact(label="this stage", text=duration(answer.stage.wall_s, 0.8), kind=answer.stage.wall_s.kind,
                note=f"{answer.stage.steps:,} steps with everything around them")  # fmt: skip
     yield Fact(label="stopped", text=_stopped(answer))
+
+
+def _share(share: float) -> str:
+    return f"{format_share(share) if share >= LEAST_SHARE else 'under 0.1 %'} of a step"
 
 
 def _time(seconds: float) -> str:
@@ -177,7 +182,7 @@ def _memory(answer: MeasureAnswer) -> str:
     if memory.get("fits") is not None:
         size = f", {memory['longest_tokens']:,.0f} tokens a row" if memory.get("longest_tokens") else ""
         parts.append(f"the longest batch {'fits' if memory['fits'] else 'does not fit'}{size}")
-    if memory.get("largest_micro_batch"):
+    if memory.get("largest_micro_batch") and not memory.get("fits"):
         parts.append(f"largest batch that runs: {count(memory['largest_micro_batch'], 'row')}")
     return "; ".join(parts)
 
@@ -216,7 +221,7 @@ def _notes(answer: MeasureAnswer) -> Iterator[Note]:
             text=f"{count(steps.outliers, 'step')} of {steps.repeats:,} took far longer or shorter than the others; "
             "they count, as they come again in a long run.",
             severity="warning",
-            hint="Close what else runs on the machine; a GPU's clock may ramp.",
+            hint="See what else runs on the machine.",
         )
     if abs(steps.drift) > NOTABLE_DRIFT:
         yield Note(text=f"The second half of the steps was {format_share(abs(steps.drift))} "

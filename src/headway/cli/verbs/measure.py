@@ -13,7 +13,7 @@ import click
 
 from headway.cli.options import ONE_RUN, assumptions, chosen_form, examples, loudness, one_run, output
 from headway.cli.output import write
-from headway.cli.refusals import INTERRUPTED, OK, as_plan_error, as_usage_error
+from headway.cli.refusals import FAILED_ON, INTERRUPTED, OK, as_plan_error, as_usage_error, message
 from headway.domain.errors import UsageError, UserError
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def command(words: tuple[str, ...], file: str | None, **given: Any) -> int:
     form = chosen_form(given, file)
     if len(words) > 2:
         raise UsageError("measure takes a plan and an experiment", got=" ".join(words), hint=f"Example: {EXAMPLES[1]}")
-    from headway.app.measure import Asked
+    from headway.app.measure import Asked, DoesNotFit
     from headway.report.measure_view import measure_page
 
     asked = Asked(
@@ -71,7 +71,12 @@ def command(words: tuple[str, ...], file: str | None, **given: Any) -> int:
     with as_plan_error() if words else as_usage_error():
         project = _project(words, given)
     tell = _teller(given["quiet"])
-    measured = project.measured(asked, told=tell)
+    try:
+        measured = project.measured(asked, told=tell)
+    except DoesNotFit as error:
+        tell("")
+        click.echo("\n".join(message(error)), err=True)
+        return FAILED_ON
     tell("")
     write(measure_page(measured.answer), form=form, file=file)
     return INTERRUPTED if measured.interrupted else OK
