@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from headway.app.inputs import Inputs, Request, gather
-from headway.app.kept import known_from
+from headway.app.kept import Kept, known_from
 from headway.app.probe import Heard, Probe, body_of, understood
 from headway.app.stored import keep, made_now
 from headway.app.task import task_of
@@ -97,10 +97,11 @@ def measure(
     asked: Asked,
     models: Mapping[str, Architecture] | None = None,
     told: Callable[[str], None] = lambda words: None,
+    packs: Kept = Kept(),
 ) -> Measured:
     """Measure the first stage that trains, of the plan or of one of its experiments, and keep the result.
 
-    `told` hears of progress. Raises UserError where this machine cannot run it, UsageError for a wrong request,
+    `told` hears of progress; `packs` count for what was not measured. Raises UserError where this machine cannot run it, UsageError for a wrong request,
     PlanError where the plan does not decide what is run.
     """
     if asked.budget_s < LEAST_BUDGET_S:
@@ -121,7 +122,7 @@ def measure(
         from headway.app.packs import share
 
         share(asked.share, body, chosen.job, record.made[:10])
-    answer = _answer(chosen, probe, body, record.made[:10], place or "", remarks)
+    answer = _answer(chosen, probe, body, place or "", remarks, packs.before(known_from([(body, record.made[:10])])))
     return Measured(answer=answer, body=body, interrupted=code == INTERRUPTED)
 
 
@@ -129,8 +130,12 @@ def _too_large(heard: Heard, chosen: Chosen) -> DoesNotFit:
     """The refusal of a batch that does not run here, with the one that does."""
     rows, stage = heard.facts.get("longest", {}).get("rows"), chosen.job.stage
     hint = f"Of the longest rows {rows} run in one pass: micro_batch: {rows}." if rows else "Not even one row runs."
-    return DoesNotFit("what is measured must fit into memory", got=str(heard.done.get("stopped", "")),
-                      hint=f"{hint} Or max_length, gradient_checkpointing: full, an adapter.", where=stage.where)  # fmt: skip
+    return DoesNotFit(
+        "what is measured must fit into memory",
+        got=str(heard.done.get("stopped", "")),
+        hint=f"{hint} Or max_length, gradient_checkpointing: full, an adapter.",
+        where=stage.where,
+    )
 
 
 def choose(source: PlanFile, asked: Asked, models: Mapping[str, Architecture]) -> Chosen:
@@ -251,10 +256,10 @@ def _about(heard: Heard) -> dict[str, str]:
 
 
 def _answer(
-    chosen: Chosen, probe: Probe, body: Mapping[str, Any], date: str, place: str, remarks: tuple[str, ...]
+    chosen: Chosen, probe: Probe, body: Mapping[str, Any], place: str, remarks: tuple[str, ...], known: Kept
 ) -> MeasureAnswer:
     """What the page says: the probe, and the stage's total and epochs with it."""
-    inputs = gather(chosen.source, replace(chosen.request, kept=known_from([(body, date)])))
+    inputs = gather(chosen.source, replace(chosen.request, kept=known))
     estimate = inputs.estimate("best", inputs.plan.run.machine)
     item = estimate.experiment(chosen.experiment.id)
     stage = item.stages[chosen.index]

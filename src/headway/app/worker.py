@@ -66,7 +66,8 @@ def stream_worker(program: str, given: str, heard: Callable[[dict[str, Any]], No
         finally:
             patience.cancel()
             process.kill()
-            process.wait()
+            with contextlib.suppress(BrokenPipeError):
+                process.communicate()  # its pipes are closed, whatever is still in them
         if code in (0, OUT_OF_MEMORY, INTERRUPTED):
             return code
         words.seek(0)
