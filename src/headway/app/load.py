@@ -20,6 +20,7 @@ from headway.domain.errors import Finding, Fix, UsageError
 from headway.domain.experiment import Architecture
 from headway.domain.measurement import Measurement
 from headway.domain.plan import Plan
+from headway.domain.record import Record
 from headway.estimate.nouns import RATES, Estimate, Rates
 from headway.plan import PlanFile, is_plan, plan_from_mapping, read_plan
 from headway.report.answer import Answer
@@ -218,6 +219,15 @@ class Project:
         from headway.app.measure import measure  # the probe's side, which no other verb needs
 
         return measure(self.source, asked, self._models, told, self._packed)
+
+    def records(self, kind: str = "") -> list[Record]:
+        """What is stored of this plan as it stands: estimates, measurements, runs, verdicts, oldest first.
+
+        `kind` is one of `estimate`, `measurement`, `run`, `verdict`, or empty for all.
+        """
+        from headway.app.stored import records
+
+        return records(kind, self.plan.file, self.plan.fingerprint)
 
     @property
     def _kept(self) -> Kept:
