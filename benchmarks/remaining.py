@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import sys
 from collections import defaultdict
+from itertools import pairwise
 from pathlib import Path
 
 from headway.domain.observation import Observation
@@ -31,14 +32,14 @@ def runs() -> dict[str, list[Moment]]:
 
 
 def _forwards(moments: list[Moment]) -> bool:
-    return all(one[0] < two[0] and one[1] <= two[1] for one, two in zip(moments, moments[1:], strict=False))
+    return all(one[0] < two[0] and one[1] <= two[1] for one, two in pairwise(moments))
 
 
 def predicted(seen: list[Moment], total: int) -> tuple[float, float]:
     """Whole seconds at p50 and p90, as `headway watch` would say after `seen`."""
     remaining = Remaining(Course(total_steps=total))
     remaining.feed(Observation(kind="begin", at_s=seen[0][1], step=seen[0][0]))
-    for (before, began_s), (step, at_s) in zip(seen, seen[1:], strict=False):
+    for (before, began_s), (step, at_s) in pairwise(seen):
         remaining.feed(Observation(kind="step", at_s=at_s, seconds=at_s - began_s, step=step, steps=step - before))
     left = remaining.left()
     assert left.p50_s is not None
