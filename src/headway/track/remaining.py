@@ -34,6 +34,8 @@ class Course:
     """Mean tokens, padding included, of the steps to come; None: as in those seen."""
     promised: Mapping[str, Range] = field(default_factory=dict)
     """Seconds of one unit by term (`step`, `evaluation`, ...) of an estimate, for phases not seen yet."""
+    promised_units: Mapping[str, float] = field(default_factory=dict)
+    """How often each of them is paid in the whole run, where nothing else says it."""
     usd_per_hour: float | None = None
     """What all devices together cost."""
 
@@ -204,14 +206,19 @@ class Remaining:
         if every is None and rounds:
             earlier = rounds[-2] if len(rounds) > 1 else self._start
             every = rounds[-1] - earlier
-        if not every or every <= 0:
+        if every is None:
+            units = self.course.promised_units.get(term, 0.0) * max(0.0, 1.0 - self.step / max(1, total))
+            return [self._round(term, math.ceil(units - 1e-9), [])] if units > 0 else []
+        if every <= 0:
             return []
         done = max([*rounds, self._start, self.step - 1])
         due = math.floor(total / every + 1e-9) - math.floor(done / every + 1e-9)
         return [self._round(term, due, list(self._rounds[term].values()))] if due > 0 else []
 
     def _final(self) -> list[Part]:
-        due = self.course.final_saves - len(self._rounds["final_save"])
+        due = max(self.course.final_saves, round(self.course.promised_units.get("final_save", 0.0))) - len(
+            self._rounds["final_save"]
+        )
         if due <= 0:
             return []
         seen = list(self._rounds["final_save"].values()) or list(self._rounds["checkpoint"].values())
