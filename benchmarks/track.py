@@ -1,7 +1,7 @@
 """What `headway.track` costs per step: the time between asking for a batch and having it, with steps of 10 ms.
 
-`python benchmarks/track.py [--steps N] [--json]`. Everything is in it: clocks, events written and flushed, samples of the
-machine, the line, the search for slowdowns. The bar is 0.5 % of a step of 10 ms: 50 microseconds.
+`python benchmarks/track.py [--steps N] [--json]`. Everything is in it: clocks, events written and flushed, samples of
+the machine, the line, the search for slowdowns. The bar is 0.5 % of a step of 10 ms: 50 microseconds.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from headway.track.status import Due, status_line
 
 VARIABLE = "HEADWAY_TRACK"
 """`quiet`: no lines; `off`: no files either."""
-SHORTEST_S = 0.1
+SHORTEST_S = 0.2
 """Steps are gathered into events at least so long, and never more than `MOST_EVENTS` to the time so far."""
 MOST_EVENTS = 10_000
 SAMPLE_S = 10.0
