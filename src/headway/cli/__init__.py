@@ -20,6 +20,7 @@ COMMANDS = {
     "check": "What is wrong, doubtful or missing in a plan.",
     "diff": "What a change of a plan costs.",
     "explain": "The chain behind one figure of an estimate, or the reason of a rule.",
+    "watch": "A run in progress or a command: what is left, what it costs, why it is slow.",
     "trace": "The formulas against the real model, counted without weights.",
     "catalog": "Known devices, offers and models.",
     "schema": "The JSON Schema of plan files, for editors.",
