@@ -79,7 +79,8 @@ def server() -> Iterator[str]:
         with (folder / "log").open("w") as log:
             process = subprocess.Popen(
                 [bin_folder / "postgres", "-D", data, "-p", str(port), "-h", "127.0.0.1", "-k", folder, "-F"],
-                stdout=log, stderr=log, cwd=folder, preexec_fn=ends_with_its_parent, **user,
+                stdout=log, stderr=log, cwd=folder, **user,
+                preexec_fn=ends_with_its_parent,  # noqa: PLW1509 - nothing else runs in this process yet
             )  # fmt: skip
         url = f"postgresql://headway:{PASSWORD}@127.0.0.1:{port}/"
         try:

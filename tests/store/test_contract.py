@@ -7,12 +7,12 @@ from collections.abc import Callable
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.store.recorded import any_record, record
 
 from headway.domain.errors import UserError
 from headway.domain.record import Record
 from headway.store import Store
 from headway.store.rows import PAGE
-from tests.store.recorded import any_record, record
 
 Opened = Callable[[], Store]
 SHARED = settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
