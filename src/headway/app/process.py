@@ -33,6 +33,8 @@ class _Stream:
     source: int
     sink: int
     rest: bytes = b""
+    within_line: bool = False
+    """Whether what was written last stands in a line that goes on: a bar."""
 
 
 class Process:
@@ -84,6 +86,13 @@ class Process:
             for stream in self._streams:
                 os.close(stream.source)
         return code if code >= 0 else 128 - code
+
+    def say(self, words: str) -> None:
+        """One line on stderr, in a line of its own where a bar stands there."""
+        shared = [stream for stream in self._streams if stream.sink == 2 or os.isatty(stream.sink)]
+        say(words, after="\n" if any(stream.within_line for stream in shared) else "")
+        for stream in shared:
+            stream.within_line = False
 
     def stop(self) -> None:
         """Ask it to end: first SIGINT, which training programs know, then, asked again later, harder."""
@@ -148,19 +157,23 @@ def _pass_on(stream: _Stream, seen: Callable[[str], None]) -> bool:
         piece = b""
     if not _written(stream, piece):
         return False
-    stream.rest += piece
-    cut = max(stream.rest.rfind(b"\n"), stream.rest.rfind(b"\r")) + 1
-    if not piece or len(stream.rest) > PIECE_BYTES:
-        cut = len(stream.rest)
-    if cut:
-        seen(stream.rest[:cut].decode("utf-8", "replace"))
-        stream.rest = stream.rest[cut:]
+    text = stream.rest + piece
+    cut = max(text.rfind(b"\n"), text.rfind(b"\r")) + 1
+    # a bar is written in one piece that ends without an end of line; waiting for the next would date it too late
+    if not piece or len(text) > PIECE_BYTES or text[cut - 1 : cut] == b"\r":
+        seen(f"{text.decode('utf-8', 'replace')}\n")
+        stream.rest = b""
+    else:
+        if cut:
+            seen(text[:cut].decode("utf-8", "replace"))
+        stream.rest = text[cut:]
     return bool(piece)
 
 
 def _written(stream: _Stream, piece: bytes) -> bool:
     """False where our reader has gone: then the command's has too, as it would without us."""
     try:
+        stream.within_line = not piece.endswith(b"\n") if piece else stream.within_line
         while piece:
             piece = piece[os.write(stream.sink, piece) :]
     except OSError:
@@ -169,9 +182,9 @@ def _written(stream: _Stream, piece: bytes) -> bool:
     return True
 
 
-def say(words: str) -> None:
-    """One line on stderr."""
+def say(words: str, after: str = "") -> None:
+    """One line on stderr, `after` what ends the line before."""
     with suppress(OSError, ValueError):
         stream: Any = sys.stderr
-        stream.write(f"headway: {words}\n")
+        stream.write(f"{after}headway: {words}\n")
         stream.flush()

@@ -170,7 +170,7 @@ class _Session:
         now = time.monotonic()
         passed = now - self._began
         if self.follower.seen and not self.asked.quiet and self._due.at(passed):
-            say(self.follower.line(now - self._last))
+            self._process.say(self.follower.line(now - self._last))
         if self.budget_s is None:
             return
         sure = self.follower.remaining.precision

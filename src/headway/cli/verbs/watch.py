@@ -87,6 +87,7 @@ def _run(
 def _on_stderr(page: Page, form: str) -> None:
     from headway.report.render import FORMATS
 
+    click.echo(err=True)  # the command may have left a bar without its end
     click.echo("".join(FORMATS[form](page, layout(to_file=not sys.stderr.isatty()))), err=True, nl=False)
 
 
