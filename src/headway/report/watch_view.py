@@ -133,15 +133,15 @@ def _view(answer: WatchAnswer) -> View:
 
 
 def _how(answer: WatchAnswer) -> str:
-    code = "" if answer.exit_code is None else f", exit code {answer.exit_code}"
+    code = "" if answer.exit_code is None else f" with exit code {answer.exit_code}"
     read = f" · read as {answer.source}" if answer.source else ""
     return f"{answer.state}{code}{read}"
 
 
 def _facts(answer: WatchAnswer) -> Iterator[Fact]:
     done = f"{answer.step:,}" if answer.total_steps is None else f"{answer.step:,} of {answer.total_steps:,}"
-    share = "" if not answer.total_steps else f"{format_share(answer.step / answer.total_steps)}"
-    yield Fact(label="steps", text=done, note=share)
+    share = "" if not answer.total_steps else f" ({format_share(answer.step / answer.total_steps)})"
+    yield Fact(label="steps", text=f"{done}{share}")
     yield Fact(label="time so far", text=format_duration(answer.elapsed_s), kind="measured")
     if answer.state != "ended":
         yield Fact(label="left", text=_span(answer.left_p50_s, answer.left_p90_s), note=_without(answer))
