@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from headway.app import measure as verb
+from headway.report.view import Page, View
 
 Run = Callable[..., Any]
 
@@ -106,7 +107,12 @@ def test_one_run_from_flags(run: Run, probe: list[int]) -> None:
 def test_words_behind_two_dashes_are_a_command(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     called: list[tuple[tuple[str, ...], float]] = []
     watched = types.ModuleType("headway.app.watched")
-    monkeypatch.setattr(watched, "measure_command", lambda words, budget_s: called.append((words, budget_s)), False)
+
+    def measure_command(words: tuple[str, ...], budget_s: float) -> Page:
+        called.append((words, budget_s))
+        return Page(view=lambda: View(title="Watched"), document=dict)
+
+    monkeypatch.setattr(watched, "measure_command", measure_command, False)
     monkeypatch.setitem(sys.modules, "headway.app.watched", watched)
     assert run("measure", "--budget", "2 min", "--", "python", "train.py", "--epochs", "3").code == 0
     assert called == [(("python", "train.py", "--epochs", "3"), 120.0)]

@@ -101,8 +101,8 @@ def measure(
 ) -> Measured:
     """Measure the first stage that trains, of the plan or of one of its experiments, and keep the result.
 
-    `told` hears of progress; `packs` count for what was not measured. Raises UserError where this machine cannot run it, UsageError for a wrong request,
-    PlanError where the plan does not decide what is run.
+    `told` hears of progress; `packs` count for what was not measured. Raises UserError where this machine cannot run it,
+    UsageError for a wrong request, PlanError where the plan does not decide what is run.
     """
     if asked.budget_s < LEAST_BUDGET_S:
         raise UsageError(f"a probe takes {LEAST_BUDGET_S:g} s at least", got=f"{asked.budget_s:g} s",

@@ -18,6 +18,7 @@ from headway.domain.errors import UsageError, UserError
 
 if TYPE_CHECKING:
     from headway.app.load import Project
+    from headway.report.view import Page
 
 EXAMPLES = (
     "headway measure plan.yaml",
@@ -61,9 +62,10 @@ def command(words: tuple[str, ...], file: str | None, **given: Any) -> int:
     It takes torch, transformers and peft: pip install 'headway[train]'.
     """
     budget_s = _budget(given["budget"])
-    if click.get_current_context().meta[WATCHED]:
-        return _watched(words, budget_s)
     form = chosen_form(given, file)
+    if click.get_current_context().meta[WATCHED]:
+        write(_watched(words, budget_s), form=form, file=file)
+        return OK
     if len(words) > 2:
         raise UsageError("measure takes a plan and an experiment", got=" ".join(words), hint=f"Example: {EXAMPLES[1]}")
     from headway.app.measure import Asked, DoesNotFit
@@ -93,13 +95,13 @@ def command(words: tuple[str, ...], file: str | None, **given: Any) -> int:
     return INTERRUPTED if measured.interrupted else OK
 
 
-def _watched(words: tuple[str, ...], budget_s: float) -> int:
+def _watched(words: tuple[str, ...], budget_s: float) -> Page:
     """A command of one's own, watched for as long."""
     if not words:
         raise UsageError("a command is needed after --", got="nothing", hint=f"Example: {EXAMPLES[-1]}")
     from headway.app.watched import measure_command
 
-    return int(measure_command(words, budget_s) or OK)
+    return measure_command(words, budget_s)
 
 
 def _budget(text: str) -> float:
