@@ -312,6 +312,14 @@ class TestPage:
         assert "micro_batch: 3" in error.value.hint
         assert not records("measurement", plan)
 
+    def test_no_probe_is_begun_that_surely_has_no_memory(
+        self, worker: Worker, plan: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(verb, "free_host_bytes", lambda: 8e9)
+        with pytest.raises(DoesNotFit, match="8.00 GB are free"):
+            measure(load(plan).source, Asked(device="cpu", whole=True))
+        assert not worker.task
+
     def test_the_page_of_a_notebook(self, worker: Worker, plan: str) -> None:
         measured = measure(load(plan).source, CPU)
         rows = list(measure_page(measured.answer).rows())

@@ -26,7 +26,7 @@ from headway.domain.errors import UsageError, UserError
 from headway.domain.experiment import Architecture
 from headway.domain.plan import Experiment, Plan, Stage
 from headway.domain.statement import Value
-from headway.domain.units import Range
+from headway.domain.units import Range, format_bytes
 from headway.estimate.nouns import Estimate
 from headway.estimate.questions.epochs import EpochTable, epoch_table
 from headway.estimate.resolve import Job, evaluations, machine_of
@@ -34,6 +34,7 @@ from headway.estimate.stages import job_of
 from headway.plan import PlanFile
 from headway.report.measure_view import MeasureAnswer
 from headway.store.place import folder_of, place_of, prepared
+from headway.worker.host import free_host_bytes
 
 LEAST_BUDGET_S = 10.0
 GRACE_S = 300.0
@@ -78,6 +79,8 @@ class Chosen:
     """Of the stage in the experiment."""
     job: Job
     counts: Mapping[str, float]
+    least_bytes: float
+    """Predicted peak of memory, p10."""
     option: str
     remarks: tuple[str, ...]
 
@@ -97,17 +100,18 @@ def measure(
     asked: Asked,
     models: Mapping[str, Architecture] | None = None,
     told: Callable[[str], None] = lambda words: None,
-    packs: Kept = Kept(),
+    packs: Kept | None = None,
 ) -> Measured:
     """Measure the first stage that trains, of the plan or of one of its experiments, and keep the result.
 
-    `told` hears of progress; `packs` count for what was not measured. Raises UserError where this machine cannot run it,
-    UsageError for a wrong request, PlanError where the plan does not decide what is run.
+    `told` hears of progress; `packs` count for what was not measured. Raises UserError where this machine cannot run
+    it (DoesNotFit for lack of memory), UsageError for a wrong request, PlanError where the plan does not decide what is run.
     """
     if asked.budget_s < LEAST_BUDGET_S:
         raise UsageError(f"a probe takes {LEAST_BUDGET_S:g} s at least", got=f"{asked.budget_s:g} s",
                          hint="60-120 s give a step time within a few per cent.")  # fmt: skip
     chosen = choose(source, asked, models or {})
+    _refuse_too_large(chosen)
     heard, code, left_out = _run(chosen, asked, told)
     if code == OUT_OF_MEMORY:
         raise _too_large(heard, chosen)
@@ -122,8 +126,23 @@ def measure(
         from headway.app.packs import share
 
         share(asked.share, body, chosen.job, record.made[:10])
-    answer = _answer(chosen, probe, body, place or "", remarks, packs.before(known_from([(body, record.made[:10])])))
+    answer = _answer(
+        chosen, probe, body, place or "", remarks, (packs or Kept()).before(known_from([(body, record.made[:10])]))
+    )
     return Measured(answer=answer, body=body, interrupted=code == INTERRUPTED)
+
+
+def _refuse_too_large(chosen: Chosen) -> None:
+    """Raises DoesNotFit for what this host surely has no memory for: Linux would end whatever it likes, maybe not us."""
+    free = free_host_bytes()
+    if not chosen.job.node.device.is_assumed or free is None or chosen.least_bytes <= free:
+        return
+    raise DoesNotFit(
+        "what is measured must fit into memory",
+        got=f"{format_bytes(chosen.least_bytes)} at least, and {format_bytes(free)} are free",
+        hint="Measure an option with a smaller model or batch: --option NAME, or --assume micro_batch=1.",
+        where=chosen.job.stage.where,
+    )
 
 
 def _too_large(heard: Heard, chosen: Chosen) -> DoesNotFit:
@@ -168,6 +187,7 @@ def choose(source: PlanFile, asked: Asked, models: Mapping[str, Architecture]) -
         index=experiment.stages.index(stage),
         job=job,
         counts=counts,
+        least_bytes=predictor.basis(job).peak_memory_bytes.p10,
         option=option,
         remarks=tuple(remarks),
     )
