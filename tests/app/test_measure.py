@@ -316,7 +316,7 @@ class TestPage:
         self, worker: Worker, plan: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(verb, "free_host_bytes", lambda: 8e9)
-        with pytest.raises(DoesNotFit, match="8.00 GB are free"):
+        with pytest.raises(DoesNotFit, match="8 GB are free"):
             measure(load(plan).source, Asked(device="cpu", whole=True))
         assert not worker.task
 

@@ -72,7 +72,8 @@ def test_a_page_on_standard_output_and_nothing_else(run: Run, plan: str, probe: 
     found = run("measure", plan, "--device", "cpu")
     assert found.code == 0
     assert "mean ± its standard error" in found.out
-    assert "measured on this CPU" in found.out.replace("Measured", "measured")
+    assert "Measured on this CPU, which says nothing of RTX 4090" in found.out
+    assert f"next: headway estimate {plan} --assume run.machine=cpu" in found.out
     assert "Not kept." in found.out  # HEADWAY_STORE=none
     assert found.err == ""
 
@@ -101,7 +102,7 @@ def test_one_run_from_flags(run: Run, probe: list[int]) -> None:
     words = "--model Qwen/Qwen2-0.5B --lora 4 --batch 8 --seq 128 --samples 1k --epochs 1".split()
     found = run("measure", *words, "--device", "cpu")
     assert found.code == 0
-    assert "next: headway estimate" in found.out
+    assert "next: headway init" in found.out
 
 
 def test_words_behind_two_dashes_are_a_command(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

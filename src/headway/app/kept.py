@@ -35,7 +35,7 @@ class Kept:
     """Why the store could not be read."""
 
     def before(self, own: Kept) -> Kept:
-        """This with `own` on top: what is one's own counts where both know something."""
+        """Both, `own` on top: what is one's own counts where both know something."""
         known = {(item.stage, item.device, item.term) for item in own.measurements}
         rest = tuple(one for one in self.measurements if (one.stage, one.device, one.term) not in known)
         devices = {*self.rates, *own.rates}

@@ -82,6 +82,8 @@ class Chosen:
     least_bytes: float
     """Predicted peak of memory, p10."""
     option: str
+    moved: bool
+    """The plan's machine was replaced by this CPU."""
     remarks: tuple[str, ...]
 
 
@@ -105,7 +107,8 @@ def measure(
     """Measure the first stage that trains, of the plan or of one of its experiments, and keep the result.
 
     `told` hears of progress; `packs` count for what was not measured. Raises UserError where this machine cannot run
-    it (DoesNotFit for lack of memory), UsageError for a wrong request, PlanError where the plan does not decide what is run.
+    it (DoesNotFit for lack of memory), UsageError for a wrong request, PlanError where the plan does not decide what
+    is run.
     """
     if asked.budget_s < LEAST_BUDGET_S:
         raise UsageError(f"a probe takes {LEAST_BUDGET_S:g} s at least", got=f"{asked.budget_s:g} s",
@@ -126,14 +129,13 @@ def measure(
         from headway.app.packs import share
 
         share(asked.share, body, chosen.job, record.made[:10])
-    answer = _answer(
-        chosen, probe, body, place or "", remarks, (packs or Kept()).before(known_from([(body, record.made[:10])]))
-    )
+    known = (packs or Kept()).before(known_from([(body, record.made[:10])]))
+    answer = _answer(chosen, probe, body, place or "", remarks, known)
     return Measured(answer=answer, body=body, interrupted=code == INTERRUPTED)
 
 
 def _refuse_too_large(chosen: Chosen) -> None:
-    """Raises DoesNotFit for what this host surely has no memory for: Linux would end whatever it likes, maybe not us."""
+    """Raises DoesNotFit for what this host surely has no memory for: Linux ends whatever it likes then."""
     free = free_host_bytes()
     if not chosen.job.node.device.is_assumed or free is None or chosen.least_bytes <= free:
         return
@@ -167,9 +169,10 @@ def choose(source: PlanFile, asked: Asked, models: Mapping[str, Architecture]) -
     request = Request(option=option, models=models, seed=asked.seed or 0)
     inputs = gather(source, request)
     experiment, stage = _stage(inputs.plan, asked.experiment)
-    if cpu and not machine_of(stage, inputs.plan, inputs.lookup).node.device.is_assumed:
+    moved = cpu and not machine_of(stage, inputs.plan, inputs.lookup).node.device.is_assumed
+    if moved:
         there = machine_of(stage, inputs.plan, inputs.lookup).node.device.name
-        remarks.append(f"measured on this CPU: what surrounds a step counts for {there} too, its steps do not")
+        remarks.append(f"measured on this CPU, which says nothing of {there}, the plan's own machine")
         source = (source.variants(option)[0] if option else source).override({"run.machine": {"gpu": CPU}})
         request = replace(request, option="")
         inputs = gather(source, request)
@@ -189,6 +192,7 @@ def choose(source: PlanFile, asked: Asked, models: Mapping[str, Architecture]) -
         counts=counts,
         least_bytes=predictor.basis(job).peak_memory_bytes.p10,
         option=option,
+        moved=moved,
         remarks=tuple(remarks),
     )
 
@@ -313,5 +317,8 @@ def _epochs(plan: Plan, alone: Estimate) -> EpochTable | None:
 
 def _next(plan: Plan, chosen: Chosen) -> str:
     """The estimate that uses what was measured."""
-    words = ["headway", "estimate", plan.file] if Path(plan.file).is_file() else ["headway", "estimate"]
-    return shlex.join([*words, *(["--option", chosen.option] if chosen.option else [])])
+    if not Path(plan.file).is_file():
+        return "headway init --help"
+    moved = ["--assume", f"run.machine={CPU}"] if chosen.moved else []
+    option = ["--option", chosen.option] if chosen.option else []
+    return shlex.join(["headway", "estimate", plan.file, *option, *moved])

@@ -5,6 +5,7 @@ Owns its words, table and document. Measuring is `worker/bench.py`, the conversi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -76,7 +77,7 @@ def _document(answer: MeasureAnswer) -> dict[str, Any]:
         "stage": answer.stage.name,
         "option": answer.option or None,
         "measurement": dict(answer.body),
-        "step": {"mean_s": answer.steps.mean_s, "mean_error_s": answer.steps.mean_error_s,
+        "step": {"mean_s": answer.steps.mean_s, "mean_error_s": _finite(answer.steps.mean_error_s),
                  "median_s": answer.steps.median_s, "low_s": answer.steps.low_s, "high_s": answer.steps.high_s,
                  "sd_s": answer.steps.sd_s, "steps": answer.steps.repeats, "outliers": answer.steps.outliers,
                  "drift": answer.steps.drift, "parts_s": dict(answer.step.parts_s)},
@@ -93,6 +94,11 @@ def _document(answer: MeasureAnswer) -> dict[str, Any]:
         "remarks": list(answer.remarks),
         "next_command": answer.next_command,
     }  # fmt: skip
+
+
+def _finite(value: float) -> float | None:
+    """None where a single timing leaves the error unknown: JSON has no infinity."""
+    return value if math.isfinite(value) else None
 
 
 def _records(answer: MeasureAnswer) -> Iterator[dict[str, object]]:
@@ -136,10 +142,15 @@ def _where(answer: MeasureAnswer) -> str:
 
 def _facts(answer: MeasureAnswer) -> Iterator[Fact]:
     steps, table = answer.steps, answer.epochs
-    yield Fact(label="step", text=f"{_time(steps.mean_s)} ± {_time(_finite(steps.mean_error_s))}", kind="measured",
-               note=f"mean ± its standard error, {count(steps.repeats, 'step')}")  # fmt: skip
-    yield Fact(label="", text=f"median {_time(steps.median_s)}, min {_time(steps.low_s)}, max {_time(steps.high_s)}, "
-               f"standard deviation {_time(steps.sd_s)}")  # fmt: skip
+    if steps.repeats > 1:
+        text = f"{_time(steps.mean_s)} ± {_time(steps.mean_error_s)}"
+        note = f"mean ± its standard error, {count(steps.repeats, 'step')}"
+        yield Fact(label="step", text=text, kind="measured", note=note)
+        low, high, sd = (_time(value) for value in (steps.low_s, steps.high_s, steps.sd_s))
+        text = f"median {_time(steps.median_s)}, min {low}, max {high}, standard deviation {sd}"
+        yield Fact(label="", text=text)
+    else:
+        yield Fact(label="step", text=_time(steps.mean_s), kind="measured", note="one step: its error is not known")
     wait = answer.step.wait_s.mid
     yield Fact(label="data wait", text=_share(wait / max(1e-12, wait + steps.mean_s)))
     if memory := _memory(answer):
@@ -170,10 +181,6 @@ def _share(share: float) -> str:
 
 def _time(seconds: float) -> str:
     return format_duration(seconds)
-
-
-def _finite(seconds: float) -> float:
-    return seconds if seconds < float("inf") else 0.0
 
 
 def _each(term: str, repeats: int) -> str:
@@ -232,7 +239,8 @@ def _notes(answer: MeasureAnswer) -> Iterator[Note]:
             severity="warning",
             hint="See what else runs on the machine.",
         )
-    if abs(steps.drift) > NOTABLE_DRIFT:
+    said = any("second half" in remark for remark in answer.remarks)
+    if abs(steps.drift) > NOTABLE_DRIFT and not said:
         yield Note(text=f"The second half of the steps was {format_share(abs(steps.drift))} "
                    f"{'slower' if steps.drift > 0 else 'faster'} than the first: the machine was not steady.",
                    severity="warning", hint="Measure again, longer: --budget 180s.")  # fmt: skip
