@@ -91,7 +91,10 @@ def test_packing_by_hand() -> None:
     assert sorted(sorted(set(pack.tolist())) for pack in packs) == [[0, 1], [2, 3], [4]]
 
 
-def test_two_batches_of_unlike_width_are_found(small: dict[str, Any]) -> None:
+def test_batches_of_unlike_shapes_are_found(small: dict[str, Any]) -> None:
+    pairs = asked(small, {"lengths": [4]}, batches={"micro_batch": 2})
+    assert [len(batch) for batch in unlike_batches(pairs, rows_of(4, 4, 4))] == [2, 1]
+    assert [len(batch) for batch in unlike_batches(pairs, rows_of(4))] == [1]
     task = asked(small, {"lengths": [4, 4, 9, 4]}, batches={"micro_batch": 1})
     first, second = unlike_batches(task, rows_of(4, 4, 9, 4))
     assert {len(first[0]), len(second[0])} == {4, 9}

@@ -100,6 +100,15 @@ def test_a_row_that_predicts_nothing_teaches_nothing(small: dict[str, Any]) -> N
     assert all(torch.isfinite(one).all() for one in weights(session).values())
 
 
+def test_passes_that_make_kernels_move_nothing(small: dict[str, Any]) -> None:
+    session = session_of(small | {"attention_dropout": 0.3})
+    before, state = weights(session), torch.get_rng_state()
+    assert session.compile([(SHORT, LONG), (OTHER,)], [SHORT]) > 0
+    assert all(torch.equal(before[name], one) for name, one in weights(session).items())
+    assert all(one.grad is None for one in session._model.parameters())
+    assert torch.equal(torch.get_rng_state(), state)
+
+
 @pytest.mark.parametrize(
     ("recipe", "held", "wide"),
     [

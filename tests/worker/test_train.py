@@ -122,6 +122,14 @@ def test_a_run_that_was_killed_goes_on_from_what_is_whole(
     assert weights(parts) == weights(whole)
 
 
+def test_what_a_gpu_feels_is_an_event(small: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("headway.worker.machine.sensors", lambda device: {"temperature_c": 61.0})
+    monkeypatch.setattr(train, "FEELS_EVERY_S", 0.0)
+    assert trained(said_of(small, out=str(tmp_path), steps=2)) == 0
+    felt = [one for one in read(tmp_path)[1] if one.kind == "device"]
+    assert [(one.step, one.values) for one in felt] == [(1, {"temperature_c": 61.0}), (2, {"temperature_c": 61.0})]
+
+
 def test_a_used_folder_is_not_written_over(small: dict[str, Any], tmp_path: Path) -> None:
     text = said_of(small, out=str(tmp_path), steps=1)
     assert trained(text) == 0

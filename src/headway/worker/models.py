@@ -199,5 +199,6 @@ def unpacked_rows() -> Iterator[None]:
 
 def first_line(error: Exception) -> str:
     """What an error of a library says first, for a message of one line."""
-    line = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    lines = [line.strip() for line in str(error).strip().splitlines()] or [type(error).__name__]
+    line = " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]  # "Validation error of x:", and then the error
     return line.partition(". ")[0][:200]

@@ -163,11 +163,15 @@ def optimizer_steps(rows: Sequence[Row], batching: Batching, seed: int, done: in
 
 
 def unlike_batches(task: Task, rows: Sequence[Row]) -> tuple[MicroBatch, ...]:
-    """The first micro-batch of a run, and one of another width among those that follow, where there is one."""
-    batching = task.batches
-    order = optimizer_steps(rows, batching, task.seed)
-    following = itertools.islice(order, min(steps_per_epoch(len(rows), batching), _LOOKED_AT))
-    seen = [batch for step in following for batch in step]
+    """Micro-batches that stand for the shapes of a run: its first, one of another width, an epoch's smaller last one.
+
+    The second and third are left out where there are none.
+    """
+    batching, each = task.batches, steps_per_epoch(len(rows), task.batches)
+    looked_at = itertools.islice(optimizer_steps(rows, batching, task.seed), min(each, _LOOKED_AT))
+    seen = [batch for step in looked_at for batch in step]
     width = max(map(len, seen[0]))
-    other = next((batch for batch in seen if len(batch) == len(seen[0]) and max(map(len, batch)) != width), None)
-    return (seen[0],) if other is None else (seen[0], other)
+    others = (batch for batch in seen if len(batch) == len(seen[0]) and max(map(len, batch)) != width)
+    last = next(optimizer_steps(rows, batching, task.seed, each - 1))[-1]
+    smaller = (last,) if len(last) < len(seen[0]) else ()
+    return (seen[0], *itertools.islice(others, 1), *smaller)

@@ -24,7 +24,7 @@ from headway.worker.checkpoint import Moved, newest_complete, prune, write_folde
 from headway.worker.machine import Peak
 from headway.worker.models import DTYPES, first_line, loss
 from headway.worker.optimizers import make_optimizer, restore
-from headway.worker.rows import MicroBatch
+from headway.worker.rows import MicroBatch, Row
 from headway.worker.task import Task
 from headway.worker.weights import config_of, trained_model, vocabulary, weight_files, weight_format
 
@@ -124,16 +124,18 @@ class Session:
         read = sum(path.stat().st_size for path in weight_files(self.task.model))
         return Moved(seconds=self._clock() - began, bytes=read)
 
-    def compile(self, batches: Iterable[MicroBatch]) -> float:
-        """Seconds of passes over micro-batches in which kernels are made; no weight and no random state moves.
+    def compile(self, batches: Iterable[MicroBatch], held_out: Sequence[Row] = ()) -> float:
+        """Seconds of passes in which kernels are made; no weight and no random state moves. Raises UserError.
 
-        Two of unlike width: kernels for any width are made at the second (torch.compile's automatic dynamic shapes).
+        Micro-batches of unlike shapes (`rows.unlike_batches`), as kernels for any width are made at the second one
+        (torch.compile's automatic dynamic shapes); `held_out` rows are evaluated, which needs kernels of its own.
         """
         began = self._clock()
         kept = self._random_state()
         try:
             for batch in batches:
                 self._backward(self._collated(batch), 1.0)
+            self.evaluate(held_out)
         except Exception as error:  # the compiler's, the C compiler's, Triton's
             if is_out_of_memory(error):
                 raise
@@ -173,7 +175,7 @@ class Session:
             learning_rate=rate,
         )
 
-    def evaluate(self, rows: Sequence[Any]) -> EvaluationTime:
+    def evaluate(self, rows: Sequence[Row]) -> EvaluationTime:
         """A pass over the rows in their order, `rows_at_a_time` of the task's evaluation at once."""
         size = self.task.evaluation.rows_at_a_time if self.task.evaluation else self.task.batches.micro_batch
         began, waited, total, labels, tokens, squares = self._clock(), 0.0, 0.0, 0, 0, 0

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from headway.worker.session import Session
 
 OUT_OF_MEMORY, INTERRUPTED = 4, 130
+FEELS_EVERY_S = 10.0
 BEGAN = time.perf_counter()
 
 
@@ -101,6 +102,8 @@ class Run:
     import_s: float
     events: Events
     stop: Stop
+    felt: float = 0.0
+    """Moment at which the GPU was last asked how it does."""
 
     def go(self) -> None:
         """Do all of it; every observation is said as soon as it is made."""
@@ -116,7 +119,9 @@ class Run:
         self._load(rows)
         order = optimizer_steps(rows.train, task.batches, task.seed, session.done)
         if task.recipe.compile and session.done < task.steps:
-            self.events.say(Observation(kind="compile", seconds=session.compile(unlike_batches(task, rows.train))))
+            held = rows.held_out[: 2 * task.evaluation.rows_at_a_time] if task.evaluation else ()
+            seconds = session.compile(unlike_batches(task, rows.train), held)
+            self.events.say(Observation(kind="compile", seconds=seconds))
         each = steps_per_epoch(len(rows.train), task.batches)
         self.stop.waits = True
         while session.done < task.steps and not self.stop.asked:
@@ -162,6 +167,19 @@ class Run:
             )  # fmt: skip
         if save is not None and self._folder is not None and (done % save.every_steps == 0 or self.stop.asked):
             self._say_moved("checkpoint", self.session.save(self._folder, save.keep))
+
+        self._feel()
+
+    def _feel(self) -> None:
+        """Now and then what the GPU says of its heat, clock and power; a CPU says nothing."""
+        from headway.worker.machine import sensors
+
+        now = time.perf_counter()
+        if now - self.felt < FEELS_EVERY_S:
+            return
+        self.felt = now
+        if values := sensors(self.session.device):
+            self.events.say(Observation(kind="device", step=self.session.done, values=values))
 
     def _say_moved(self, kind: str, moved: Moved) -> None:
         values = {"bytes": float(moved.bytes), "check_s": moved.check_s}
