@@ -367,6 +367,14 @@ class TestPacks:
             share(str(tmp_path / "no" / "one.json"), body, chosen.job, "2026-01-01")
 
 
+def test_an_option_without_a_rate_is_unknown_not_free(plan: str) -> None:
+    result = load(plan).estimate(rates="stated", sensitivity=False)
+    option = next(one for one in result.to_dict()["options"] if one["id"] == "cpu")
+    assert (option["gpu_hours"], option["saves_gpu_hours"]) == (None, None)
+    shown = "".join(FORMATS["table"](result.page(), Layout(width=100)))
+    assert "unknown" in next(line for line in shown.splitlines() if line.startswith("  cpu "))
+
+
 class TestPromise:
     def test_terms_are_counts_times_units(self, plan: str) -> None:
         found = promise_of(load(plan).estimate(option="cpu", sensitivity=False).answer)

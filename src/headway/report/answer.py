@@ -78,6 +78,11 @@ class OptionAnswer:
     note: str = ""
     """What of the option has no price before it runs."""
 
+    @property
+    def is_known(self) -> bool:
+        """False where the rates asked for give no time of it."""
+        return self.gpu_s.p90 > 0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
