@@ -78,6 +78,11 @@ class OptionAnswer:
     note: str = ""
     """What of the option has no price before it runs."""
 
+    @property
+    def is_known(self) -> bool:
+        """False where the rates asked for give no time of it."""
+        return self.gpu_s.p90 > 0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
@@ -112,4 +117,6 @@ class Answer:
     """What was read from a file of another tool, where the plan was made of one."""
     next_command: str = ""
     today: str = ""
+    option: str = ""
+    """The option or subset of the plan that was asked for; empty: the whole plan."""
     command: str = ""

@@ -18,8 +18,10 @@ from typing import Any
 
 import torch
 
+from headway.worker.host import PROC as _PROC
+from headway.worker.host import free_host_bytes, host_cpu, usable_cores
+
 LIBRARIES = ("torch", "transformers", "peft", "tokenizers", "bitsandbytes", "flash_attn")
-_PROC = Path("/proc")
 
 
 def machine(device: torch.device) -> dict[str, Any]:
@@ -59,21 +61,6 @@ def device_name(device: torch.device) -> str:
     return str(torch.cuda.get_device_name(device)) if device.type == "cuda" else host_cpu()
 
 
-def host_cpu() -> str:
-    """The CPU's model as its maker writes it, else the architecture."""
-    try:
-        said = (_PROC / "cpuinfo").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return platform.processor() or platform.machine()
-    named = re.search(r"^model name\s*:\s*(.+)$", said, re.MULTILINE)
-    return " ".join(named[1].split()) if named else platform.machine()
-
-
-def usable_cores() -> int:
-    """Logical cores that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def host_memory_bytes() -> int | None:
     """Memory of the host; None where the system does not say."""
     try:
@@ -86,12 +73,7 @@ def free_memory_bytes(device: torch.device) -> int | None:
     """Memory that a new tensor could take now: of the GPU, or of the host as Linux estimates it; None: not known."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    try:
-        said = (_PROC / "meminfo").read_text(encoding="ascii")
-    except OSError:
-        return None
-    found = re.search(r"^MemAvailable:\s+(\d+) kB$", said, re.MULTILINE)
-    return int(found[1]) * 1024 if found else None
+    return free_host_bytes()
 
 
 def free_disk_bytes(folder: str | Path) -> int:

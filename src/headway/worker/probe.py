@@ -21,7 +21,7 @@ from headway.domain.errors import UserError
 from headway.domain.sample import outliers, summarise
 from headway.worker.checkpoint import Moved
 from headway.worker.disk import disk_speed
-from headway.worker.host import Others
+from headway.worker.others import Others
 from headway.worker.limits import load_refusal, longest, tried
 from headway.worker.machine import free_disk_bytes, sensors
 from headway.worker.rows import Rows, Step, optimizer_steps, read_rows, unlike_batches

@@ -47,7 +47,7 @@ def _note(answer: Answer) -> str:
     drawn = any(o.saves_gpu_s is not None and o.saves_gpu_s.draws is not None for o in answer.options)
     whole = answer.estimate.gpu_s.p50
     uneven = any(
-        o.saves_gpu_s is not None and abs(whole - o.gpu_s.p50 - o.saves_gpu_s.p50) > 0.005 * whole
+        o.saves_gpu_s is not None and o.is_known and abs(whole - o.gpu_s.p50 - o.saves_gpu_s.p50) > 0.005 * whole
         for o in answer.options
     )  # fmt: skip
     return "`saves` is the p50 of the difference, not the difference of the p50s." if drawn and uneven else ""
@@ -61,8 +61,8 @@ def _kept(option: OptionAnswer, answer: Answer) -> str:
 
 def _times(options: tuple[OptionAnswer, ...], short: bool) -> list[str]:
     if short:
-        return [format_duration(option.gpu_s.p50) for option in options]
-    return hours_column([option.gpu_s.p50 for option in options])
+        return [format_duration(option.gpu_s.p50) if option.is_known else UNKNOWN for option in options]
+    return hours_column([option.gpu_s.p50 if option.is_known else None for option in options])
 
 
 def _name(option: OptionAnswer) -> str:
@@ -74,7 +74,7 @@ def _name(option: OptionAnswer) -> str:
 def _saved(option: OptionAnswer, answer: Answer) -> str:
     """`75.0 h, 22 %`; what costs more is said with a plus."""
     saved = option.saves_gpu_s
-    if saved is None:
+    if saved is None or not option.is_known:
         return ""
     whole = answer.estimate.gpu_s.p50
     if abs(saved.p50) < 1e-6 * whole:
