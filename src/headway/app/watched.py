@@ -189,7 +189,8 @@ class _Session:
         state = "stopped" if self.why else "ended" if over else "failed"
         found = replace(self.follower.answer(title, state, source), exit_code=code)
         if not self.follower.seen:
-            return replace(found, remarks=(f"{NOTHING[:1].upper()}{NOTHING[1:]}.", MAKE_VISIBLE))
+            unseen = (f"{NOTHING[:1].upper()}{NOTHING[1:]}.", MAKE_VISIBLE)
+            return replace(found, remarks=unseen if code == 0 else ("The command failed before any progress.",))
         if over and not self.why and found.left_p50_s:
             found = replace(found, left_p50_s=0.0, left_p90_s=0.0, ahead=())
         if self.journal is None:
@@ -262,6 +263,7 @@ def _answer(follower: Follower, path: Path, log: RunLog | None, age_s: float, st
     if not found.times:
         remarks.append(f"The log says nothing of how long anything took. {MAKE_VISIBLE}")
     then = f"headway watch {shlex.quote(str(path))}" if state == "running" else _verify(str(path), follower.asked)
+    then = then if found.times else ""
     return replace(found, remarks=tuple(remarks), next_command=then)
 
 
