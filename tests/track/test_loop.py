@@ -223,6 +223,7 @@ def test_counts_begin_at_one(given: dict[str, int]) -> None:
 def promise(here: Path) -> Path:
     """A store with the estimate of a plan: 10 steps of 2 s, 2 evaluations of 30 s each, $36 an hour."""
     plan = here / "plan.yaml"
+    plan.touch()
     term = {"p10": 18.0, "p50": 20.0, "p90": 24.0, "kind": "predicted", "source": ""}
     stage = {"name": "train", "fingerprint": "f", "kind": "train", "steps": 10, "gpus": 1,
              "counts": {"step": 10, "evaluation": 2},
@@ -245,5 +246,13 @@ def test_a_plans_estimate_completes_what_is_not_known(here: Path) -> None:
     assert (left.total_steps, left.p50_s) == (10, 20.0 + 60.0)
     assert left.total_usd == pytest.approx(0.8)
     assert events(loop.run)[0]["plan"] == "plan-1"
+    with pytest.raises(UsageError, match="the plan of a run is a file"):
+        headway.track([1], plan="no-such.yaml")
     with pytest.raises(UsageError, match="an experiment of the plan"):
         headway.track([1], plan=here / "plan.yaml", experiment="no-such")
+
+
+def test_a_plan_without_an_estimate_is_said_once(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "plan.yaml").touch()
+    list(headway.track([1, 2], plan="plan.yaml"))
+    assert capsys.readouterr().err.count("headway estimate plan.yaml makes one") == 1

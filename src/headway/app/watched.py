@@ -60,6 +60,8 @@ class Follower:
     def __init__(self, asked: Asked) -> None:
         self.promise = promised(asked.plan, asked.experiment, asked.stage) if asked.plan else Promise()
         self.asked, self.seen = asked, list[Observation]()
+        missing = self.promise.missing(asked.plan)
+        self.remarks = (f"{missing[:1].upper()}{missing[1:]}.",) if missing else ()
         course = Course(
             total_steps=asked.total_steps or self.promise.total_steps,
             promised=self.promise.each_s,
@@ -127,6 +129,7 @@ class Follower:
             total_p90_usd=left.total_p90_usd,
             promise_p50_s=self.promise.p50_s,
             promise_p90_s=self.promise.p90_s,
+            remarks=self.remarks,
             findings=(*self.changes.found, *(one for one in slow if one.code not in codes)),
         )
 
@@ -190,7 +193,9 @@ class _Session:
         found = replace(self.follower.answer(title, state, source), exit_code=code)
         if not self.follower.seen:
             unseen = (f"{NOTHING[:1].upper()}{NOTHING[1:]}.", MAKE_VISIBLE)
-            return replace(found, remarks=unseen if code == 0 else ("The command failed before any progress.",))
+            return replace(
+                found, next_command="", remarks=unseen if code == 0 else ("The command failed before any progress.",)
+            )
         if over and not self.why and found.left_p50_s:
             found = replace(found, left_p50_s=0.0, left_p90_s=0.0, ahead=())
         if self.journal is None:
@@ -257,7 +262,8 @@ def _answer(follower: Follower, path: Path, log: RunLog | None, age_s: float, st
                         hint=MAKE_VISIBLE)  # fmt: skip
     state = "ended" if follower.ended else "stale" if stale else "running"
     found = follower.answer(f"Run {path.name}", state, log.format, age_s if state == "running" else 0.0)
-    remarks = [f"{text[:1].upper()}{text[1:]}." for text in log.problems[:5]]
+    remarks = [*found.remarks]
+    remarks += [f"{text[:1].upper()}{text[1:]}." for text in log.problems[:5]]
     if state == "stale":
         remarks.insert(0, f"Nothing was written for {format_duration(age_s)}: the run may have died.")
     if not found.times:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from headway.domain.errors import UsageError, UserError
@@ -31,13 +32,23 @@ class Promise:
     p90_s: float | None = None
     usd_per_hour: float | None = None
 
+    def missing(self, plan_file: str) -> str:
+        """Why there is nothing to hold a run of a plan against; empty where there is."""
+        if not plan_file or self.p90_s is not None:
+            return ""
+        if self.plan:
+            return f"the estimate of {plan_file} has several experiments or stages: say which one this is"
+        return f"no estimate of {plan_file} is on record: headway estimate {plan_file} makes one"
+
 
 def promised(plan_file: str, experiment: str = "", stage: str = "") -> Promise:
     """What the newest estimate of the plan says of an experiment (its only one, where none is named) and a stage.
 
-    Without a name the stage is the first that trains. Empty where there is no plan, store or estimate. Raises
-    UsageError for an experiment or stage that the estimate does not have.
+    Without a name the stage is the first that trains. Empty where there is no store or estimate. Raises UsageError for
+    a plan that is not there, and for an experiment or stage that the estimate does not have.
     """
+    if plan_file and not Path(plan_file).is_file():
+        raise UsageError("the plan of a run is a file", got=f"{plan_file}: no such file")
     body = _newest(plan_file) if plan_file else None
     if body is None:
         return Promise(experiment=experiment, stage=stage)
@@ -50,8 +61,6 @@ def promised(plan_file: str, experiment: str = "", stage: str = "") -> Promise:
 
 
 def _newest(plan_file: str) -> Mapping[str, Any] | None:
-    from pathlib import Path
-
     from headway.store import open_store
     from headway.store.place import is_there, place_of
 
