@@ -5,6 +5,7 @@ Owns what is read when and where it goes. Reading lines is `logs/`, what is left
 
 from __future__ import annotations
 
+import math
 import shlex
 import sys
 import time
@@ -21,7 +22,8 @@ from headway.report.view import Page
 from headway.report.watch_view import Ahead, WatchAnswer, watch_page
 from headway.track.causes import standing
 from headway.track.changes import Changes
-from headway.track.journal import EVENTS, Journal
+from headway.track.journal import EVENTS, Journal, moment
+from headway.track.machine import outside
 from headway.track.promise import Promise, promised
 from headway.track.remaining import Course, Left, Remaining
 from headway.track.status import Due, status_line
@@ -33,6 +35,8 @@ NOTHING = (
     "progress bars (25%|... 100/400 [00:10<00:30]), step lines (Step 10 | loss: 1.2; iteration 10/100) and MLLOG lines"
 )
 MAKE_VISIBLE = "Log more often (logging_steps=10), let Python print at once (PYTHONUNBUFFERED=1), or use headway.track."
+SAMPLE_S = 20.0
+"""Between two looks at the device that a command uses."""
 READ_SHARE = 0.1
 """Reading a log may take so much of the time: a large one is read less often."""
 
@@ -144,6 +148,9 @@ class _Session:
         self.why = ""
         self._due = Due(live=False)
         self._began = self._last = time.monotonic()
+        self._next_sample_s = 0.0
+        self._offset_s: float | None = None
+        self._started = moment()
         self._process = Process(words, alone=budget_s is not None, to_stderr=asked.to_stderr)
 
     def run(self) -> int:
@@ -156,7 +163,7 @@ class _Session:
         self._take(self.reader.feed(text, at_s=time.monotonic() - self._began))
 
     def _take(self, items: list[Observation]) -> None:
-        kept = self.follower.take(items, self.reader.total_steps)
+        kept = self.follower.take(self._since_begin(items), self.reader.total_steps)
         if not kept:
             return
         self._last = time.monotonic()
@@ -164,14 +171,26 @@ class _Session:
             promise = self.follower.promise
             header = {"plan": promise.plan, "experiment": promise.experiment, "stage": promise.stage,
                       "total_steps": self.reader.total_steps}  # fmt: skip
-            self.journal = Journal(header, plan_file=self.asked.plan)
+            self.journal = Journal(header, plan_file=self.asked.plan, started=self._started)
         for item in kept if self.journal is not None else ():
             assert self.journal is not None  # for the type checker: the line above says it
             self.journal.write(item)
 
+    def _since_begin(self, items: list[Observation]) -> list[Observation]:
+        """With moments since the command began: the reader counts from the first line that told of one."""
+        first = next((item.at_s for item in items if item.at_s is not None), None)
+        if self._offset_s is None and first is not None:
+            self._offset_s = max(0.0, time.monotonic() - self._began - first)
+        return [
+            item if item.at_s is None else replace(item, at_s=item.at_s + (self._offset_s or 0.0)) for item in items
+        ]
+
     def _tick(self) -> None:
         now = time.monotonic()
         passed = now - self._began
+        if self.follower.seen and passed >= self._next_sample_s:
+            self._next_sample_s = passed + SAMPLE_S
+            self._sample(passed)
         if self.follower.seen and not self.asked.quiet and self._due.at(passed):
             self._process.say(self.follower.line(now - self._last))
         if self.budget_s is None:
@@ -183,6 +202,17 @@ class _Session:
             self.why = f"the budget of {format_duration(self.budget_s)} is spent"
         if self.why:
             self._process.stop()
+
+    def _sample(self, passed: float) -> None:
+        """The device, looked at from outside; not again where there is none."""
+        values = outside()
+        if not values:
+            self._next_sample_s = math.inf
+            return
+        item = Observation(kind="device", at_s=passed, values=values)
+        self.follower.take([item], None)
+        if self.journal is not None:
+            self.journal.write(item)
 
     def answer(self, code: int) -> WatchAnswer:
         """The page's figures after the end, with the run's record in the store."""
@@ -204,7 +234,8 @@ class _Session:
             wall_s=wall_s, step=found.step, total_steps=found.total_steps, stage=self.follower.promise.stage,
             name=title, source="console", command=f"headway watch -- {Path(self.words[0]).name}",
         )  # fmt: skip
-        self.journal.write(Observation(kind="end", at_s=wall_s, step=found.step))
+        if not self.follower.remaining.ended:
+            self.journal.write(Observation(kind="end", at_s=wall_s, step=found.step))
         self.journal.keep(record)
         self.journal.close()
         return replace(found, run=self.journal.run, next_command=_verify(self.journal.run, self.asked))

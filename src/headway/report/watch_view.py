@@ -181,7 +181,8 @@ def _against(answer: WatchAnswer) -> str:
         return ""
     over = answer.end_p50_s / answer.promise_p50_s - 1.0
     held = "within" if answer.end_p50_s <= answer.promise_p90_s else "beyond"
-    return f"{over * 100:+.0f} % of the estimate's median, {held} its p90 of {format_duration(answer.promise_p90_s)}"
+    off = f"{'−' if over < 0 else '+'}{abs(over) * 100:.0f} %"
+    return f"{off} against the estimate's median, {held} its p90 of {format_duration(answer.promise_p90_s)}"
 
 
 def _phases(answer: WatchAnswer) -> Item:

@@ -6,6 +6,7 @@ them is the verb `verify`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,7 +58,9 @@ def promised(plan_file: str, experiment: str = "", stage: str = "") -> Promise:
         return Promise(plan=str(body["plan"]["fingerprint"]), stage=stage)
     stages = [one for one in found["stages"] if stage or one["kind"] == "train"]
     made = _named(stages[:1] if not stage else stages, "name", stage, "a stage of the experiment is tracked")
-    return _of_stage(body, str(found["id"]), made) if made is not None else Promise(experiment=str(found["id"]))
+    if made is None:
+        return Promise(plan=str(body["plan"]["fingerprint"]), experiment=str(found["id"]))
+    return _of_stage(body, found, made)
 
 
 def _newest(plan_file: str) -> Mapping[str, Any] | None:
@@ -87,22 +90,35 @@ def _named(items: list[Any], key: str, name: str, rule: str) -> Mapping[str, Any
     return found
 
 
-def _of_stage(body: Mapping[str, Any], experiment: str, made: Mapping[str, Any]) -> Promise:
+def _of_stage(body: Mapping[str, Any], experiment: Mapping[str, Any], made: Mapping[str, Any]) -> Promise:
     counts, terms = made["counts"], made["terms_s"]
     each = {
         term: Range(*(float(said[end]) / counts[term] for end in ("p10", "p50", "p90")))
         for term, said in terms.items()
         if counts.get(term)
     }
+    p50_s, p90_s = _whole(experiment, made)
     steps, price = made.get("steps"), body.get("usd_per_hour")
     return Promise(
         plan=str(body["plan"]["fingerprint"]),
-        experiment=experiment,
+        experiment=str(experiment["id"]),
         stage=str(made["name"]),
         total_steps=round(steps) if steps else None,
         each_s=each,
         units={term: float(counts[term]) for term in each},
-        p50_s=sum(float(said["p50"]) for said in terms.values()),
-        p90_s=sum(float(said["p90"]) for said in terms.values()),
+        p50_s=p50_s,
+        p90_s=p90_s,
         usd_per_hour=None if price is None else float(price),
     )
+
+
+def _whole(experiment: Mapping[str, Any], made: Mapping[str, Any]) -> tuple[float, float]:
+    """Seconds of a whole stage at p50 and p90: those of its experiment where it is the only one.
+
+    Else the sum of its terms, their doubts taken as independent: the estimate keeps no spread of one stage.
+    """
+    if len(experiment["stages"]) == 1 and experiment.get("wall_s"):
+        return float(experiment["wall_s"]["p50"]), float(experiment["wall_s"]["p90"])
+    terms = made["terms_s"].values()
+    middle = sum(float(said["p50"]) for said in terms)
+    return middle, middle + math.hypot(*(float(said["p90"]) - float(said["p50"]) for said in terms))
