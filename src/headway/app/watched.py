@@ -37,6 +37,8 @@ NOTHING = (
 MAKE_VISIBLE = "Log more often (logging_steps=10), let Python print at once (PYTHONUNBUFFERED=1), or use headway.track."
 SAMPLE_S = 20.0
 """Between two looks at the device that a command uses."""
+LEAST_S = 10.0
+"""And not before so long: a few steps that are alike say nothing of the next minute. Half a budget that is shorter."""
 READ_SHARE = 0.1
 """Reading a log may take so much of the time: a large one is read less often."""
 
@@ -195,7 +197,8 @@ class _Session:
             self._process.say(self.follower.line(now - self._last))
         if self.budget_s is None:
             return
-        sure = self.follower.remaining.precision
+        early = passed < min(LEAST_S, self.budget_s / 2)
+        sure = None if early else self.follower.remaining.precision
         if not self.why and sure is not None and sure < SURE_SHARE:
             self.why = f"the mean step is known to {format_share(sure)}, less than {format_share(SURE_SHARE)}"
         if not self.why and passed > self.budget_s:
