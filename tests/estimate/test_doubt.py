@@ -94,7 +94,7 @@ def test_buffer_is_on_top_of_the_subtotal() -> None:
 def test_a_measured_step_replaces_the_prediction_and_says_so() -> None:
     made = plan(steps=100)
     measured = Measurement(
-        stage=made.experiments[0].stages[0].fingerprint,
+        stage=made.experiments[0].stages[0].pace,
         device="RTX 4090",
         gpus=1,
         term="step",
@@ -117,11 +117,11 @@ def test_one_measured_step_moves_and_narrows_the_predictions_of_others() -> None
     assert before.basis is not None
     slow = 2 * estimated(made).experiments[0].stages[0].basis.step_s.p50
     measured = Measurement(
-        stage=first.fingerprint, device="RTX 4090", gpus=1, term="step",
+        stage=first.pace, device="RTX 4090", gpus=1, term="step",
         seconds=Range.point(slow), repeats=50, source="a probe",
     )  # fmt: skip
     after = estimated(made, measurements=[measured]).experiments[1].stages[0]
-    assert other.fingerprint != first.fingerprint
+    assert other.pace != first.pace
     assert after.basis is not None
     assert 1.5 < after.basis.step_s.p50 / before.basis.step_s.p50 < 2.2
     assert after.basis.step_s.p90 / after.basis.step_s.p10 < before.basis.step_s.p90 / before.basis.step_s.p10

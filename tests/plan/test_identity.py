@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from headway.domain.plan import Experiment
-from headway.plan import read_plan
+from headway.plan import plan_from_mapping, read_plan
 
 BASE = {
     "model": "Qwen/Qwen2-0.5B",
@@ -146,3 +146,16 @@ def test_a_fingerprint_is_what_it_was() -> None:
 
 
 GOLDEN = ("02a72e0f256562cc", "2b7cb4cae2f4a05a")
+
+
+def test_what_is_as_fast_shares_a_pace() -> None:
+    def pace(**changed: object) -> str:
+        plan = {"headway": 1, "model": "Qwen/Qwen2-0.5B", "data": {"rows": 1000, "length": 60}, "micro_batch": 4}
+        return plan_from_mapping(plan | changed).plan.experiments[0].stages[0].pace
+
+    usual = pace()
+    assert usual == pace(steps=10) == pace(seed=3) == pace(learning_rate=0.1)
+    others = [pace(micro_batch=8), pace(grad_accum=2), pace(gradient_checkpointing="full"), pace(compile=True),
+              pace(freeze=2), pace(adapter={"rank": 4}), pace(data={"rows": 1000, "length": 61}),
+              pace(gpus=2), pace(precision="fp32")]  # fmt: skip
+    assert len({usual, *others}) == 1 + len(others)

@@ -143,3 +143,9 @@ def opened(lasting: str) -> Iterator[Callable[[], Store]]:
     yield again
     for one in stores:
         one.close()
+
+
+@pytest.fixture(autouse=True)
+def _stores_where_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All other tests keep nothing (`tests/conftest.py`)."""
+    monkeypatch.delenv("HEADWAY_STORE", raising=False)

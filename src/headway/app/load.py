@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from headway.app.check import findings, plan_text
 from headway.app.estimate import answer
 from headway.app.inputs import Request, as_keys
+from headway.app.kept import Kept, kept
 from headway.check.fix import fixed
 from headway.check.run import fails
 from headway.domain.errors import Finding, Fix, UsageError
@@ -30,6 +31,7 @@ from headway.report.view import Detail, Page, View
 
 if TYPE_CHECKING:
     from headway.app.imported import Opened
+    from headway.app.measure import Asked, Measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +89,43 @@ class CheckResult:
 
 
 @dataclass(frozen=True, slots=True)
+class MeasureResult:
+    """What a probe found, as a page, as plain data, and as the record that was kept."""
+
+    measured: Measured
+
+    @property
+    def body(self) -> Mapping[str, Any]:
+        """The record `headway.measurement/1`."""
+        return self.measured.body
+
+    @property
+    def page(self) -> Page:
+        """The page in all its forms."""
+        from headway.report.measure_view import measure_page
+
+        return measure_page(self.measured.answer)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON document `headway.measure/1`."""
+        return dict(self.page.document())
+
+    def _repr_markdown_(self) -> str:
+        return text(self.page.view(), "md")
+
+    def _repr_html_(self) -> str:
+        return text(self.page.view(), "html")
+
+
+@dataclass(frozen=True, slots=True)
 class Project:
     """A plan file with its verbs."""
 
     source: PlanFile
     imported: Opened | None = None
     """What was read from a file of another tool, where the plan was made of one."""
+    packs: str = ""
+    """A folder of measurements that others share (`headway measure --share`)."""
 
     @property
     def plan(self) -> Plan:
@@ -130,6 +163,7 @@ class Project:
             seed=seed,
             sensitivity=sensitivity,
             measurements=tuple(measurements),
+            kept=self._kept,
             today=today,
             models=self._models,
             served=self.imported is not None and self.imported.imported.served,
@@ -148,9 +182,43 @@ class Project:
 
         `select` and `ignore` are codes or their beginnings (`HW2`). Raises UsageError for a code that no rule has.
         """
-        request = Request(seed=seed, today=today, models=self._models)
+        request = Request(seed=seed, today=today, models=self._models, kept=self._kept)
         found = findings(self.source, request, select=select, ignore=ignore)
         return CheckResult(found, "" if self.imported else plan_text(self.plan.file))
+
+    def measure(
+        self,
+        experiment: str = "",
+        *,
+        option: str = "",
+        device: str = "auto",
+        budget_s: float = 90.0,
+        full: bool = False,
+        seed: int | None = None,
+        share: str = "",
+    ) -> MeasureResult:
+        """Time the first stage that trains on this machine, keep it beside the plan, and say what follows.
+
+        `device` is `auto`, `cpu` or `cuda`; `full` measures the plan itself where only a CPU is there and the plan has
+        an option `cpu`; `share` names a file for what others may use. Takes up to `budget_s` seconds and the training
+        libraries. Raises UserError where this machine cannot run it.
+        """
+        from headway.app.measure import Asked
+
+        return MeasureResult(
+            self.measured(
+                Asked(
+                    experiment=experiment, option=option, device=device, budget_s=budget_s, whole=full, seed=seed,
+                    share=share,
+                )
+            )
+        )  # fmt: skip
+
+    def measured(self, asked: Asked, told: Callable[[str], None] = lambda words: None) -> Measured:
+        """The same with a listener for progress."""
+        from headway.app.measure import measure  # the probe's side, which no other verb needs
+
+        return measure(self.source, asked, self._models, told, self._packed)
 
     def records(self, kind: str = "") -> list[Record]:
         """What is stored of this plan as it stands: estimates, measurements, runs, verdicts, oldest first.
@@ -162,6 +230,20 @@ class Project:
         return records(kind, self.plan.file, self.plan.fingerprint)
 
     @property
+    def _kept(self) -> Kept:
+        """What the store beside the plan knows of this machine, and where it does not, the packs."""
+        own = kept(self.plan.file)
+        return self._packed.before(own) if self.packs else own
+
+    @property
+    def _packed(self) -> Kept:
+        if not self.packs:
+            return Kept()
+        from headway.app.packs import packed
+
+        return packed(self.packs, self.source, self._models)
+
+    @property
     def _models(self) -> Mapping[str, Architecture]:
         return {} if self.imported is None else self.imported.models
 
@@ -171,13 +253,21 @@ def load(
     *,
     assume: Mapping[str, Any] | None = None,
     told: Callable[[str], None] | None = None,
+    packs: str = "",
 ) -> Project:
     """The plan at `path`, or given as a mapping. Raises PlanError where it cannot be read.
 
     `assume` overrides the plan's keys by dotted path, and headway's priors by name (`mfu`, `data_wait_share`). A
     configuration of another tool is read as a plan; there `assume` also completes it: gpu, gpus, samples,
-    tokens_per_sample, model, params, epochs, steps; `told` is called with the guess of what the file is.
+    tokens_per_sample, model, params, epochs, steps; `told` is called with the guess of what the file is. `packs` is a
+    folder of measurements that others share.
     """
+    return replace(_loaded(path, assume, told), packs=packs)
+
+
+def _loaded(
+    path: str | Path | Mapping[str, Any], assume: Mapping[str, Any] | None, told: Callable[[str], None] | None
+) -> Project:
     if isinstance(path, Mapping):
         return _project(plan_from_mapping(path), assume or {})
     if is_plan(path):

@@ -18,6 +18,7 @@ COMMANDS = {
     "init": "Write a commented plan to start from.",
     "estimate": "Time, money and memory of a plan, or of one run given by flags.",
     "check": "What is wrong, doubtful or missing in a plan.",
+    "measure": "Time the real thing on this machine, for a minute or two.",
     "diff": "What a change of a plan costs.",
     "explain": "The chain behind one figure of an estimate, or the reason of a rule.",
     "watch": "A run in progress or a command: what is left, what it costs, why it is slow.",

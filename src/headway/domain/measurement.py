@@ -16,13 +16,13 @@ class Measurement:
     """Seconds of one term (`step`, `load`, `checkpoint`, ...) of one stage, measured on one kind of device."""
 
     stage: str
-    """Fingerprint of the stage (`domain.plan.Stage.fingerprint`)."""
+    """How fast it goes (`domain.plan.Stage.pace`): counts for every stage that shares it."""
     device: str
     gpus: int
     term: str
     seconds: Range
     """What one unit of the term costs on average over a run: p10, p50 and p90 of that mean, with what differs from run
-    to run. A unit is a step, an evaluation of one task, a save, a load; `tokenize` and `data_wait` are paid once."""
+    to run. A unit is a step (for `data_wait` too), an evaluation of a task, a save, a load; `tokenize` is paid once."""
     repeats: int
     source: str
     date: str = ""

@@ -124,22 +124,23 @@ class Timed:
 def times_of(observations: Iterable[Observation]) -> dict[str, Timed]:
     """Seconds and units by term of one process's observations; waiting for data is a term of its own.
 
-    A step that says how many it covers counts as so many; waiting is paid once for the whole run, as in an estimate.
+    A step that says how many it covers counts as so many, for waiting too.
     """
     seconds: dict[str, float] = {}
     units: dict[str, float] = {}
-    waited, waits = 0.0, False
+    waited, waits = 0.0, 0.0
     for item in observations:
         if item.kind not in TIMED or item.seconds is None:
             continue
         wait = min(item.wait_s or 0.0, item.seconds) if item.kind == "step" else 0.0
-        waits = waits or (item.kind == "step" and item.wait_s is not None)
-        waited += wait
+        covered = item.steps or 1 if item.kind == "step" else 1
+        if item.kind == "step" and item.wait_s is not None:
+            waited, waits = waited + wait, waits + covered
         seconds[item.kind] = seconds.get(item.kind, 0.0) + item.seconds - wait
-        units[item.kind] = units.get(item.kind, 0.0) + (item.steps or 1 if item.kind == "step" else 1)
+        units[item.kind] = units.get(item.kind, 0.0) + covered
     if waits:
         seconds["data_wait"] = seconds.get("data_wait", 0.0) + waited
-        units["data_wait"] = 1.0
+        units["data_wait"] = units.get("data_wait", 0.0) + waits
     return {term: Timed(seconds=seconds[term], units=units[term]) for term in TIMED if term in seconds}
 
 

@@ -140,6 +140,9 @@ class Stage:
     course: str = ""
     """Identity of a training apart from its length: of two stages that share it, the shorter is how the longer begins.
     Empty for a stage that does not train."""
+    pace: str = ""
+    """Identity of how fast a training goes: model, recipe, batches, data and tasks, whatever its length, seed or
+    learning rate. What was measured of one stage counts for all that share it. Of other stages: their fingerprint."""
     where: Position = Position()
 
 

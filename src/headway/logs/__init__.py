@@ -7,7 +7,22 @@ bytes become lines. Observations and logs as nouns are `domain.observation`.
 from collections.abc import Mapping
 from typing import Final
 
-from headway.logs import all_results, axolotl, console, headway, torchtune, trainer_log, trainer_state
+from headway.logs import (
+    all_results,
+    axolotl,
+    console,
+    headway,
+    lightning_csv,
+    mlflow,
+    nvidia_smi,
+    sacct,
+    tfevents,
+    torchtune,
+    trainer_log,
+    trainer_state,
+    wandb_csv,
+    wandb_offline,
+)
 from headway.logs.reader import Reader
 
 READERS: Final[Mapping[str, Reader]] = {
@@ -18,5 +33,12 @@ READERS: Final[Mapping[str, Reader]] = {
     torchtune.NAME: torchtune,
     axolotl.NAME: axolotl,
     console.NAME: console,
+    tfevents.NAME: tfevents,
+    wandb_offline.NAME: wandb_offline,
+    wandb_csv.NAME: wandb_csv,
+    mlflow.NAME: mlflow,
+    lightning_csv.NAME: lightning_csv,
+    nvidia_smi.NAME: nvidia_smi,
+    sacct.NAME: sacct,
 }
 """Every format by its name; a format that is not here does not exist."""

@@ -32,11 +32,12 @@ def read(path: Path) -> RunLog:
         raise UserError("a file of events has a header and events", got="neither", where=Position(path.name))
     header = {name: value for said in reversed(headers) for name, value in said.items()}
     facts = {name: value for name in FACTS if isinstance(value := header.get(name), str | int | float) and value != ""}
+    total = whole(header.get("total_steps"))
     return RunLog(
         format=NAME,
         name=path.name,
         observations=found,
-        total_steps=whole(header.get("total_steps")),
+        total_steps=total if total and total > 0 else None,
         facts=facts,
         problems=tuple(problems),
     )

@@ -22,7 +22,6 @@ DEEPEST: Final = 5
 """Folders below the given one that are looked into: `OUTPUT/runs/MOMENT_HOST/`, `lightning_logs/version_0/`."""
 SURE: Final = 0.4
 """A file in a folder is read where a reader is at least so sure: a folder holds texts that are no logs."""
-LOG_NAMES: Final = (".log", ".out", ".err", ".txt", ".jsonl", ".gz", ".csv")
 
 
 def read_log(path: str | os.PathLike[str]) -> RunLog:
@@ -39,7 +38,7 @@ def read_log(path: str | os.PathLike[str]) -> RunLog:
             what = "something that is no file" if place.exists() else "no such file"
             raise UserError("a run log is a file or a folder", got=f"{place.name or place}: {what}")
         return _of_file(place)
-    except (OSError, ValueError) as problem:
+    except (OSError, ValueError, ArithmeticError) as problem:
         why = getattr(problem, "strerror", None) or str(problem)
         raise UserError("a run log is a file or a folder that can be read", got=f"{place.name}: {why}") from problem
 
@@ -48,38 +47,40 @@ def _of_file(path: Path) -> RunLog:
     if not path.stat().st_size:
         raise UserError("a run log says something", got="an empty file", where=Position(path.name))
     ranked = _ranked(path)
-    if not ranked:
-        raise _unknown(path)
-    for reader in ranked[:-1]:
+    surest: UserError | None = None
+    for _, reader in ranked:
         try:
             return reader.read(path)
-        except UserError:
-            # A likelier reader that finds nothing in it leaves it to the next.
-            continue
-    return ranked[-1].read(path)
+        except UserError as problem:
+            # A likelier reader that finds nothing in it leaves it to the next, but knows best what is wrong.
+            surest = surest or problem
+    if surest is None or ranked[0][0] < SURE:
+        # Any text at all is asked whether it is a console's: that it is not says little of what it is.
+        raise _unknown(path, surest.got if surest else "")
+    raise surest
 
 
-def _unknown(path: Path) -> UserError:
+def _unknown(path: Path, got: str = "") -> UserError:
     return UserError(
         "a run log is of a format that headway reads",
-        got=path.name,
+        got=got or "something else",
         hint=f"Formats: {', '.join(READERS)}.",
         where=Position(path.name),
     )
 
 
-def _ranked(path: Path) -> list[Reader]:
-    """The readers that claim `path`, the surest first."""
+def _ranked(path: Path) -> list[tuple[float, Reader]]:
+    """How surely which readers claim `path`, the surest first."""
     head = b"" if path.is_dir() else head_of(path, HEAD_BYTES)
     claims = [(float(reader.claims(path, head)), reader) for reader in READERS.values()]
-    return [reader for claim, reader in sorted(claims, key=lambda pair: -pair[0]) if claim > 0]
+    return [pair for pair in sorted(claims, key=lambda pair: -pair[0]) if pair[0] > 0]
 
 
 def _of_folder(path: Path) -> RunLog:
     """A folder that a reader claims whole, or the best of the logs in it."""
     if ranked := _ranked(path):
         try:
-            return ranked[0].read(path)
+            return ranked[0][1].read(path)
         except UserError:
             pass
     logs = [log for place in _candidates(path) if (log := _quietly(place)) is not None]

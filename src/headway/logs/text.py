@@ -93,6 +93,16 @@ def encoding_of(head: bytes) -> str:
     return "utf-8"
 
 
+CONTROL: Final = bytes(byte for byte in range(32) if byte not in b"\t\n\x0b\x0c\r\x08\x1b")
+
+
+def is_text(head: bytes) -> bool:
+    """Whether the first bytes of a file are text: one in fifty may be a control character that no terminal uses."""
+    if not head or encoding_of(head).startswith("utf-16"):
+        return bool(head)
+    return len(head) - len(head.translate(None, CONTROL)) <= len(head) // 50
+
+
 def as_text(head: bytes) -> str:
     """The first bytes of a file as text, for recognising a format: a character cut in two is left out."""
     return head.decode(encoding_of(head), errors="ignore").lstrip("\ufeff")
@@ -219,6 +229,12 @@ def flat_objects(text: str) -> Iterator[Mapping[str, Any]]:
             yield found
 
 
+def single_numbers(text: str) -> dict[str, float]:
+    """The numbers with a name in a broken document, of a name that comes again the last."""
+    pairs = re.findall(r'"(\w{1,100})"\s{0,9}:\s{0,9}([-+.\deE]{1,40})', text)
+    return {name: value for name, digits in pairs if (value := finite(digits)) is not None}
+
+
 def number(value: object) -> float | None:
     """A number, also one spelt as text with separators or a percent sign; NaN and infinities are numbers too."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
@@ -253,8 +269,8 @@ def duration_s(text: object) -> float | None:
     words = text.strip()
     if match := _CLOCK.fullmatch(words):
         days, hours, minutes, seconds = (float(part or 0) for part in match.groups())
-        return 86_400 * days + 3_600 * hours + 60 * minutes + seconds
+        return finite(86_400 * days + 3_600 * hours + 60 * minutes + seconds)
     pieces = _WORDS.findall(words)
     if pieces and not _WORDS.sub("", words).strip(" ,"):
-        return sum(float(count) * _UNIT_S[unit.lower()] for count, unit in pieces)
+        return finite(sum(float(count) * _UNIT_S[unit.lower()] for count, unit in pieces))
     return finite(words)

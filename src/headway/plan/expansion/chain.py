@@ -69,8 +69,9 @@ def make_stage(parts: Parts, spot: Spot, chain: Chain) -> Made:
     else:
         mark, course = digest(chain.model, kind, model_mark, tasks, *_other_work(spot, kind)), ""
         after = chain
+    pace = digest(model_mark, parts.recipe(found).pace, parts.data(found)[1], tasks) if kind == "train" else mark
     stage = _stage(parts, spot, kind, model, evaluation)
-    return Made(replace(stage, fingerprint=mark, course=course), after, tasks)
+    return Made(replace(stage, fingerprint=mark, course=course, pace=pace), after, tasks)
 
 
 def _refuse_contradictions(parts: Parts, spot: Spot, kind: str) -> None:

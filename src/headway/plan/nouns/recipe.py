@@ -14,7 +14,7 @@ from headway.domain.experiment import Adapter, Parallel, Recipe
 from headway.domain.record import fingerprint
 from headway.domain.statement import Value
 from headway.plan.reading import forms, values
-from headway.plan.reading.values import fault
+from headway.plan.reading.values import fault, identity
 from headway.plan.reading.yaml import Map, Node
 
 RECIPE: Final = (
@@ -37,6 +37,8 @@ class RecipePart:
     micro_batch_auto: bool
     grad_accum_stated: bool
     identity: str
+    pace: str
+    """Identity of everything here that decides how fast a step is, of what is not identity of the model too."""
 
 
 def recipe_part(found: Mapping[str, Node]) -> RecipePart:
@@ -75,6 +77,7 @@ def recipe_part(found: Mapping[str, Node]) -> RecipePart:
     return RecipePart(
         recipe=recipe, batch=batch, gpus=gpus, parallel_kind=kind, micro_batch_auto=auto,
         grad_accum_stated=stated_accum is not None, identity=fingerprint(what),
+        pace=fingerprint([recipe, kind, batch, identity(gpus)]),
     )  # fmt: skip
 
 

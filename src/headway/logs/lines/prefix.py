@@ -17,7 +17,7 @@ RANKS: Final = (
     re.compile(r"^\s*(\d{1,5}): (?=.)"),
 )
 RANK_INSIDE = re.compile(r"\[Rank:? ?(\d{1,5})(?: ?\|[^\]]{0,40})?\]|\brank[=: ](\d{1,5})\b", re.IGNORECASE)
-ISO = re.compile(r"(?<!\d)(\d{4})[-/](\d\d)[-/](\d\d)[T _-](\d\d):?(\d\d):?(\d\d)(?:[.,](\d{1,9}))?(Z|[+-]\d\d:?\d\d)?")
+ISO = re.compile(r"(?<!\d)(\d{4})[-/](\d\d)[-/](\d\d)[T _-](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))?(Z|[+-]\d\d:?\d\d)?")
 AMERICAN = re.compile(r"(?<!\d)(\d\d)/(\d\d)/(\d{4})[ ,]{1,2}(\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))?")
 SHORT = re.compile(r"(?:^\s{0,4}[IWEF]|[\[(])(\d\d)/?(\d\d) (\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))?")
 SYSLOG = re.compile(
@@ -41,6 +41,8 @@ def rank_of(line: str) -> tuple[int | None, str]:
 def moment_in(line: str) -> float | None:
     """Seconds of the moment at the start of a line, on any day's zero; None where there is none."""
     head = line[:LOOKED_AT]
+    if ":" not in head:
+        return None
     if match := ISO.search(head):
         year, month, day, hour, minute, second, part, zone = match.groups()
         return _seconds(int(year), int(month), int(day), int(hour), int(minute), int(second), part, zone)

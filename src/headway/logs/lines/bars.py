@@ -1,6 +1,6 @@
 """Progress bars as text: tqdm's (and Lightning's, which is one), rich's in Lightning, and Keras'.
 
-Owns one printed bar to its numbers; which bar is the training's is `console.py`. Source of tqdm's form:
+Owns one printed bar to its numbers; which bar is the training's is `line_reader.py`. Source of tqdm's form:
 `tqdm/std.py: format_meter`, `{desc}: {percentage}|{bar}| {n}/{total} [{elapsed}<{remaining}, {rate}{postfix}]`.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from headway.logs.text import duration_s, number
@@ -20,9 +21,9 @@ TQDM = re.compile(
     rf"\[(?P<elapsed>{TIME})<(?P<left>\?|{TIME})(?:,\s{{0,4}}(?P<rate>[^\]\n]{{0,2000}}))?\]?"
 )
 RICH = re.compile(
-    r"Epoch (?P<epoch>\d{1,9})(?:/(?P<epochs>-?\d{1,9}))?\s{1,9}[━╸╺─ ]{3,400}\s{0,9}(?P<n>\d{1,12})/(?P<total>\d{1,12})\s{1,9}"
-    r"(?P<elapsed>\d{1,5}:\d\d(?::\d\d)?)\s{1,9}[•·]\s{1,9}(?P<left>[-\d:]{1,20})\s{1,9}"
-    r"(?P<rate>[\d.]{1,20}it/s)?"
+    r"Epoch (?P<epoch>\d{1,9})(?:/(?P<epochs>-?\d{1,9}))?\s{1,9}[━╸╺─ ]{3,400}\s{0,9}"
+    r"(?P<n>\d{1,12})/(?P<total>\d{1,12})\s{1,9}(?P<elapsed>\d{1,5}:\d\d(?::\d\d)?)\s{1,9}[•·]\s{1,9}"
+    r"(?P<left>[-\d:]{1,20})\s{1,9}(?P<rate>[\d.]{1,20}it/s)?"
 )
 KERAS = re.compile(
     r"(?:^|\s)(?P<n>\d{1,9})/(?P<total>\d{1,9})\s{1,20}(?:\[[=>.]{3,200}\]|[━╸╺─ ]{3,400})\s{0,20}-?\s{0,20}"
@@ -43,7 +44,7 @@ TOKENIZE = re.compile(
 LOADING = re.compile(r"(?i)loading|load .*shards|weights|materializ")
 GENERATION = re.compile(r"(?i)generat(?!ing \w+ (?:split|examples))|sampling|decoding")
 OTHER = re.compile(
-    r"(?i)download|fetching|generating \w+ (?:split|examples)|saving|upload|computing|creating|resolving"
+    r"(?i)download|fetching|writing|generating \w+ (?:split|examples)|saving|upload|computing|creating|resolving"
     r"|extracting data|\.(?:safetensors|bin|json|txt|model|parquet|gz)\b"
 )
 UNIT_S: Final = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0}
@@ -62,6 +63,8 @@ class Bar:
     each_s: float | None = None
     epoch: int | None = None
     epochs: int | None = None
+    rate: str = ""
+    """As it is printed."""
     values: Mapping[str, float]
     end: int
     """Where the bar ends in its line."""
@@ -76,8 +79,9 @@ def bars_in(line: str) -> Iterator[Bar]:
         start = match.end()
         # What follows an opening brace or a closing bracket is the end of something else.
         described = re.split(r"[\]}\r]", before)[-1].strip(" :,")
-        tail = line[match.end() : match.end() + 200].split("\r", maxsplit=1)[0] if not match["rate"] else ""
-        yield _bar(match, described, f"{match['rate'] or ''} {tail}")
+        tail = line[match.end() : match.end() + 200].partition("{")[0]
+        tail = tail if tail[:1] in (" ", ",") and "%|" not in tail else ""
+        yield _bar(match, described, f"{(match['rate'] or '').partition(',')[2]},{tail}")
     rich = RICH.search(line[:4_000]) if start == 0 and ("━" in line or "╺" in line or "─" in line) else None
     keras = KERAS.search(line[:4_000]) if start == 0 and rich is None else None
     if rich:
@@ -88,17 +92,19 @@ def bars_in(line: str) -> Iterator[Bar]:
 
 
 def _bar(match: re.Match[str], described: str, after: str) -> Bar:
-    epoch = EPOCH.search(described)
+    epoch, epochs = _epoch(described)
+    rate = (match["rate"] or "").partition(",")[0].strip()
     n, total = _count(match["n"]), _count(match["total"])
     return Bar(
         description=described,
-        kind=_kind(described, after),
+        kind=_kind(described, _unit(rate or after)),
         n=n,
         total=total,
         elapsed_s=duration_s(match["elapsed"]),
-        epoch=int(epoch["epoch"]) if epoch else None,
-        epochs=int(epoch["epochs"]) if epoch and epoch["epochs"] else None,
-        values=named_numbers(after),
+        epoch=epoch,
+        epochs=epochs,
+        rate=rate,
+        values=named_numbers(after) if "=" in after or ":" in after else {},
         end=match.end(),
     )
 
@@ -130,6 +136,19 @@ def _count(text: str) -> int:
     return int((number(digits.rstrip("kMGT")) or 0.0) * scale)
 
 
+@lru_cache(maxsize=4_096)
+def _epoch(described: str) -> tuple[int | None, int | None]:
+    """The epoch that a description names, and of how many."""
+    match = EPOCH.search(described)
+    return (int(match["epoch"]), int(match["epochs"]) if match["epochs"] else None) if match else (None, None)
+
+
+def _unit(rate: str) -> str:
+    """The unit of a rate, with one digit for all of its number."""
+    return "1" + rate.strip(" ,").lstrip("?0123456789. ")[:40]
+
+
+@lru_cache(maxsize=4_096)
 def _kind(described: str, rate: str) -> str:
     """What a bar counts, by its description and unit."""
     if OTHER.search(described) or re.search(r"\d[kMG]?i?B/s", rate):

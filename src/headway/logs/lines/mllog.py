@@ -73,4 +73,4 @@ class Events:
     def _step(self, extra: Mapping[str, Any]) -> int | None:
         step = whole(extra.get("step_num") or extra.get("step") or extra.get("iteration"))
         rows = finite(extra.get("samples_count"))
-        return step if step is not None or rows is None or not self._batch else int(rows / self._batch)
+        return step if step is not None or rows is None or not self._batch else whole(rows / self._batch)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from headway.logs.bars import named_numbers
+from headway.logs.lines.bars import named_numbers
 from headway.logs.text import duration_s, finite, number, whole
 
 MEGATRON = re.compile(r"\biteration\s+(?P<step>\d{1,12})\s*/\s*(?P<total>\d{1,12})\s*\|")
@@ -135,7 +135,9 @@ def _modded(match: re.Match[str], line: str) -> Line:
 
 
 def _torchtune(match: re.Match[str], line: str) -> Line:
-    return Line(kind="step", step=int(match["step"]), values=_named(line[match.end() :]))
+    values = _named(line[match.end() :])
+    kind = "step" if any(not name.startswith("val") for name in values) else "evaluation"
+    return Line(kind=kind, step=int(match["step"]), values=values)
 
 
 def _generic(match: re.Match[str], line: str) -> Line | None:

@@ -1,0 +1,277 @@
+"""What trainings of other tools print, line by line, with figures counted by hand.
+
+The forms are those of the tools' own sources and of logs that their users have published.
+"""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from headway.domain.observation import Observation, times_of
+from headway.logs.console import LineReader
+from headway.logs.lines.prefix import moment_in, rank_of
+from headway.logs.text import duration_s
+
+
+def told(text: str) -> tuple[LineReader, list[Observation]]:
+    reader = LineReader()
+    return reader, reader.feed(text) + reader.close()
+
+
+def times(text: str) -> dict[str, tuple[float, float]]:
+    found = times_of(item for item in told(text)[1] if item.rank == 0)
+    return {term: (round(timed.seconds, 3), timed.units) for term, timed in found.items()}
+
+
+def bar(n: int, total: int, elapsed: str, described: str = "", rate: str = "1.00it/s") -> str:
+    return f"{described}{100 * n // total:3d}%|{'█' * (10 * n // total)}| {n}/{total} [{elapsed}<00:10, {rate}]"
+
+
+def clock(seconds: int) -> str:
+    return f"{seconds // 60:02d}:{seconds % 60:02d}"
+
+
+def test_a_single_bar_tells_steps_time_and_total() -> None:
+    reader, seen = told(" 25%|██▌ | 807/3232 [06:45<20:15, 2.0it/s] loss: 0.4521")
+    assert reader.total_steps == 3232
+    assert seen[-1].step == 807
+    assert seen[-1].seconds == 405
+    assert seen[-1].values["loss"] == 0.4521
+
+
+def test_bars_of_hours_and_seconds_per_step() -> None:
+    first, second = "  1%| | 1/100 [1:02:03<9:00:00, 3.1s/it]", "  2%| | 2/100 [1:02:06<9:00:00, 3.1s/it]"
+    seen = told(f"{first}\r{second}")[1]
+    assert seen[1].seconds == 3723
+    assert seen[2].seconds == 3
+
+
+def test_training_and_evaluation_bars_do_not_fight() -> None:
+    text = "\r".join(bar(n, 40, clock(n)) for n in range(21))
+    text += "\r" + "\r".join(bar(n, 5, clock(2 * n)) for n in range(6)) + "\n"
+    text += "{'eval_loss': nan, 'eval_runtime': 10.5, 'eval_samples_per_second': 4.0, 'epoch': 0.5}\n"
+    text += "\r".join(bar(n, 40, clock(n + 10)) for n in range(21, 41))
+    # 50 s by the bar, 10.5 of them the evaluation, which its row and its bar both tell of.
+    assert times(text) == {"step": (39.5, 40), "evaluation": (10.5, 1)}
+    evaluation = next(item for item in told(text)[1] if item.kind == "evaluation")
+    assert math.isnan(evaluation.values["eval_loss"])
+    assert evaluation.rows == 42
+
+
+def test_a_bar_per_epoch_is_one_training() -> None:
+    epochs = []
+    for epoch in (1, 2, 3):
+        train = "\r".join(bar(n, 10, clock(2 * n), f"Epoch {epoch}/3: ") for n in range(11))
+        check = "\r".join(bar(n, 4, clock(n), "Validation: ") for n in range(5))
+        epochs.append(f"{train}\n{check}")
+    reader, seen = told("\n".join(epochs))
+    assert reader.total_steps == 30
+    assert [item.step for item in seen if item.kind == "step"][-1] == 30
+    assert times("\n".join(epochs)) == {"step": (60.0, 30), "evaluation": (12.0, 3)}
+
+
+def test_loading_and_tokenizing_bars_are_terms() -> None:
+    text = bar(4, 4, "00:10", "Loading checkpoint shards: ", "2.5s/it") + "\n"
+    text += bar(52_000, 52_000, "00:20", "Map (num_proc=4): ", "2600 examples/s") + "\n"
+    text += bar(7, 7, "00:30", "Downloading shards: ") + "\n" + "\r".join(bar(n, 9, clock(n)) for n in range(10))
+    assert times(text) == {"load": (10.0, 1), "tokenize": (20.0, 1), "step": (9.0, 9)}
+
+
+def test_a_resume_that_is_announced_and_one_that_the_bar_shows() -> None:
+    bars = "\r".join([bar(0, 40, "00:00"), *(bar(n, 40, clock(2 * (n - 20))) for n in range(21, 41))])
+    assert times(f"  Continuing training from global step 20\n{bars}") == {"step": (40.0, 20)}
+    bars = "\r".join([bar(0, 900, "00:00"), *(bar(n, 900, clock(5 * (n - 500))) for n in range(501, 521))])
+    assert times(bars) == {"step": (100.0, 20)}
+
+
+def test_a_restart_in_one_file_is_another_attempt() -> None:
+    one = "\r".join(bar(n, 40, clock(n)) for n in range(21))
+    reader, seen = told(f"{one}\nTraceback (most recent call last):\n{one}\n")
+    assert max(item.attempt for item in seen) == 1
+    assert sum(item.seconds or 0.0 for item in seen) == 40
+    assert "restarted" in reader.problems[0]
+
+
+def test_rows_of_trainer_5_are_text() -> None:
+    row = "{'loss': '6.403', 'grad_norm': 'nan', 'learning_rate': '2e-05', 'epoch': '0.1', 'step': 10}"
+    seen = told(row)[1]
+    assert (seen[0].step, seen[0].epoch, seen[0].values["loss"]) == (10, 0.1, 6.403)
+    assert math.isnan(seen[0].values["grad_norm"])
+
+
+def test_a_row_over_several_lines_is_one_and_a_repeated_end_counts_once() -> None:
+    text = "{'train_runtime': 1.42, 'train_samples_per_second': 1.41,\n 'train_steps_per_second': 0.7, 'epoch': 0.5}\n"
+    text += "TrainOutput(global_step=1, training_loss=8.7, metrics={'train_runtime': 1.42, 'epoch': 0.5})\n"
+    reader, seen = told(text)
+    assert [item.kind for item in seen] == ["end"]
+    assert reader.facts["train_runtime_s"] == 1.42
+
+
+def test_ms_swift_rows_have_a_step_a_total_and_a_clock() -> None:
+    rows = [
+        f"{{'loss': 1.5, 'memory(GiB)': 12.5, 'global_step/max_steps': '{5 * i}/50', 'elapsed_time': '{i}m 5s'}}\n"
+        for i in (1, 2, 3)
+    ]
+    reader, seen = told("".join(rows))
+    assert reader.total_steps == 50
+    assert times("".join(rows)) == {"step": (185.0, 15)}
+    assert seen[-1].values["memory_bytes"] == 12.5 * 2**30
+
+
+MEGATRON = (
+    " [2026-04-27 00:00:{:02d}] iteration {:8d}/     100 | consumed samples: {:12d} | elapsed time per iteration (ms):"
+    " 200.5 | throughput per GPU (TFLOP/s/GPU): 40.4 | learning rate: 1.5E-06 | global batch size:  8 | lm loss:"
+    " 1.192634E+01 | loss scale: 1.0 | grad norm: 5.960 | number of skipped iterations:   0 |\n"
+)
+
+
+def test_megatron_tells_the_mean_of_its_interval() -> None:
+    text = "".join(MEGATRON.format(2 * i, 10 * i, 80 * i) for i in (1, 2, 3))
+    text += " validation loss at iteration 30 | lm loss value: 2.1E+00 | lm loss PPL: 8.1E+00 |\n"
+    text += "    save-checkpoint ................................: (1234.50, 1235.00)\n"
+    reader, seen = told(text)
+    assert reader.total_steps == 100
+    assert times(text) == {"step": (6.015, 30), "checkpoint": (1.234, 1)}
+    assert (seen[1].rows, seen[1].values["loss"], seen[1].values["grad_norm"]) == (80, 11.92634, 5.96)
+    assert seen[3].kind == "evaluation"
+
+
+def test_nemo_counts_from_nought() -> None:
+    line = "Training epoch 0, iteration {}/9 | lr: 1e-05 | reduced_train_loss: 11.03 | train_step_timing in s: 1.2\n"
+    text = "".join(line.format(step) for step in range(10))
+    assert told(text)[0].total_steps == 10
+    assert times(text) == {"step": (12.0, 10)}
+
+
+def test_keras_of_both_generations() -> None:
+    two = " 12/938 [......] - ETA: 1:02 - loss: 2.2\r938/938 [==============] - 25s 27ms/step - loss: 0.3\n"
+    three = "\x1b[1m938/938\x1b[0m \x1b[32m━━━━━━━━━━\x1b[0m\x1b[37m\x1b[0m \x1b[1m12s\x1b[0m 13ms/step - loss: 0.2\n"
+    text = f"Epoch 1/2\n{two}Epoch 2/2\n{three}"
+    reader, seen = told(text)
+    assert reader.total_steps == 1876
+    assert times(text) == {"step": (37.0, 1876)}
+    assert seen[-1].values["loss"] == 0.2
+
+
+def test_lines_with_a_time_of_one_step() -> None:
+    nano = "".join(f"iter {10 * i}: loss 3.2, time 120.50ms, mfu 12.00%\n" for i in range(4))
+    assert times(nano) == {"step": (3.615, 30)}
+    llm_c = "".join(f"step   {i}/100 | loss 5.2 (+nanz)| norm 1.2 | lr 1e-4 | 123.45 ms | 40% MFU\n" for i in (1, 2))
+    assert times(llm_c) == {"step": (0.247, 2)}
+
+
+def test_a_clock_of_training_alone_leaves_evaluations_out() -> None:
+    line = "step:{}/100 {}:4.5 train_time:{}ms step_avg:100ms\n"
+    text = "".join(line.format(i, "val_loss" if i % 5 == 0 else "train_loss", 1000 * i) for i in range(12))
+    reader, seen = told(text)
+    assert reader.total_steps == 100
+    assert times(text) == {"step": (11.0, 11)}
+    assert sum(item.kind == "evaluation" for item in seen) == 3
+
+
+def test_stamped_lines_are_timed_by_their_moments() -> None:
+    titan = "[rank0]:[titan] 2026-01-01 00:00:{:02d},500 - root - INFO - \x1b[31mstep: {}  loss: 7.5  memory: 12.5GiB\n"
+    text = "".join(titan.format(5 * i, 10 * i) for i in (1, 2, 3))
+    assert times(text) == {"step": (10.0, 20)}
+    assert told(text)[1][0].values["memory_bytes"] == 12.5 * 2**30
+    plain = "".join(f"2026-01-01 00:0{i}:00 INFO Epoch [1/3], Step [{100 * i}/900], Loss: 1.5\n" for i in (1, 2, 3))
+    assert times(plain) == {"step": (120.0, 200)}
+
+
+def test_deepspeeds_two_lines_of_one_step_count_once() -> None:
+    text = ""
+    for i in (1, 2, 3):
+        stamp = f"[2026-01-01 00:00:{3 * i:02d},001] [INFO]"
+        text += f"{stamp} [logging.py:96:log_dist] [Rank 0] step={10 * i}, skipped=0, lr=[1e-05], mom=[(0.9, 0.95)]\n"
+        text += f"{stamp} [timer.py:260:stop] epoch=0/micro_step={10 * i}/global_step={10 * i}, CurrSamplesPerSec=3.1\n"
+    assert times(text) == {"step": (6.0, 20)}
+
+
+def test_mlperf_lines_carry_their_own_clock() -> None:
+    events = [
+        (0, "init_start", "null", "{}"),
+        (60_000, "init_stop", "null", "{}"),
+        (60_000, "run_start", "null", "{}"),
+        (60_000, "global_batch_size", "8", "{}"),
+        (61_000, "train_loss", "1.25", '{"samples_count": 80}'),
+        (62_000, "train_loss", "NaN", '{"samples_count": 160}'),
+        (62_000, "eval_start", "null", "{}"),
+        (65_000, "eval_stop", "null", "{}"),
+        (66_000, "train_loss", "1.0", '{"samples_count": 240}'),
+        (66_000, "run_stop", "null", "{}"),
+    ]
+    text = "".join(
+        f':::MLLOG {{"time_ms": {1_715_200_000_000 + at}, "key": "{key}", "value": {value}, "metadata": {extra}}}\n'
+        for at, key, value, extra in events
+    )
+    assert times(text) == {"load": (60.0, 1), "step": (3.0, 30), "evaluation": (3.0, 1)}
+
+
+def test_ranks_are_told_apart() -> None:
+    text = "".join(f"[rank{rank}]: {{'loss': 1.5, 'step': {step}}}\n" for step in (10, 20) for rank in (0, 1))
+    seen = told(text)[1]
+    assert [(item.rank, item.step, item.steps) for item in seen] == [(0, 10, 10), (1, 10, 10), (0, 20, 10), (1, 20, 10)]
+
+
+def test_moments_of_a_run_in_progress_time_its_steps() -> None:
+    reader = LineReader()
+    seen = []
+    for step in range(1, 6):
+        seen += reader.feed(f"{{'loss': 1.5, 'step': {step}}}\n", at_s=1_000.0 + 0.25 * step)
+    assert [item.seconds for item in seen] == [None, 0.25, 0.25, 0.25, 0.25]
+
+
+@pytest.mark.parametrize(
+    ("line", "rank", "rest"),
+    [
+        ("[rank3]: step 1", 3, "step 1"),
+        ("[default0]:iteration 1", 0, "iteration 1"),
+        ("[1,7]<stdout>:x", 7, "x"),
+        ("12: step 1", 12, "step 1"),
+        ("[2025] [Rank 2] step=1", 2, "[2025] [Rank 2] step=1"),
+        ("step 1", None, "step 1"),
+    ],
+)
+def test_prefixes_of_launchers(line: str, rank: int | None, rest: str) -> None:
+    assert rank_of(line) == (rank, rest)
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later"),
+    [
+        ("2024-05-08 20:23:38,250 x", "2024-05-08 20:23:39,750 x"),
+        ("[2024-02-28T23:59:59.500Z]", "[2024-02-29T00:00:01Z]"),
+        ("05/08/2024 20:23:38.5 - INFO", "05/08/2024 20:23:40 - INFO"),
+        ("I0508 20:23:38.500000 123 x.cc", "I0508 20:23:40.000000 123 x.cc"),
+        ("[NeMo I 2024-05-08 20:23:38.5 x]", "[NeMo I 2024-05-08 20:23:40 x]"),
+        ("2024-05-08T20:23:38.5+02:00", "2024-05-08T18:23:40Z"),
+    ],
+)
+def test_moments_before_a_line(earlier: str, later: str) -> None:
+    first, second = moment_in(earlier), moment_in(later)
+    assert first is not None
+    assert second is not None
+    assert second - first == pytest.approx(1.5)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("0:32:48", 1968),
+        ("9 days, 21:39:23", 855_563),
+        ("1 day, 2:03:04", 93_784),
+        ("9-21:39:23", 855_563),
+        ("06:45", 405),
+        ("1m 5s", 65),
+        ("1d 2h 3m 4s", 93_784),
+        ("12.5", 12.5),
+        ("soon", None),
+        (None, None),
+        (True, None),
+        ("nan", None),
+    ],
+)
+def test_durations_as_tools_print_them(text: object, seconds: float | None) -> None:
+    assert duration_s(text) == seconds
