@@ -17,7 +17,7 @@ from headway.app.process import Process, say
 from headway.domain.errors import UsageError, UserError
 from headway.domain.observation import Observation, RunLog, times_of
 from headway.domain.units import format_duration, format_share
-from headway.logs.console import LineReader
+from headway.logs.lines.line_reader import LineReader
 from headway.report.view import Page
 from headway.report.watch_view import Ahead, WatchAnswer, watch_page
 from headway.track.causes import standing
