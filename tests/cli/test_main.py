@@ -34,7 +34,7 @@ def test_every_command_is_a_file_and_every_file_a_command() -> None:
 
 
 def test_the_package_lists_its_public_names_only() -> None:
-    assert dir(headway) == ["__version__", "load"]
+    assert dir(headway) == ["LightningCallback", "TrainerCallback", "__version__", "load", "track"]
 
 
 @pytest.mark.parametrize("name", COMMANDS)

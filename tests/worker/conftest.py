@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 _OF_TORCH = ("kernels", "tensors", "step", "formulas", "rows", "session", "train", "machine", "bench", "measure")
+_OF_TORCH += ("trainer_callback",)
 collect_ignore = [] if find_spec("torch") else [f"test_{name}.py" for name in _OF_TORCH]
 
 TINY = {

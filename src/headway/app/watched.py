@@ -5,6 +5,7 @@ Owns what is read when and where it goes. Reading lines is `logs/`, what is left
 
 from __future__ import annotations
 
+import math
 import shlex
 import sys
 import time
@@ -16,12 +17,13 @@ from headway.app.process import Process, say
 from headway.domain.errors import UsageError, UserError
 from headway.domain.observation import Observation, RunLog, times_of
 from headway.domain.units import format_duration, format_share
-from headway.logs.console import LineReader
+from headway.logs.lines.line_reader import LineReader
 from headway.report.view import Page
 from headway.report.watch_view import Ahead, WatchAnswer, watch_page
 from headway.track.causes import standing
 from headway.track.changes import Changes
-from headway.track.journal import EVENTS, Journal
+from headway.track.journal import EVENTS, Journal, moment
+from headway.track.machine import outside
 from headway.track.promise import Promise, promised
 from headway.track.remaining import Course, Left, Remaining
 from headway.track.status import Due, status_line
@@ -33,6 +35,10 @@ NOTHING = (
     "progress bars (25%|... 100/400 [00:10<00:30]), step lines (Step 10 | loss: 1.2; iteration 10/100) and MLLOG lines"
 )
 MAKE_VISIBLE = "Log more often (logging_steps=10), let Python print at once (PYTHONUNBUFFERED=1), or use headway.track."
+SAMPLE_S = 20.0
+"""Between two looks at the device that a command uses."""
+LEAST_S = 10.0
+"""And not before so long: a few steps that are alike say nothing of the next minute. Half a budget that is shorter."""
 READ_SHARE = 0.1
 """Reading a log may take so much of the time: a large one is read less often."""
 
@@ -60,6 +66,8 @@ class Follower:
     def __init__(self, asked: Asked) -> None:
         self.promise = promised(asked.plan, asked.experiment, asked.stage) if asked.plan else Promise()
         self.asked, self.seen = asked, list[Observation]()
+        missing = self.promise.missing(asked.plan)
+        self.remarks = (f"{missing[:1].upper()}{missing[1:]}.",) if missing else ()
         course = Course(
             total_steps=asked.total_steps or self.promise.total_steps,
             promised=self.promise.each_s,
@@ -127,6 +135,7 @@ class Follower:
             total_p90_usd=left.total_p90_usd,
             promise_p50_s=self.promise.p50_s,
             promise_p90_s=self.promise.p90_s,
+            remarks=self.remarks,
             findings=(*self.changes.found, *(one for one in slow if one.code not in codes)),
         )
 
@@ -141,6 +150,9 @@ class _Session:
         self.why = ""
         self._due = Due(live=False)
         self._began = self._last = time.monotonic()
+        self._next_sample_s = 0.0
+        self._offset_s: float | None = None
+        self._started = moment()
         self._process = Process(words, alone=budget_s is not None, to_stderr=asked.to_stderr)
 
     def run(self) -> int:
@@ -153,7 +165,7 @@ class _Session:
         self._take(self.reader.feed(text, at_s=time.monotonic() - self._began))
 
     def _take(self, items: list[Observation]) -> None:
-        kept = self.follower.take(items, self.reader.total_steps)
+        kept = self.follower.take(self._since_begin(items), self.reader.total_steps)
         if not kept:
             return
         self._last = time.monotonic()
@@ -161,19 +173,32 @@ class _Session:
             promise = self.follower.promise
             header = {"plan": promise.plan, "experiment": promise.experiment, "stage": promise.stage,
                       "total_steps": self.reader.total_steps}  # fmt: skip
-            self.journal = Journal(header, plan_file=self.asked.plan)
+            self.journal = Journal(header, plan_file=self.asked.plan, started=self._started)
         for item in kept if self.journal is not None else ():
             assert self.journal is not None  # for the type checker: the line above says it
             self.journal.write(item)
 
+    def _since_begin(self, items: list[Observation]) -> list[Observation]:
+        """With moments since the command began: the reader counts from the first line that told of one."""
+        first = next((item.at_s for item in items if item.at_s is not None), None)
+        if self._offset_s is None and first is not None:
+            self._offset_s = max(0.0, time.monotonic() - self._began - first)
+        return [
+            item if item.at_s is None else replace(item, at_s=item.at_s + (self._offset_s or 0.0)) for item in items
+        ]
+
     def _tick(self) -> None:
         now = time.monotonic()
         passed = now - self._began
+        if self.follower.seen and passed >= self._next_sample_s:
+            self._next_sample_s = passed + SAMPLE_S
+            self._sample(passed)
         if self.follower.seen and not self.asked.quiet and self._due.at(passed):
             self._process.say(self.follower.line(now - self._last))
         if self.budget_s is None:
             return
-        sure = self.follower.remaining.precision
+        early = passed < min(LEAST_S, self.budget_s / 2)
+        sure = None if early else self.follower.remaining.precision
         if not self.why and sure is not None and sure < SURE_SHARE:
             self.why = f"the mean step is known to {format_share(sure)}, less than {format_share(SURE_SHARE)}"
         if not self.why and passed > self.budget_s:
@@ -181,29 +206,42 @@ class _Session:
         if self.why:
             self._process.stop()
 
+    def _sample(self, passed: float) -> None:
+        """The device, looked at from outside; not again where there is none."""
+        values = outside()
+        if not values:
+            self._next_sample_s = math.inf
+            return
+        item = Observation(kind="device", at_s=passed, values=values)
+        self.follower.take([item], None)
+        if self.journal is not None:
+            self.journal.write(item)
+
     def answer(self, code: int) -> WatchAnswer:
         """The page's figures after the end, with the run's record in the store."""
         title, source = _short(self.words), "+".join(sorted(self.reader.marks))
+        wall_s = self.follower.remaining.elapsed_s = time.monotonic() - self._began
         over = code == 0 or self.follower.ended
         state = "stopped" if self.why else "ended" if over else "failed"
         found = replace(self.follower.answer(title, state, source), exit_code=code)
         if not self.follower.seen:
-            return replace(found, elapsed_s=time.monotonic() - self._began, remarks=(f"{NOTHING}.", MAKE_VISIBLE))
+            unseen = (f"{NOTHING[:1].upper()}{NOTHING[1:]}.", MAKE_VISIBLE)
+            return replace(
+                found, next_command="", remarks=unseen if code == 0 else ("The command failed before any progress.",)
+            )
         if over and not self.why and found.left_p50_s:
             found = replace(found, left_p50_s=0.0, left_p90_s=0.0, ahead=())
         if self.journal is None:
             return replace(found, remarks=(f"Stopped because {self.why}.",) if self.why else ())
-        wall_s = time.monotonic() - self._began
         record = self.journal.record(
             wall_s=wall_s, step=found.step, total_steps=found.total_steps, stage=self.follower.promise.stage,
             name=title, source="console", command=f"headway watch -- {Path(self.words[0]).name}",
         )  # fmt: skip
-        self.journal.write(Observation(kind="end", at_s=wall_s, step=found.step))
+        if not self.follower.remaining.ended:
+            self.journal.write(Observation(kind="end", at_s=wall_s, step=found.step))
         self.journal.keep(record)
         self.journal.close()
-        return replace(
-            found, run=self.journal.run, elapsed_s=wall_s, next_command=_verify(self.journal.run, self.asked)
-        )
+        return replace(found, run=self.journal.run, next_command=_verify(self.journal.run, self.asked))
 
 
 def watch_command(words: Sequence[str], asked: Asked) -> WatchAnswer:
@@ -258,12 +296,14 @@ def _answer(follower: Follower, path: Path, log: RunLog | None, age_s: float, st
                         hint=MAKE_VISIBLE)  # fmt: skip
     state = "ended" if follower.ended else "stale" if stale else "running"
     found = follower.answer(f"Run {path.name}", state, log.format, age_s if state == "running" else 0.0)
-    remarks = [f"{text[:1].upper()}{text[1:]}." for text in log.problems[:5]]
+    remarks = [*found.remarks]
+    remarks += [f"{text[:1].upper()}{text[1:]}." for text in log.problems[:5]]
     if state == "stale":
         remarks.insert(0, f"Nothing was written for {format_duration(age_s)}: the run may have died.")
     if not found.times:
         remarks.append(f"The log says nothing of how long anything took. {MAKE_VISIBLE}")
     then = f"headway watch {shlex.quote(str(path))}" if state == "running" else _verify(str(path), follower.asked)
+    then = then if found.times else ""
     return replace(found, remarks=tuple(remarks), next_command=then)
 
 

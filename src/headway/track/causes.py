@@ -103,8 +103,13 @@ def finding(code: str, message: str, evidence: Mapping[str, object]) -> Finding:
 
 
 def standing(seconds: Mapping[str, float], elapsed_s: float, machine: Mapping[str, float]) -> tuple[Finding, ...]:
-    """What is slow in a run from its beginning: loading, waiting, memory; `seconds` by term."""
-    found = []
+    """What is slow in a run from its beginning: loading, waiting, memory; `seconds` by term.
+
+    Nothing of a run whose steps have no times.
+    """
+    found: list[Finding] = []
+    if "step" not in seconds:
+        return ()  # without the time of steps nothing is a share of anything
     load_s, wait_s = seconds.get("load", 0.0), seconds.get("data_wait", 0.0)
     stepping_s = seconds.get("step", 0.0) + wait_s
     if load_s > SLOW_LOAD_S and load_s > SLOW_LOAD_SHARE * elapsed_s:

@@ -75,7 +75,7 @@ class Changes:
             self._machine = {**self._machine, **item.values}
         elif item.kind in SLOWED and item.seconds is not None:
             return self._round(item.kind, item.seconds)
-        elif item.kind == "step" and item.seconds is not None:
+        elif item.kind == "step" and item.seconds is not None and item.steps != 0:
             return self._point(item)
         return None
 

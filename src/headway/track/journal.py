@@ -44,9 +44,15 @@ class Journal:
     """The events of one run on disk, and their sums."""
 
     def __init__(
-        self, header: Mapping[str, Any], *, plan_file: str = "", folder: str | os.PathLike[str] | None = None
+        self,
+        header: Mapping[str, Any],
+        *,
+        plan_file: str = "",
+        folder: str | os.PathLike[str] | None = None,
+        started: str = "",
     ) -> None:
-        self.run, self.started, self._plan_file = new_id(), moment(), plan_file
+        """`started`: the moment from which events count; now, where it is not given."""
+        self.run, self.started, self._plan_file = new_id(), started or moment(), plan_file
         self._header = dict(header)
         self._seconds: dict[str, float] = {}
         self._units: dict[str, float] = {}
@@ -143,6 +149,8 @@ class Journal:
         if self._out >= 0:
             os.close(self._out)
             self._out = -1
+
+    __del__ = close  # a loop may go on after its end, so that nothing else knows when it is over
 
 
 def _provenance(command: str) -> dict[str, str]:

@@ -56,6 +56,8 @@ class Meter:
         leads = os.environ.get("RANK", "0") in ("", "0")
         self._loud = leads and not quiet and said not in ("quiet", "off") and sys.stderr is not None
         self._live = self._loud and sys.stderr.isatty()
+        if self._loud and (missing := promise.missing(plan)):
+            warn(missing)
         self._due, self._sampler, self._shown = Due(live=self._live), Sampler(), 0
         names = {"plan": promise.plan, "experiment": promise.experiment or experiment, "stage": stage}
         total = self.remaining.course.total_steps

@@ -6,8 +6,10 @@ them is the verb `verify`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from headway.domain.errors import UsageError, UserError
@@ -31,13 +33,23 @@ class Promise:
     p90_s: float | None = None
     usd_per_hour: float | None = None
 
+    def missing(self, plan_file: str) -> str:
+        """Why there is nothing to hold a run of a plan against; empty where there is."""
+        if not plan_file or self.p90_s is not None:
+            return ""
+        if self.plan:
+            return f"the estimate of {plan_file} has several experiments or stages: say which one this is"
+        return f"no estimate of {plan_file} is on record: headway estimate {plan_file} makes one"
+
 
 def promised(plan_file: str, experiment: str = "", stage: str = "") -> Promise:
     """What the newest estimate of the plan says of an experiment (its only one, where none is named) and a stage.
 
-    Without a name the stage is the first that trains. Empty where there is no plan, store or estimate. Raises
-    UsageError for an experiment or stage that the estimate does not have.
+    Without a name the stage is the first that trains. Empty where there is no store or estimate. Raises UsageError for
+    a plan that is not there, and for an experiment or stage that the estimate does not have.
     """
+    if plan_file and not Path(plan_file).is_file():
+        raise UsageError("the plan of a run is a file", got=f"{plan_file}: no such file")
     body = _newest(plan_file) if plan_file else None
     if body is None:
         return Promise(experiment=experiment, stage=stage)
@@ -46,12 +58,12 @@ def promised(plan_file: str, experiment: str = "", stage: str = "") -> Promise:
         return Promise(plan=str(body["plan"]["fingerprint"]), stage=stage)
     stages = [one for one in found["stages"] if stage or one["kind"] == "train"]
     made = _named(stages[:1] if not stage else stages, "name", stage, "a stage of the experiment is tracked")
-    return _of_stage(body, str(found["id"]), made) if made is not None else Promise(experiment=str(found["id"]))
+    if made is None:
+        return Promise(plan=str(body["plan"]["fingerprint"]), experiment=str(found["id"]))
+    return _of_stage(body, found, made)
 
 
 def _newest(plan_file: str) -> Mapping[str, Any] | None:
-    from pathlib import Path
-
     from headway.store import open_store
     from headway.store.place import is_there, place_of
 
@@ -78,22 +90,35 @@ def _named(items: list[Any], key: str, name: str, rule: str) -> Mapping[str, Any
     return found
 
 
-def _of_stage(body: Mapping[str, Any], experiment: str, made: Mapping[str, Any]) -> Promise:
+def _of_stage(body: Mapping[str, Any], experiment: Mapping[str, Any], made: Mapping[str, Any]) -> Promise:
     counts, terms = made["counts"], made["terms_s"]
     each = {
         term: Range(*(float(said[end]) / counts[term] for end in ("p10", "p50", "p90")))
         for term, said in terms.items()
         if counts.get(term)
     }
+    p50_s, p90_s = _whole(experiment, made)
     steps, price = made.get("steps"), body.get("usd_per_hour")
     return Promise(
         plan=str(body["plan"]["fingerprint"]),
-        experiment=experiment,
+        experiment=str(experiment["id"]),
         stage=str(made["name"]),
         total_steps=round(steps) if steps else None,
         each_s=each,
         units={term: float(counts[term]) for term in each},
-        p50_s=sum(float(said["p50"]) for said in terms.values()),
-        p90_s=sum(float(said["p90"]) for said in terms.values()),
+        p50_s=p50_s,
+        p90_s=p90_s,
         usd_per_hour=None if price is None else float(price),
     )
+
+
+def _whole(experiment: Mapping[str, Any], made: Mapping[str, Any]) -> tuple[float, float]:
+    """Seconds of a whole stage at p50 and p90: those of its experiment where it is the only one.
+
+    Else the sum of its terms, their doubts taken as independent: the estimate keeps no spread of one stage.
+    """
+    if len(experiment["stages"]) == 1 and experiment.get("wall_s"):
+        return float(experiment["wall_s"]["p50"]), float(experiment["wall_s"]["p90"])
+    terms = made["terms_s"].values()
+    middle = sum(float(said["p50"]) for said in terms)
+    return middle, middle + math.hypot(*(float(said["p90"]) - float(said["p50"]) for said in terms))

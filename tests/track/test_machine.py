@@ -1,0 +1,32 @@
+"""Samples of the machine: what nvidia-smi says is read, and no source that fails is asked twice."""
+
+from __future__ import annotations
+
+import pytest
+
+from headway.track.machine import Sampler, read_devices
+
+
+def test_the_busiest_device_is_read_in_base_units() -> None:
+    text = "210, 31, 0, 75.1, 700.00, 4, 143771\n1980, 64, 97, 688.02, 700.00, 120000, 143771\n"
+    found = read_devices(text)
+    assert found["clock_hz"] == 1.98e9
+    assert (found["temperature_c"], found["utilisation"]) == (64.0, 0.97)
+    assert found["memory_total_bytes"] == pytest.approx(150.755e9, rel=1e-4)
+
+
+def test_figures_that_a_device_does_not_know_are_left_out() -> None:
+    assert read_devices("[N/A], 40, [Not Supported], , 300") == {"temperature_c": 40.0, "power_limit_w": 300.0}
+    assert read_devices("") == {}
+
+
+def test_a_source_that_fails_is_asked_once() -> None:
+    sampler, asked = Sampler(), []
+
+    def broken() -> dict[str, float]:
+        asked.append(1)
+        raise RuntimeError("no driver")
+
+    sampler._sources = [broken, lambda: {"load_per_cpu": 0.5}]
+    assert [sampler.sample(), sampler.sample()] == [{"load_per_cpu": 0.5}] * 2
+    assert asked == [1]
