@@ -1,0 +1,163 @@
+"""The store of a team: one table in PostgreSQL, for many machines at once.
+
+Owns the connection and what of its failure is said; a password is never part of that. psycopg is imported here and
+nowhere else (extra `postgres`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+from urllib.parse import unquote
+
+from headway.domain.errors import UserError
+from headway.domain.record import Record
+from headway.store.rows import COLUMNS, CREATE, PAGE, TABLE_VERSION, Row, newer_table, record_of, row_of
+
+if TYPE_CHECKING:
+    import psycopg
+
+_PATIENCE_S = 30
+"""How long a statement may wait and take."""
+_CONNECT_S = 10
+_LOCK = 0x68647779
+"""`hdwy`: the advisory lock under which the table is made, as CREATE ... IF NOT EXISTS fails where two do it at once."""
+_INSERT = f"INSERT INTO headway_records ({COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"
+# the collation of bytes, so that every data base has the order of SQLite and of Python
+_READ = f"""SELECT {COLUMNS} FROM headway_records WHERE (made COLLATE "C", id COLLATE "C") > (%(made)s, %(last)s)
+            AND %(kind)s IN ('', kind) AND %(plan)s IN ('', plan)
+            ORDER BY made COLLATE "C", id COLLATE "C" LIMIT {PAGE}"""
+_T = TypeVar("_T")
+
+
+class PostgresStore:
+    """Records in a table; each `append` is one transaction, safe on the server when it returns."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        try:
+            import psycopg
+        except ImportError:
+            raise UserError("a store in PostgreSQL takes psycopg", got="an environment without it",
+                            hint="pip install 'headway[postgres]'") from None  # fmt: skip
+        self._error = psycopg.Error
+        self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
+        try:
+            self._asked(lambda: self._open(psycopg.connect))
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def place(self) -> str:
+        """Server and data base, without user, password and options."""
+        return shown(self._url)
+
+    def append(self, record: Record) -> str:
+        """Store a record; committed on the server when it returns."""
+        row = row_of(record)
+        self._asked(lambda: self._insert([row]))
+        return row.id
+
+    def append_all(self, records: Iterable[Record]) -> int:
+        """All of them or none, in one transaction."""
+        rows = [row_of(record) for record in records]
+        return self._asked(lambda: self._insert(rows))
+
+    def read(self, kind: str = "", plan: str = "") -> Iterator[Record]:
+        """Page by page, so that no transaction is open between two records."""
+        rows = self._page(kind, plan, "", "")
+        yield from map(record_of, rows)
+        while len(rows) == PAGE:
+            rows = self._page(kind, plan, rows[-1].made, rows[-1].id)
+            yield from map(record_of, rows)
+
+    def _page(self, kind: str, plan: str, made: str, last: str) -> list[Row]:
+        """The rows after the one of that moment and id."""
+        asked = {"kind": kind, "plan": plan, "made": made, "last": last}
+        return self._asked(lambda: [Row(*row) for row in self._live.execute(_READ, asked)])
+
+    def __len__(self) -> int:
+        return self._asked(lambda: int(_one(self._live, "SELECT count(*) FROM headway_records")))
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def _live(self) -> psycopg.Connection[tuple[Any, ...]]:
+        if self._connection is None:
+            raise UserError("a closed store is not used", got=self.place, hint="Open it again.")
+        return self._connection
+
+    def _insert(self, rows: list[Row]) -> int:
+        with self._live.transaction(), self._live.cursor() as cursor:
+            cursor.executemany(_INSERT, rows)
+            return max(cursor.rowcount, 0)
+
+    def _open(self, connect: Callable[..., psycopg.Connection[tuple[Any, ...]]]) -> None:
+        """Connect, and make the table where it is not there: to read one that is takes no right to make it."""
+        more = {} if "connect_timeout=" in self._url else {"connect_timeout": _CONNECT_S}
+        live = self._connection = connect(self._url, autocommit=True, application_name="headway", **more)
+        live.execute(f"SET statement_timeout = '{_PATIENCE_S}s'")
+        live.execute("SET synchronous_commit = on")  # a server may have been told to say "stored" before it is
+        live.execute("SET client_encoding = 'UTF8'")
+        if _one(live, "SELECT to_regclass('headway_store')") is None:
+            with live.transaction():
+                live.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+                if _one(live, "SELECT to_regclass('headway_store')") is None:
+                    self._make(live)
+        version = int(_one(live, "SELECT max(version) FROM headway_store"))
+        if version > TABLE_VERSION:
+            raise newer_table(self.place, version)
+
+    def _make(self, live: psycopg.Connection[tuple[Any, ...]]) -> None:
+        for statement in CREATE:
+            live.execute(statement.encode())
+        live.execute("CREATE TABLE headway_store (version integer NOT NULL)")
+        live.execute("INSERT INTO headway_store VALUES (%s)", [TABLE_VERSION])
+
+    def _asked(self, question: Callable[[], _T]) -> _T:
+        """The answer of the server, its refusals as messages."""
+        try:
+            return question()
+        except self._error as error:
+            said = " ".join(str(error).split())[:300]
+            # libpq may repeat a part of an URL that it could not take apart
+            if any(secret in said for secret in secrets_of(self._url)):
+                said = "the connection failed"
+            raise UserError(
+                "the PostgreSQL of a store must answer", got=f"{self.place}: {said}",
+                hint="Look at HEADWAY_STORE (postgresql://user:password@host:port/database; other characters than "
+                     "letters and digits as %XX), and at the rights of that user.",
+            ) from None  # fmt: skip
+
+
+def shown(url: str) -> str:
+    """A URL of a data base without user, password and options."""
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2].partition('?')[0]}"
+
+
+def secrets_of(url: str) -> set[str]:
+    """Every piece of a URL that may be of its password, also of a URL that is not well written."""
+    rest = url.partition("://")[2]
+    login, _, place = rest.rpartition("@")
+    pieces = {*re.split("[:@/?#]", login.partition(":")[2])}
+    pieces |= {value for _, value in re.findall(r"(password|passfile|sslkey)=([^&]*)", place)}
+    return {form for piece in pieces if piece for form in (piece, unquote(piece))}
+
+
+def _one(live: psycopg.Connection[tuple[Any, ...]], question: str) -> Any:
+    """The first value that a question brings."""
+    row = live.execute(question.encode()).fetchone()
+    return None if row is None else row[0]

@@ -1,0 +1,193 @@
+"""The default store: one SQLite file, safe against kill -9 and for many writers on one machine.
+
+Owns the file and its pragmas. Write-ahead logging needs memory that its processes share, so one file serves one
+machine; several machines use PostgreSQL (https://www.sqlite.org/wal.html, section 1).
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Self, TypeVar
+
+from headway.domain.errors import UserError
+from headway.domain.record import Record
+from headway.store.place import VARIABLE, prepared
+from headway.store.rows import COLUMNS, CREATE, PAGE, TABLE_VERSION, Row, newer_table, record_of, row_of
+
+_APPLICATION = 0x68647779
+"""`hdwy`, by which a file of headway's is known (https://www.sqlite.org/pragma.html#pragma_application_id)."""
+_PATIENCE_S = 30.0
+"""How long a writer waits for others."""
+_INSERT = f"INSERT INTO headway_records ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+_READ = f"""SELECT {COLUMNS} FROM headway_records WHERE (made, id) > (:made, :last) AND :kind IN ('', kind)
+            AND :plan IN ('', plan) ORDER BY made, id LIMIT {PAGE}"""
+_T = TypeVar("_T")
+
+
+class SqliteStore:
+    """Records in a file; each `append` is one transaction, on disk when it returns."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._connection: sqlite3.Connection | None = None
+        try:
+            self._asked(self._open)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def place(self) -> str:
+        """The path."""
+        return str(self._path)
+
+    def append(self, record: Record) -> str:
+        """Store a record; on disk when it returns."""
+        row = row_of(record)
+        self._asked(lambda: self._insert([row]))
+        return row.id
+
+    def append_all(self, records: Iterable[Record]) -> int:
+        """All of them or none, in one transaction."""
+        rows = [row_of(record) for record in records]
+        return self._asked(lambda: self._insert(rows))
+
+    def read(self, kind: str = "", plan: str = "") -> Iterator[Record]:
+        """Page by page, so that nothing is locked between two records."""
+        rows = self._page(kind, plan, "", "")
+        yield from map(record_of, rows)
+        while len(rows) == PAGE:
+            rows = self._page(kind, plan, rows[-1].made, rows[-1].id)
+            yield from map(record_of, rows)
+
+    def _page(self, kind: str, plan: str, made: str, last: str) -> list[Row]:
+        """The rows after the one of that moment and id."""
+        asked = {"kind": kind, "plan": plan, "made": made, "last": last}
+        return self._asked(lambda: [Row(*row) for row in self._live.execute(_READ, asked)])
+
+    def __len__(self) -> int:
+        return int(self._asked(lambda: self._live.execute("SELECT count(*) FROM headway_records").fetchone()[0]))
+
+    def close(self) -> None:
+        """Close the file; the last one to do so folds the log into it."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def _live(self) -> sqlite3.Connection:
+        if self._connection is None:
+            raise UserError("a closed store is not used", got=self.place, hint="Open it again.")
+        return self._connection
+
+    def _insert(self, rows: list[Row]) -> int:
+        live = self._live
+        live.execute("BEGIN IMMEDIATE")  # a lock that is asked for at once waits for others, an upgraded one fails
+        with live:
+            before = live.total_changes
+            live.executemany(_INSERT, rows)
+            return live.total_changes - before
+
+    def _open(self) -> None:
+        """Open or make the file; one that is there and may not be written is opened for reading."""
+        if self._path.is_file() and not (os.access(self._path, os.W_OK) and os.access(self._path.parent, os.W_OK)):
+            self._connection = self._readable()
+            if not self._is_known(self._connection):
+                raise self._foreign()
+            return
+        prepared(self._path.parent)
+        live = self._connection = self._connected("mode=rwc")
+        live.execute("PRAGMA synchronous = FULL")  # NORMAL may lose the last transactions when the power goes
+        if not self._is_known(live):
+            live.execute("BEGIN IMMEDIATE")
+            with live:
+                if not self._is_known(live):  # nobody else made it while this one waited
+                    for statement in (*CREATE, f"PRAGMA application_id = {_APPLICATION}",
+                                      f"PRAGMA user_version = {TABLE_VERSION}"):  # fmt: skip
+                        live.execute(statement)
+        _log_ahead(live)
+
+    def _connected(self, how: str) -> sqlite3.Connection:
+        """A connection in which transactions begin only where that is said."""
+        url = f"{self._path.absolute().as_uri()}?{how}"
+        return sqlite3.connect(url, uri=True, timeout=_PATIENCE_S, isolation_level=None)
+
+    def _readable(self) -> sqlite3.Connection:
+        """For reading only. In a folder that may not be written, SQLite cannot share memory with a writer: there the
+        file is read as one that nobody changes (https://www.sqlite.org/wal.html#readonly).
+        """
+        live = self._connected("mode=ro")
+        try:
+            live.execute("SELECT count(*) FROM sqlite_master")
+        except sqlite3.OperationalError:
+            live.close()
+            live = self._connected("mode=ro&immutable=1")
+        return live
+
+    def _is_known(self, live: sqlite3.Connection) -> bool:
+        """Whether the file is a store already; false for an empty one. Raises UserError for anything else."""
+        application, version, tables = (
+            live.execute(question).fetchone()[0]
+            for question in ("PRAGMA application_id", "PRAGMA user_version", "SELECT count(*) FROM sqlite_master")
+        )
+        if application == _APPLICATION:
+            if version > TABLE_VERSION:
+                raise newer_table(self.place, version)
+            return True
+        if application or version or tables:
+            raise self._foreign()
+        return False
+
+    def _foreign(self) -> UserError:
+        return UserError("a store is a file that headway made", got=f"{self.place}, a data base of something else",
+                         hint=f"Name another file with {VARIABLE}=PATH.")  # fmt: skip
+
+    def _asked(self, question: Callable[[], _T]) -> _T:
+        """The answer of the data base, its refusals as messages."""
+        try:
+            return question()
+        except sqlite3.Error as error:
+            raise self._refusal(error) from None
+
+    def _refusal(self, error: sqlite3.Error) -> UserError:
+        # the low byte is the kind of a result, the rest its detail (https://www.sqlite.org/rescode.html)
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        got = f"{self.place}: {error}"
+        elsewhere = f"Put it elsewhere with {VARIABLE}=PATH, or keep nothing with {VARIABLE}=none."
+        if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+            return UserError("a store is an SQLite data base in one piece", got=got,
+                             hint=f"Move it away (mv {self.place} {self.place}.broken): a new one is made, and "
+                                  "`headway store import FILE` brings an export back.")  # fmt: skip
+        if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
+            return UserError("a store must be a file that may be written", got=got, hint=elsewhere)
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            return UserError(f"others write to a store for at most {_PATIENCE_S:g} s at a time", got=got,
+                             hint="Try again, or end the process that holds it.")  # fmt: skip
+        if code == sqlite3.SQLITE_FULL:
+            return UserError("a store needs room on its disk", got=got, hint=f"Free some. {elsewhere}")
+        return UserError("a store must be readable and writable", got=got, hint=elsewhere)
+
+
+def _log_ahead(live: sqlite3.Connection) -> None:
+    """Write-ahead logging, which is kept in the file: readers and a writer do not wait for one another.
+
+    Switching it on does not wait for others by itself, so it is tried again.
+    """
+    until = time.monotonic() + _PATIENCE_S
+    while live.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        try:
+            live.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.01)
