@@ -1,0 +1,156 @@
+"""The laws that every run log is brought under: one clock, attempts, steps that are covered, seconds from moments.
+
+Owns what readers share once a line is understood: restarts, clock jumps, several ranks, gaps between moments. Works
+on one observation after the other, so that a run in progress is read by the same rules as a whole file.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from statistics import median
+from typing import Final
+
+from headway.domain.observation import TIMED, Observation
+from headway.logs.text import Problems
+
+JUMP: Final = 100.0
+"""A gap of so many usual ones is a jump of the clock (or the machine slept): nothing that a run does is that long."""
+SHORTEST_JUMP_S: Final = 60.0
+"""Below that an unsaid evaluation or save is likelier than a clock that was set."""
+SLACK_S: Final = 1.5
+"""Moments are written in whole seconds and by several threads: so far back is not a jump."""
+
+
+@dataclass(slots=True)
+class _Track:
+    """Where one process of the run is."""
+
+    attempt: int = 0
+    step: int | None = None
+    stride: int | None = None
+    at_s: float | None = None
+    offset_s: float = 0.0
+    moving: bool = False
+    """Whether the attempt has shown a moment, from which the next gap counts."""
+    passed_s: float = 0.0
+    """Since the last step."""
+    taken_s: float = 0.0
+    """Of `passed_s`, by what is not training."""
+    gaps_s: deque[float] = field(default_factory=lambda: deque(maxlen=101))
+    begun: bool = False
+
+
+class Course:
+    """Puts observations, given in the order of the file, under the laws.
+
+    `at_s` may come on any clock (since the start, or since 1970) and goes out since the first known moment; `seconds`
+    of a step, where it is not said, is the time since the moment before, less what else was timed in between;
+    `steps`, where it is not said, are those since the step before. A step that goes back, or a second `begin`, starts
+    another attempt.
+    """
+
+    def __init__(self, *, restarts: bool = True) -> None:
+        self.problems = Problems()
+        self._restarts = restarts
+        self._zero_s: float | None = None
+        self._tracks: dict[int, _Track] = {}
+
+    def take(self, said: Observation) -> Observation:
+        """`said` under the laws."""
+        track = self._tracks.setdefault(said.rank, _Track())
+        self._attempt(track, said)
+        steps = self._steps(track, said)
+        at_s, seconds = self._moment(track, said, steps)
+        if said.kind == "step" and said.step is not None:
+            track.step = said.step
+        return replace(said, at_s=at_s, seconds=seconds, steps=steps, attempt=track.attempt)
+
+    def _attempt(self, track: _Track, said: Observation) -> None:
+        again = said.kind == "begin" and track.begun
+        back = said.kind == "step" and None not in (said.step, track.step) and (said.step or 0) < (track.step or 0)
+        track.begun = track.begun or said.kind in ("begin", "step")
+        if not self._restarts or not (again or back or said.attempt > track.attempt):
+            return
+        track.attempt = max(track.attempt + 1, said.attempt)
+        if back:
+            again_steps = (track.step or 0) - (said.step or 0) + (said.steps or track.stride or 1)
+            self.problems.append(
+                f"restarted: after step {track.step} comes step {said.step}; {again_steps} steps were done twice"
+            )
+        # The new attempt's clock may start anew: what the old one showed says nothing of the first gap.
+        if said.at_s is not None and self._zero_s is not None and track.at_s is not None:
+            shown = said.at_s - self._zero_s + track.offset_s
+            track.offset_s += max(0.0, track.at_s - shown)
+        track.moving = False
+        track.step = None if not back else (said.step or 0) - (said.steps or track.stride or 1)
+
+    def _steps(self, track: _Track, said: Observation) -> int | None:
+        if said.kind != "step" or said.step is None:
+            return said.steps
+        if track.step is None:
+            steps = said.steps if said.steps is not None else (said.step if track.attempt == 0 else None)
+        else:
+            steps = max(0, said.step - track.step)
+            track.stride = steps or track.stride
+        return said.steps if said.steps is not None else steps
+
+    def _moment(self, track: _Track, said: Observation, steps: int | None) -> tuple[float | None, float | None]:
+        """When `said` was over, and how long it took."""
+        timed = said.kind in TIMED and said.kind != "step"
+        if said.at_s is None:
+            track.taken_s += (said.seconds or 0.0) if timed else 0.0
+            return None, said.seconds
+        if self._zero_s is None:
+            self._zero_s = said.at_s
+        at_s = said.at_s - self._zero_s + track.offset_s
+        if not track.moving:
+            track.at_s = at_s if track.at_s is None else max(at_s, track.at_s)
+            track.moving, track.taken_s, track.passed_s = True, 0.0, 0.0
+            return track.at_s, said.seconds
+        last_s = track.at_s or 0.0
+        gap = self._gap(track, said, at_s - last_s, steps)
+        if abs(gap - (at_s - last_s)) > SLACK_S:
+            track.offset_s += gap - (at_s - last_s)
+        track.at_s = last_s + gap
+        track.passed_s += gap
+        own = self._own_s(track, said, gap, steps)
+        if timed:
+            track.taken_s += own or 0.0
+        if said.kind in ("step", "begin"):
+            track.taken_s, track.passed_s = 0.0, 0.0
+        return track.at_s, own
+
+    def _own_s(self, track: _Track, said: Observation, gap: float, steps: int | None) -> float | None:
+        """Seconds of `said`: a step has what passed since the last one and was not something else's."""
+        if said.kind == "step" and steps:
+            training_s = max(0.0, track.passed_s - track.taken_s)
+            track.gaps_s.append(training_s / steps)
+            return training_s if said.seconds is None else said.seconds
+        return gap if said.seconds is None and said.kind in ("evaluation", "checkpoint") else said.seconds
+
+    def _gap(self, track: _Track, said: Observation, gap: float, steps: int | None) -> float:
+        """The time since the moment before, a usual one where the clock jumped."""
+        usual = (median(track.gaps_s) if track.gaps_s else 0.0) * (steps or 1)
+        place = f"at step {said.step}" if said.step is not None else f"at a line of kind {said.kind}"
+        if gap < 0:
+            if gap >= -SLACK_S:
+                return 0.0
+            self.problems.append(f"the clock went back by {-gap:,.0f} s {place}: replaced by the usual {usual:.3g} s")
+            return usual
+        limit = max(JUMP * max(usual, said.seconds or 0.0), SHORTEST_JUMP_S) + track.taken_s
+        if len(track.gaps_s) >= 3 and gap > limit and said.kind == "step":
+            self.problems.append(f"the clock jumped by {gap:,.0f} s {place}: replaced by the usual {usual:.3g} s")
+            return usual
+        return gap
+
+
+def settled(
+    observations: Iterable[Observation], problems: list[str], *, restarts: bool = True
+) -> tuple[Observation, ...]:
+    """All `observations` of a file under the laws of `Course`; what was repaired is added to `problems`."""
+    course = Course(restarts=restarts)
+    found = tuple(course.take(item) for item in observations)
+    problems.extend(course.problems)
+    return found
