@@ -95,6 +95,8 @@ def test_a_measured_rate_is_below_the_peak() -> None:
 
 def test_memory_and_bandwidth_are_of_a_gpu() -> None:
     for device in devices().values():
+        if device.is_assumed:
+            continue
         assert 8e9 <= device.memory_bytes <= 512e9, device.name
         assert 60e9 <= device.bandwidth_bytes_per_s <= 8e12, device.name
         assert 0.01 < device.memory_bytes / device.bandwidth_bytes_per_s < 0.7, device.name  # seconds to read it all

@@ -66,6 +66,7 @@ def answer(source: PlanFile, request: Request) -> Answer:
         narrower=_narrower(estimate, moved),
         next_command=_next(inputs, rates),
         today=inputs.today.isoformat(),
+        option=request.option or request.subset,
     )
 
 
@@ -119,6 +120,9 @@ def _findings(inputs: Inputs, estimate: Estimate) -> tuple[Finding, ...]:
         found.append(
             Finding(code="HW003", severity="info", message=message, hint="Ask for --rates stated to use them.")
         )
+    if inputs.problem:
+        message = f"what was measured could not be read: {inputs.problem}"
+        found.append(Finding(code="HW006", severity="warning", message=message, hint="HEADWAY_STORE=none looks at none."))
     found += [*_shared(estimate), *_unknown_framework(inputs)]
     found += [Finding(code="HW002", severity="info", message=remark) for remark in unpriced(plan)]
     return tuple(found)

@@ -13,10 +13,11 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from headway.app.doubt import Doubtful
+from headway.app.kept import Kept
 from headway.app.resolve import ASSUMED, resolve
 from headway.catalog.calibration import shipped_calibration
 from headway.catalog.speed import shipped_speed
-from headway.domain.calibration import Calibration
+from headway.domain.calibration import Calibration, Constant
 from headway.domain.errors import PlanError, UsageError
 from headway.domain.experiment import Architecture
 from headway.domain.lookup import Lookup, Machine
@@ -44,6 +45,8 @@ class Request:
     seed: int = 0
     sensitivity: bool = True
     measurements: tuple[Measurement, ...] = ()
+    kept: Kept = field(default_factory=Kept)
+    """What is known of this machine from earlier measurements; `measurements` count before it."""
     today: str = ""
     models: Mapping[str, Architecture] = field(default_factory=dict)
     """Models that need no looking up: those of an imported file."""
@@ -60,6 +63,10 @@ class Inputs:
     calibration: Calibration
     speed: Speed
     measurements: tuple[Measurement, ...]
+    own: frozenset[str]
+    """Constants of the calibration that were measured on the plan's machine."""
+    problem: str = ""
+    """Why earlier measurements could not be read."""
     seed: int
     today: date
     models: Mapping[str, Architecture] = field(default_factory=dict)
@@ -77,6 +84,7 @@ class Inputs:
             rates=rates,
             machine=machine,
             measurements=self.measurements,
+            own=self.own,
             seed=self.seed,
             memory=self.memory,
             stages=self.stages,
@@ -116,17 +124,28 @@ def gather(source: PlanFile, request: Request) -> Inputs:
                              hint=f"It has {', '.join(known)}.", candidates=known)  # fmt: skip
         plan = replace(plan, run=replace(plan.run, machine=request.machine))
     calibration = assumed(plan, shipped_calibration())
+    lookup = resolve(plan, calibration, known=request.models)
+    own = _own_rates(plan, lookup, request)
     return Inputs(
         plan=plan,
-        lookup=resolve(plan, calibration, known=request.models),
+        lookup=lookup,
         models=request.models,
         served=request.served,
-        calibration=calibration,
+        calibration=Calibration(constants={**calibration.constants, **own}) if own else calibration,
+        own=frozenset(own),
         speed=from_record(shipped_speed()),
-        measurements=request.measurements,
+        measurements=(*request.kept.measurements, *request.measurements),
+        problem=request.kept.problem,
         seed=request.seed,
         today=_today(request),
     )
+
+
+def _own_rates(plan: Plan, lookup: Lookup, request: Request) -> Mapping[str, Constant]:
+    """What was measured on the device of the plan's machine, but for what the plan assumes otherwise."""
+    machine = lookup.machines.get(plan.run.machine)
+    known = request.kept.rates.get(machine.node.device.name, {}) if machine is not None else {}
+    return {name: constant for name, constant in known.items() if name not in plan.assume}
 
 
 def _today(request: Request) -> date:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from headway.app.check import findings, plan_text
 from headway.app.estimate import answer
 from headway.app.inputs import Request, as_keys
+from headway.app.kept import Kept, kept
 from headway.check.fix import fixed
 from headway.check.run import fails
 from headway.domain.errors import Finding, Fix, UsageError
@@ -92,6 +93,8 @@ class Project:
     source: PlanFile
     imported: Opened | None = None
     """What was read from a file of another tool, where the plan was made of one."""
+    packs: str = ""
+    """A folder of measurements that others share (`headway measure --share`)."""
 
     @property
     def plan(self) -> Plan:
@@ -129,6 +132,7 @@ class Project:
             seed=seed,
             sensitivity=sensitivity,
             measurements=tuple(measurements),
+            kept=self._kept,
             today=today,
             models=self._models,
             served=self.imported is not None and self.imported.imported.served,
@@ -147,9 +151,19 @@ class Project:
 
         `select` and `ignore` are codes or their beginnings (`HW2`). Raises UsageError for a code that no rule has.
         """
-        request = Request(seed=seed, today=today, models=self._models)
+        request = Request(seed=seed, today=today, models=self._models, kept=self._kept)
         found = findings(self.source, request, select=select, ignore=ignore)
         return CheckResult(found, "" if self.imported else plan_text(self.plan.file))
+
+    @property
+    def _kept(self) -> Kept:
+        """What the store beside the plan knows of this machine, and where it does not, the packs."""
+        own = kept(self.plan.file)
+        if not self.packs:
+            return own
+        from headway.app.packs import packed
+
+        return packed(self.packs, self.source, self._models).before(own)
 
     @property
     def _models(self) -> Mapping[str, Architecture]:

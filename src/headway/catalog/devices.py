@@ -168,7 +168,12 @@ def _near(stated: float, nominal: float) -> bool:
 
 
 def _with_memory(device: Device, stated: float) -> Device | None:
-    """The device if it comes with that memory. Unified memory is sold in many sizes: the stated one is taken."""
+    """The device if it comes with that memory. Unified memory is sold in many sizes: the stated one is taken.
+
+    That of a CPU is whatever was put into the machine.
+    """
+    if device.is_assumed:
+        return replace(device, memory_bytes=stated)
     if device.interconnect == "unified" and stated <= device.memory_bytes * MEMORY_TOLERANCE[1]:
         return replace(device, memory_bytes=stated)
     return device if _near(stated, device.memory_bytes) else None

@@ -44,6 +44,11 @@ class Device:
     date: str = ""
     notes: str = ""
 
+    @property
+    def is_assumed(self) -> bool:
+        """True where its figures are a guess that stands for many (a CPU): only a measurement says what it does."""
+        return self.evidence == "assumed"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:

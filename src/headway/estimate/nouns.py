@@ -126,6 +126,8 @@ class StageEstimate:
     basis: Basis | None = None
     trained_in: str = ""
     """The experiment whose checkpoint is taken instead of training, where beginnings are shared."""
+    counts: Mapping[str, float] = field(default_factory=dict)
+    """How often each term is paid."""
     stated_step_s: Spread | None = None
     """What the plan states of a step, whichever rates were used."""
     stated_factors: tuple[Factor, ...] = ()

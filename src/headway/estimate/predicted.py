@@ -116,31 +116,35 @@ class Predictor:
         return found
 
     def _constant(self, name: str) -> Spread:
-        return Spread.from_draws(self.setting.constants[name], "assumed", self.setting.sources[name])
+        return self._drawn(self.setting.constants[name], name)
+
+    def _drawn(self, draws: Draws, name: str) -> Spread:
+        """Draws made with a constant, known as that is known."""
+        return Spread.from_draws(draws, self.setting.kind(name), self.setting.sources[name])
 
     def _load(self, stage: Stage) -> Spread:
         """Imports, then weights from disk at a prior rate."""
-        constants, sources = self.setting.constants, self.setting.sources
+        constants = self.setting.constants
         arch = self.setting.lookup.architectures[stage.model.use] if stage.model else None
         size = count_parameters(arch).total * BYTES_16_BIT if arch else 0.0
         draws = constants["import_s"] + size / constants["weights_load_bytes_per_s"]
-        return Spread.from_draws(draws, "assumed", sources["weights_load_bytes_per_s"])
+        return self._drawn(draws, "weights_load_bytes_per_s")
 
     def _data_wait(self, basis: Basis) -> Spread:
         share = self.setting.constants["data_wait_share"]
         draws = _draws(basis.step_s, self.setting.draws) * share
-        return Spread.from_draws(draws, "assumed", self.setting.sources["data_wait_share"])
+        return self._drawn(draws, "data_wait_share")
 
     def _tokenize(self, job: Job) -> Spread:
         """All rows of the dataset once; where its size is unknown, the rows that are seen."""
         rows = job.rows if job.rows is not None else job.rows_seen
         tokens = rows * job.lengths.mean
         draws = tokens / self.setting.constants["tokenize_tokens_per_s"]
-        return Spread.from_draws(draws, "assumed", self.setting.sources["tokenize_tokens_per_s"])
+        return self._drawn(draws, "tokenize_tokens_per_s")
 
     def _save(self, size: float) -> Spread:
         draws = size / self.setting.constants["checkpoint_write_bytes_per_s"]
-        return Spread.from_draws(draws, "assumed", self.setting.sources["checkpoint_write_bytes_per_s"])
+        return self._drawn(draws, "checkpoint_write_bytes_per_s")
 
     def _evaluation(self, stage: Stage, machine: Machine) -> Spread:
         """Mean seconds of one task evaluation: a forward pass over its rows."""

@@ -6,7 +6,8 @@ dataset) is drawn once and moves all of them together.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from zlib import crc32
 
@@ -17,10 +18,10 @@ from headway.domain.experiment import Batches, Lengths
 from headway.domain.lookup import Lookup, Machine
 from headway.domain.measurement import Measurement
 from headway.domain.plan import Plan, Stage
-from headway.domain.spread import Draws, Spread
+from headway.domain.spread import Draws, Kind, Spread
 from headway.domain.units import Range
 from headway.estimate.nouns import Basis, Rates, StageEstimate
-from headway.estimate.resolve import Job, resolve
+from headway.estimate.resolve import Job, gpu_range, resolve
 from headway.predict.speed.situation import Situation
 from headway.predict.speed.state import Framework, Speed, framework_of
 
@@ -62,6 +63,8 @@ class Setting:
     framework: Framework
     sources: Mapping[str, str]
     """Source of each constant."""
+    own: Collection[str]
+    """Constants that were measured on the machine of the estimate."""
     titles: Mapping[str, str]
     """Words for each constant."""
     seed: int
@@ -72,6 +75,10 @@ class Setting:
     stages: dict[tuple[object, ...], StageEstimate] = field(default_factory=dict)
     drawn: dict[tuple[float, float, float, str], Spread] = field(default_factory=dict)
     memory: Memory = field(default_factory=Memory)
+
+    def kind(self, constant: str) -> Kind:
+        """How the rate of something around a step is known: measured where it runs, else assumed of every machine."""
+        return "measured" if constant in self.own else "assumed"
 
     def usable(self, value: Spread) -> Spread:
         """A stated spread as it is under stated rates, and as draws beside predictions (one draw per value)."""
@@ -105,13 +112,11 @@ class Setting:
     def measured(self, stage: Stage, machine: Machine) -> dict[str, Spread]:
         """Seconds per unit of every term that was measured for this stage on this device, as draws."""
         found = self.measurements.get((stage.pace, machine.node.device.name), {})
+        gpus = max(1, math.ceil(gpu_range(stage).mid))
         return {
-            term: self.usable(
-                Spread.from_range(
-                    item.seconds, "measured", f"{item.source}, {item.repeats} repeats {item.date}".strip()
-                )
-            )
+            term: self.usable(Spread.from_range(item.seconds, "measured", _source(item)))
             for term, item in found.items()
+            if item.gpus == gpus
         }
 
 
@@ -125,6 +130,7 @@ def make_setting(
     machine: str,
     measurements: tuple[Measurement, ...],
     seed: int,
+    own: Collection[str] = (),
     memory: Memory | None = None,
     stages: dict[tuple[object, ...], StageEstimate] | None = None,
 ) -> Setting:
@@ -134,9 +140,7 @@ def make_setting(
     those whose datasets and tasks are the same too.
     """
     count = DRAWS if len(plan.experiments) <= LARGE else DRAWS_OF_LARGE_PLANS
-    by_stage: dict[tuple[str, str], dict[str, Measurement]] = {}
-    for item in measurements:
-        by_stage.setdefault((item.stage, item.device), {})[item.term] = item
+    by_stage = _by_stage(measurements)
     speed, framework = _with_own_steps(plan, lookup, calibration, speed, by_stage)
     shared = memory or Memory()
     if count not in shared.constants:
@@ -151,6 +155,7 @@ def make_setting(
         speed=speed,
         framework=framework,
         sources={name: constant.source for name, constant in calibration.constants.items()},
+        own=own,
         titles={name: constant.title for name, constant in calibration.constants.items()},
         seed=seed,
         draws=count,
@@ -158,6 +163,23 @@ def make_setting(
         memory=shared,
         stages={} if stages is None else stages,
     )
+
+
+_Terms = Mapping[str, Measurement]
+
+
+def _by_stage(measurements: Iterable[Measurement]) -> dict[tuple[str, str], _Terms]:
+    """By stage and device, then term; of several the last counts."""
+    found: dict[tuple[str, str], dict[str, Measurement]] = {}
+    for item in measurements:
+        found.setdefault((item.stage, item.device), {})[item.term] = item
+    return dict(found)
+
+
+def _source(item: Measurement) -> str:
+    """`measured here 2026-11-21, 212 steps`."""
+    noun = "step" if item.term in ("step", "data_wait") else "timing"
+    return f"{item.source} {item.date}".strip() + f", {item.repeats:,} {noun}{'' if item.repeats == 1 else 's'}"
 
 
 def situation_of(job: Job, framework: Framework) -> Situation:
@@ -178,7 +200,7 @@ def _with_own_steps(
     lookup: Lookup,
     calibration: Calibration,
     speed: Speed,
-    by_stage: Mapping[tuple[str, str], Mapping[str, Measurement]],
+    by_stage: Mapping[tuple[str, str], _Terms],
 ) -> tuple[Speed, Framework]:
     """The predictor and the plan's framework; where steps of the plan were measured, both as these teach."""
     framework = framework_of(plan.run.framework, speed)

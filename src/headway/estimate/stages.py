@@ -242,7 +242,7 @@ def _stated_key(said: Stated) -> tuple[object, ...]:
 def _estimate_stage(
     stage: Stage, machine: Machine, setting: Setting, predictor: Predictor, place: Place
 ) -> StageEstimate:
-    job = _job(stage, setting, predictor, machine) if stage.kind == "train" else None
+    job = job_of(stage, setting, predictor, machine) if stage.kind == "train" else None
     times = evaluations(stage, job.steps if job else 0, job.epochs if job else None, place.last)
     basis = predictor.basis(job) if job else None
     found = _choose(stage, job, basis, times, setting, predictor, machine, place)
@@ -273,12 +273,13 @@ def _estimate_stage(
         evaluations=times,
         details=found.details,
         basis=basis,
+        counts=predictor.counts(stage, job, times, first=place.first),
         stated_step_s=stated.step(stage, job),
         stated_factors=stage.stated.factors,
     )
 
 
-def _job(stage: Stage, setting: Setting, predictor: Predictor, machine: Machine) -> Job:
+def job_of(stage: Stage, setting: Setting, predictor: Predictor, machine: Machine) -> Job:
     """The stage resolved; `micro_batch: auto` becomes the largest that fits and divides a given batch."""
     job = resolve(stage, setting.plan, setting.lookup, machine)
     if not stage.micro_batch_auto:

@@ -39,7 +39,11 @@ SHORT_TAIL = 2.0
 """The longest row over the mean one, at least, where nothing but the mean is known."""
 HARDLY_FASTER = 0.97
 """Share of a full step from which an adapter is said not to save time: half the error of the best known stacks."""
+GUESS_NARROWS = "a minute of `headway measure` on the machine itself would put a measurement in the place of a guess"
 _PRODUCTS = ("linear", "recompute")
+GUESSED = Range(0.2, 1.0, 8.0)
+"""Time of a step over that on the assumed CPU: two sockets of 64 cores are several times faster, two cores shared with
+others several times slower. Assumed; a measurement takes its place."""
 
 
 def basis_of(setting: Setting, job: Job) -> Basis:
@@ -57,7 +61,8 @@ def basis_of(setting: Setting, job: Job) -> Basis:
 def _basis(setting: Setting, job: Job) -> Basis:
     shown = _predicted(setting, job, job.batches)
     step = _assumed(setting, job) or _terms(setting, job, shown)
-    step_s = spread_of(sum(step.values()), "predicted", MODEL)
+    kind, source = _known_as(job, shown)
+    step_s = spread_of(sum(step.values()), kind, source)
     work = step_work(job.architecture, job.recipe, job.batches)
     need = _memory(setting, job)
     usable = usable_bytes(job.node.device, setting.constants)
@@ -70,15 +75,15 @@ def _basis(setting: Setting, job: Job) -> Basis:
         recipe=job.recipe,
         node=job.node,
         batches=job.batches,
-        step_terms_s={name: spread_of(value, "predicted", MODEL) for name, value in step.items()},
+        step_terms_s={name: spread_of(value, kind, source) for name, value in step.items()},
         step_s=step_s,
         flop_per_step=work.flop * job.node.total_gpus,
         useful_flop=_useful_flop(job),
         binds=shown.binds,
-        utilisation=spread_of(shown.model_flop_utilisation * shown.p50_s / sum(step.values()), "predicted", MODEL),
+        utilisation=spread_of(shown.model_flop_utilisation * shown.p50_s / sum(step.values()), kind, source),
         tier=shown.tier,
         evidence=shown.evidence,
-        narrows=shown.narrows,
+        narrows=shown.narrows if kind == "predicted" else GUESS_NARROWS,
         fitted_on=setting.speed.source,
         memory_terms_bytes={name: spread_of(value, "predicted", MEMORY) for name, value in need.terms.items()},
         peak_memory_bytes=spread_of(need.peak_bytes, "predicted", MEMORY),
@@ -100,6 +105,14 @@ def _predicted(setting: Setting, job: Job, batches: Batches) -> StepTime:
     return predict_step(replace(situation, batches=batches), setting.speed, setting.middles)
 
 
+def _known_as(job: Job, shown: StepTime) -> tuple[Kind, str]:
+    """Kind and source of a step: on a device that is a guess, until it was measured, a guess too."""
+    device = job.node.device
+    if device.is_assumed and shown.tier != "measured":
+        return "assumed", f"{MODEL}, for a {device.name} that is {device.source}"
+    return "predicted", MODEL
+
+
 def _terms(setting: Setting, job: Job, shown: StepTime) -> dict[str, Draws]:
     """Seconds of one step by term: at the drawn row lengths, times one draw of the prediction's error.
 
@@ -108,7 +121,9 @@ def _terms(setting: Setting, job: Job, shown: StepTime) -> dict[str, Draws]:
     """
     batches = by_length(setting, job)
     times = [shown if one is job.batches else _predicted(setting, job, one) for one in batches]
-    error = setting.step_error(job.node.device.name, Range(shown.p10_s / shown.p50_s, 1.0, shown.p90_s / shown.p50_s))
+    wide = GUESSED if _known_as(job, shown)[0] == "assumed" else Range.point(1.0)
+    ends = Range(wide.low * shown.p10_s / shown.p50_s, 1.0, wide.high * shown.p90_s / shown.p50_s)
+    error = setting.step_error(job.node.device.name, ends)
     found = {
         name: over_lengths(setting, job, [time.terms_s[name] for time in times]) * error * unfitted
         for name, unfitted in _unfitted(setting, job, shown.terms_s).items()

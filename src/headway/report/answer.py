@@ -112,4 +112,6 @@ class Answer:
     """What was read from a file of another tool, where the plan was made of one."""
     next_command: str = ""
     today: str = ""
+    option: str = ""
+    """The option or subset of the plan that was asked for; empty: the whole plan."""
     command: str = ""

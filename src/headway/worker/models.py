@@ -1,6 +1,7 @@
-"""The real model of transformers, made of its configuration alone: shapes without weights, nothing downloaded.
+"""The real model of transformers, made of its configuration alone: shapes without weights, or with random ones.
 
-Owns the making: class, number format, adapters, checkpointing. What is counted on it is `tensors.py`.
+Owns the making: class, number format, adapters, checkpointing; nothing is downloaded. What is counted on shapes is
+`tensors.py`; weights from a folder are `weights.py`.
 """
 
 from __future__ import annotations
@@ -52,6 +53,8 @@ class Setup:
     """`none` or `full`."""
     rank: int = 0
     """Of the adapters; 0: all weights are trained."""
+    alpha: float | None = None
+    """Of the adapters; None: twice the rank."""
     targets: tuple[str, ...] = (ALL_LINEAR,)
     """Module names to adapt; one target may be several names with `|` between, of which the model has one."""
 
@@ -85,11 +88,26 @@ def head_of(values: Mapping[str, Any]) -> str:
     return "seq2seq" if values.get("is_encoder_decoder") else "lm"
 
 
-def make(setup: Setup) -> nn.Module:
-    """The model in training mode on the meta device, adapted and checkpointed. Raises UserError where that fails."""
+def make(setup: Setup, device: torch.device = META) -> nn.Module:
+    """The model in training mode on `device`, adapted and checkpointed. Raises UserError where that fails.
+
+    Weights are drawn from torch's random state; on the meta device there are none.
+    """
+    return prepared(_bare(setup, device), setup, device)
+
+
+def prepared(model: Any, setup: Setup, device: torch.device) -> nn.Module:
+    """A bare model in training mode, checkpointed and adapted as asked; adapters lie on `device`."""
+    model.train()
+    if setup.checkpointing == "full":
+        _checkpoint(model)
+    return _adapted(model, setup, device) if setup.rank else model
+
+
+def _bare(setup: Setup, device: torch.device) -> Any:
     config = configuration(setup.config)
     try:
-        with META:
+        with device:
             model = getattr(transformers, HEADS[setup.head]).from_config(
                 config, attn_implementation=setup.attention, dtype=DTYPES[setup.dtype]
             )
@@ -98,10 +116,7 @@ def make(setup: Setup) -> nn.Module:
     except (ValueError, TypeError, ImportError, AttributeError) as error:
         hint = "Some models have eager attention only." if setup.attention != "eager" else ""
         raise UserError("transformers must be able to make the model", got=first_line(error), hint=hint) from None
-    model.train()
-    if setup.checkpointing == "full":
-        _checkpoint(model)
-    return _adapted(model, setup) if setup.rank else model
+    return model
 
 
 def _has_experts(config: Any) -> bool:
@@ -116,15 +131,16 @@ def _checkpoint(model: Any) -> None:
         raise UserError("the model must know how to checkpoint", got=first_line(error)) from None
 
 
-def _adapted(model: Any, setup: Setup) -> nn.Module:
+def _adapted(model: Any, setup: Setup, device: torch.device) -> nn.Module:
     """With LoRA as PEFT makes it: adapters in fp32 on a frozen base, inputs that need gradients when checkpointed."""
     from peft import LoraConfig, get_peft_model
 
     targets = ALL_LINEAR if ALL_LINEAR in setup.targets else chosen(setup.targets, linear_names(model))
     if setup.checkpointing == "full":
         model.enable_input_require_grads()
-    with META:
-        found: nn.Module = get_peft_model(model, LoraConfig(r=setup.rank, target_modules=targets))
+    alpha = 2 * setup.rank if setup.alpha is None else setup.alpha
+    with device:
+        found: nn.Module = get_peft_model(model, LoraConfig(r=setup.rank, lora_alpha=alpha, target_modules=targets))
     return found
 
 

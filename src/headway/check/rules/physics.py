@@ -28,8 +28,13 @@ LIKE = 1.4
 
 
 def stated_utilisation(stage: StageEstimate) -> Range | None:
-    """Share of the dense peak that the stated step time implies: useful FLOP only (no padding, no recompute)."""
+    """Share of the dense peak that the stated step time implies: useful FLOP only (no padding, no recompute).
+
+    None where no step is stated, and on a device whose peak is a guess.
+    """
     if stage.basis is None or stage.stated_step_s is None or stage.stated_step_s.p10 <= 0:
+        return None
+    if stage.basis.node.device.is_assumed:
         return None
     basis, step = stage.basis, stage.stated_step_s
     peak = peak_flop_per_s(basis)

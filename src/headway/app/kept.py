@@ -1,0 +1,109 @@
+"""What is known of this machine before an estimate: measurements in the store beside the plan, packs of others.
+
+Owns which of them count here, and their way into measurements of stages and rates of the calibration. What measures is
+`app/measure.py`, what is stored `app/stored.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from headway.catalog.calibration import shipped_calibration
+from headway.domain.calibration import Constant
+from headway.domain.errors import UserError
+from headway.domain.measurement import Measurement
+from headway.domain.units import Range
+from headway.store.place import is_there, place_of
+
+SOURCE = "measured here"
+HOST = ("host", "cores")
+"""Of a CPU's measurement, what the machine must have in common with this one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """What was measured, the newest of each."""
+
+    measurements: tuple[Measurement, ...] = ()
+    rates: Mapping[str, Mapping[str, Constant]] = field(default_factory=dict)
+    """By device: constants of the calibration."""
+    problem: str = ""
+    """Why the store could not be read."""
+
+    def before(self, own: Kept) -> Kept:
+        """This with `own` on top: what is one's own counts where both know something."""
+        known = {(item.stage, item.device, item.term) for item in own.measurements}
+        rest = tuple(one for one in self.measurements if (one.stage, one.device, one.term) not in known)
+        devices = {*self.rates, *own.rates}
+        rates = {name: {**self.rates.get(name, {}), **own.rates.get(name, {})} for name in devices}
+        return Kept(measurements=(*rest, *own.measurements), rates=rates, problem=own.problem)
+
+
+def kept(plan_file: str) -> Kept:
+    """What the store of a plan file knows of this machine; nothing is opened, nor made, where there is none."""
+    if not is_there(place_of(plan_file)):
+        return Kept()
+    from headway.app.stored import records  # SQLite, which a plan without a store does not need
+
+    try:
+        found = records("measurement", plan_file)
+    except UserError as error:
+        return Kept(problem=str(error))
+    here = [record for record in found if counts_here(record.body)]
+    return known_from((record.body, record.made[:10]) for record in here)
+
+
+def known_from(bodies: Iterable[tuple[Mapping[str, Any], str]]) -> Kept:
+    """Measurements and rates of bodies `headway.measurement/1`, each with its date, oldest first: the newest counts."""
+    measurements: dict[tuple[str, str, str], Measurement] = {}
+    rates: dict[str, dict[str, Constant]] = {}
+    for body, date in bodies:
+        for one in measurements_of(body, date):
+            measurements[one.stage, one.device, one.term] = one
+        rates.setdefault(body["device"], {}).update(_rates(body, date))
+    return Kept(measurements=tuple(measurements.values()), rates=rates)
+
+
+def measurements_of(body: Mapping[str, Any], date: str, source: str = SOURCE) -> list[Measurement]:
+    """The terms of one record as the estimator takes them."""
+    machine = {name: str(value) for name, value in body.get("machine", {}).items()}
+    return [
+        Measurement(
+            stage=body["stage"],
+            device=body["device"],
+            gpus=int(body["gpus"]),
+            term=term,
+            seconds=_range(said),
+            repeats=int(said["repeats"]),
+            source=source,
+            date=date,
+            environment=machine,
+        )
+        for term, said in body["terms"].items()
+    ]
+
+
+def _rates(body: Mapping[str, Any], date: str) -> dict[str, Constant]:
+    """Constants that the calibration has, with what was measured in their place."""
+    shipped = shipped_calibration().constants
+    return {
+        name: replace(shipped[name], range=_range(said), kind="measured", source=f"{SOURCE} {date}", date=date)
+        for name, said in body.get("rates", {}).items()
+        if name in shipped
+    }
+
+
+def _range(said: Mapping[str, float]) -> Range:
+    return Range(*sorted((float(said["p10"]), float(said["p50"]), float(said["p90"]))))
+
+
+def counts_here(body: Mapping[str, Any]) -> bool:
+    """Whether a measurement speaks for this machine: a GPU is the same everywhere, a CPU is only itself."""
+    if body.get("device") != "CPU":
+        return True
+    from headway.worker.machine import host_cpu, usable_cores
+
+    machine, here = body.get("machine", {}), (host_cpu(), usable_cores())
+    return tuple(machine.get(name) for name in HOST) == here

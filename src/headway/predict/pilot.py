@@ -1,0 +1,255 @@
+"""From the steps of a probe to the step time of a whole run: size, mean, and the doubt that minutes leave about hours.
+
+Owns the step model of a probe and how a machine wanders between a probe and the run. Timing the steps is `worker/`,
+what repeated timings say by themselves `domain.sample`.
+
+The mean of the steps is the estimate: outliers that a machine causes come again in a long run, so a median or a
+trimmed mean promises too little (with one step in a hundred ten times as long, 1,000 steps: mean 2 %, median 10 %,
+Huber 9 % from the run's mean). Only what a token costs is fitted robustly, and moves the mean from the batches that
+the probe drew to those of the run (a control variate: Lavenberg & Welch 1981).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Literal
+
+import numpy as np
+
+from headway.domain.calibration import P90_SCORE
+from headway.domain.sample import block_means, mean_error
+from headway.domain.spread import Draws
+from headway.domain.units import Range
+
+Processor = Literal["cpu", "gpu"]
+
+WANDER = {"cpu": 0.03, "gpu": 0.005}
+"""Allan deviation of a machine's speed at long times, relative, before its own steps are seen: block means of a shared
+CPU host wander by several per cent, a GPU of one's own by its temperature. Assumed until benchmarks/pilot.py measures
+it."""
+SINGLE = {"cpu": 0.10, "gpu": 0.02}
+"""Relative spread of single steps, taken where fewer than `LEAST` were timed. Assumed."""
+WANDER_WEIGHT = 3.0
+"""Degrees of freedom that `WANDER` counts for beside the probe's own blocks, of which a minute has few long ones."""
+LEAST = 3
+LEAST_BLOCKS = 4
+HUBER = 1.345
+"""Robust spreads beyond which a step pulls less: 95 % efficient where noise is normal (Huber 1981)."""
+ROUNDS = 12
+TELLS_APART = 0.05
+"""Share of a size's variation that must be left beside the other sizes for a coefficient of its own."""
+SIZES = ("micro_steps", "tokens", "squares")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimedStep:
+    """One optimizer step of a probe, after warm-up."""
+
+    seconds: float
+    wait_s: float = 0.0
+    """Of `seconds`, waiting for data."""
+    tokens: float
+    """Computed, padding included."""
+    squares: float = 0.0
+    """Sum over rows of the padded length squared: what attention pays."""
+    micro_steps: float = 1.0
+    planned: bool = True
+    """The size that the run has; False for a step that was made shorter or fewer to tell the parts apart."""
+
+    @property
+    def compute_s(self) -> float:
+        """Without the wait for data."""
+        return max(self.seconds - self.wait_s, 0.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSteps:
+    """The steps of a whole run: how many, and the mean size of one."""
+
+    steps: float
+    tokens: float
+    squares: float = 0.0
+    micro_steps: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepOfRun:
+    """Mean seconds of one step over the run, waiting for data apart; ends are p10 and p90 of that mean."""
+
+    p10_s: float
+    p50_s: float
+    p90_s: float
+    parts_s: dict[str, float]
+    """`constant`, `micro_steps`, `tokens`, `squares`: what of the step each pays; their sum is `p50_s`. A size that the
+    probe did not vary is part of `constant`."""
+    wait_s: Range
+    """Mean wait for data in one step."""
+    repeats: int
+    error: float
+    """Relative standard error of the probe's own mean: what more steps would narrow."""
+    wander: float
+    """Relative standard deviation between the probe's minutes and the run: what more steps hardly narrow."""
+
+    @property
+    def relative_width(self) -> float:
+        """Half of p10..p90 over the middle."""
+        return (self.p90_s - self.p10_s) / (2 * self.p50_s) if self.p50_s > 0 else math.inf
+
+
+def project(steps: Sequence[TimedStep], run: RunSteps, processor: Processor) -> StepOfRun:
+    """The mean step of `run`, from steps in the order in which they were timed. Raises ValueError for none as planned.
+
+    Mean of the planned steps, moved by the fitted cost of the difference in size. Doubt: standard error of that mean,
+    and the wander of the machine (`drift_of_means`).
+    """
+    planned = [one for one in steps if one.planned]
+    if not planned:
+        raise ValueError("a projection needs at least one step as planned")
+    seconds = np.array([one.compute_s for one in planned])
+    sizes, coefficients = _fit(steps)
+    at_run = np.array([getattr(run, name) for name in sizes])
+    probed = np.array([[getattr(one, name) for name in sizes] for one in planned]).reshape(len(planned), len(sizes))
+    here = probed.mean(axis=0)
+    middle = max(float(seconds.mean() + coefficients @ (at_run - here)), float(seconds.min()) * 1e-3)
+    alike = seconds - (probed - here) @ coefficients
+    error = _error(alike, SINGLE[processor])
+    wander = _wander(alike / alike.mean(), seconds.mean(), run.steps, WANDER[processor])
+    few = 1 + (P90_SCORE**2 + 1) / (4 * max(len(planned) - 1, 1))  # of Student's t beside the normal (Fisher's series)
+    reach = P90_SCORE * math.hypot(error * few, wander)
+    waits = np.array([one.wait_s for one in planned])
+    return StepOfRun(
+        p10_s=middle * math.exp(-reach),
+        p50_s=middle,
+        p90_s=middle * math.exp(reach),
+        parts_s=_parts(middle, dict(zip(sizes, (coefficients * at_run).tolist(), strict=True))),
+        wait_s=_wait(waits),
+        repeats=len(planned),
+        error=error,
+        wander=wander,
+    )
+
+
+def drift_of_means(probe_s: float, run_s: float) -> float:
+    """Standard deviation between the mean of `probe_s` seconds and that of the `run_s` after them, over the Allan
+    deviation, for flicker noise.
+
+    Flicker noise has no time scale of its own: its Allan deviation is the same at all averaging times (Allan 1966,
+    Statistics of atomic frequency standards). With autocovariance -h·ln(t) and Allan variance 2·ln(2)·h, the variance
+    of the difference of the two means is h·(3 - ln(probe·run) + 2·mean ln of the distance between their moments);
+    √2 for equal times, growing with the logarithm of run over probe.
+    """
+    ratio = max(run_s / probe_s, 1e-6)
+
+    def twice_summed_log(x: float) -> float:
+        return x * x * (math.log(x) / 2 - 0.75)
+
+    apart = (twice_summed_log(1 + ratio) - twice_summed_log(1.0) - twice_summed_log(ratio)) / ratio
+    return math.sqrt(max(3 - math.log(ratio) + 2 * apart, 0.0) / (2 * math.log(2)))
+
+
+def allan_deviation(values: Draws) -> tuple[float, float]:
+    """(flicker, blocks): the part of a series' Allan deviation that longer blocks do not average away, and how many
+    of the longest blocks say so; (0, 0) for a series too short.
+
+    Allan variances at block lengths 1, 2, 4 ... as white / length + flicker², both not negative; a variance of m
+    blocks is known to a share √(2/m) of itself, which weighs it.
+    """
+    lengths, variances, blocks = [], [], []
+    length = 1
+    while values.size // length >= LEAST_BLOCKS:
+        count = values.size // length
+        steps = np.diff(block_means(values, count))
+        lengths.append(length)
+        variances.append(float(np.mean(steps**2)) / 2)
+        blocks.append(count)
+        length *= 2
+    if len(lengths) < 2:
+        return 0.0, 0.0
+    weight = np.sqrt(blocks) / np.maximum(variances, 1e-18)
+    design = np.column_stack((1 / np.array(lengths), np.ones(len(lengths)))) * weight[:, None]
+    flicker2 = non_negative(design, np.array(variances) * weight)[1]
+    return math.sqrt(float(flicker2)), float(blocks[-1])
+
+
+def non_negative(design: Draws, target: Draws) -> Draws:
+    """Least squares with coefficients that are not negative: shape (terms,), for a design (rows, terms) of few terms.
+
+    The best of the subsets whose plain least squares are feasible, which is the optimum (its support is one of them).
+    """
+    terms = design.shape[1]
+    scale = np.maximum(np.abs(design).max(axis=0), 1e-300)
+    best, least = np.zeros(terms), float(target @ target)
+    for count in range(1, terms + 1):
+        for subset in map(list, combinations(range(terms), count)):
+            found = np.linalg.lstsq(design[:, subset] / scale[subset], target, rcond=None)[0]
+            rest = target - (design[:, subset] / scale[subset]) @ found
+            if found.min() >= 0 and float(rest @ rest) < least:
+                best, least = np.zeros(terms), float(rest @ rest)
+                best[subset] = found / scale[subset]
+    return best
+
+
+def _fit(steps: Sequence[TimedStep]) -> tuple[list[str], Draws]:
+    """The sizes that the steps tell apart, and seconds per unit of each: robust, relative, not negative."""
+    seconds = np.array([one.compute_s for one in steps])
+    sizes = _told_apart(steps)
+    if not sizes or not seconds.all():
+        return [], np.zeros(0)
+    design = np.array([[1.0, *(getattr(one, name) for name in sizes)] for one in steps])
+    fitted = np.full(len(steps), seconds.mean())
+    pull = np.ones(len(steps))
+    for _ in range(ROUNDS):
+        weight = np.sqrt(pull) / fitted
+        found = non_negative(design * weight[:, None], seconds * weight)
+        fitted = np.maximum(design @ found, seconds.mean() * 1e-3)
+        away = np.abs(seconds / fitted - 1)
+        spread = max(1.4826 * float(np.median(away)), 1e-6)
+        pull = np.minimum(1.0, HUBER * spread / np.maximum(away, 1e-12))
+    return sizes, found[1:]
+
+
+def _told_apart(steps: Sequence[TimedStep]) -> list[str]:
+    """Sizes that vary by themselves, the plain ones first, as many as the steps can carry."""
+    kept: list[str] = []
+    columns = [np.ones(len(steps))]
+    for name in SIZES:
+        column = np.array([getattr(one, name) for one in steps], dtype=float)
+        others = np.column_stack(columns)
+        left = column - others @ np.linalg.lstsq(others, column, rcond=None)[0]
+        varied = float(column.std())
+        enough = len(steps) > len(columns) + 1 and varied > 1e-3 * abs(float(column.mean()))
+        if enough and float(left.std()) > TELLS_APART * varied:
+            kept.append(name)
+            columns.append(column / column.mean())
+    return kept
+
+
+def _error(alike: Draws, single: float) -> float:
+    """Relative standard error of the mean of steps of one size."""
+    plain = single / math.sqrt(alike.size)
+    return plain if alike.size < LEAST else mean_error(alike) / float(alike.mean())
+
+
+def _wander(relative: Draws, step_s: float, run_steps: float, prior: float) -> float:
+    """Relative standard deviation between the mean of the probe and that of the run."""
+    own, blocks = allan_deviation(relative)
+    variance = (WANDER_WEIGHT * prior**2 + blocks * own**2) / (WANDER_WEIGHT + blocks)
+    return math.sqrt(variance) * drift_of_means(step_s * relative.size, step_s * max(run_steps, 1.0))
+
+
+def _wait(waits: Draws) -> Range:
+    """Mean wait with its error; a single one is known to a factor of two."""
+    mean = float(waits.mean())
+    error = mean_error(waits) if waits.size >= LEAST else mean / 2
+    return Range(max(mean - P90_SCORE * error, 0.0), mean, mean + P90_SCORE * error)
+
+
+def _parts(total_s: float, varying: dict[str, float]) -> dict[str, float]:
+    """The total split by what the sizes explain; the rest is the constant, noise in proportion."""
+    explained = sum(varying.values())
+    share = min(1.0, total_s / explained) if explained > 0 else 1.0
+    parts = {name: varying.get(name, 0.0) * share for name in SIZES}
+    return {"constant": max(total_s - sum(parts.values()), 0.0), **parts}
