@@ -6,7 +6,7 @@ Owns the noun and its reading; making the record is `track/` for a live run and 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from headway.domain.errors import UserError
@@ -38,6 +38,8 @@ class Ran:
     """Moment in UTC, ISO 8601; empty: unknown."""
     ended: bool
     source: str
+    machine: Mapping[str, Any] = field(default_factory=dict)
+    """As the run said: `host` (the CPU's model), `cores`, `driver`, `torch` ..."""
     problems: tuple[str, ...] = ()
 
     @property
@@ -74,8 +76,9 @@ def ran_from(body: Mapping[str, Any]) -> Ran:
             total_steps=float(goal) if goal else None,
             device=str(body.get("device") or ""),
             started=str(body.get("started") or ""),
-            ended=bool(body.get("ended")),
+            ended=bool(body.get("finished", body.get("ended"))),
             source=str(body.get("source") or ""),
+            machine=dict(body.get("machine") or {}),
             problems=tuple(str(one) for one in body.get("problems") or ()),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as problem:

@@ -14,7 +14,7 @@ from typing import Any
 from headway.check.promise import Promise, PromisedTerm, merged, spread_from
 from headway.check.ran import Ran
 from headway.domain.errors import UserError
-from headway.domain.observation import Timed
+from headway.domain.observation import TIMED, Timed
 from headway.domain.spread import Spread
 
 SCHEMA = "headway.verdict/1"
@@ -26,6 +26,8 @@ OUTSIDE = "outside"
 """Time of the run that no term holds, where every term of the loop was timed apart."""
 DONE_SHARE = 0.999
 """Of its steps, from which a run counts as finished: the last batch may be dropped."""
+ROUNDING = 1e-6
+"""Share of the whole run below which what no term holds is the rounding of a sum."""
 POINT_TOLERANCE = 0.1
 """By which a promise without an interval may be exceeded."""
 
@@ -88,6 +90,9 @@ class Verdict:
     """Sum of the terms' middles less the middle of their sum, as a sum of medians is no median."""
     left_out: tuple[str, ...]
     """Promised terms that the run did not time."""
+    paces: Mapping[str, str]
+    """Name and pace (`domain.plan.Stage.pace`) of the stages that it was compared with."""
+    gpus: float
     progress: float
     """Share of its steps that the run had done."""
     ended: bool
@@ -136,8 +141,10 @@ def compare(promise: Promise, ran: Ran, *, record: str = "", before: bool = True
     apart are compared together with the step, with the time of the run that no other term holds.
     """
     progress = _progress(promise, ran)
-    promised = merged(promise.covering(ran.stages))
-    terms = tuple(_terms(promised, ran, progress if progress < DONE_SHARE else None))
+    stages = promise.covering(ran.stages)
+    promised = merged(stages)
+    compared = _terms(promised, ran, progress if progress < DONE_SHARE else None)
+    terms = tuple(sorted(compared, key=lambda term: _order(term.term)))
     known = [term.promised for term in terms if term.promised is not None]
     if not known or sum(one.p50 for one in known) <= 0:
         raise UserError("a run is compared in terms that were promised",
@@ -159,6 +166,8 @@ def compare(promise: Promise, ran: Ran, *, record: str = "", before: bool = True
         terms=terms,
         together_s=sum(one.p50 for one in known) - together.p50,
         left_out=tuple(name for name, term in promised.items() if name not in held and term.seconds.p50 > 0),
+        paces={stage.name: stage.pace for stage in stages},
+        gpus=max(stage.gpus for stage in stages),
         progress=progress,
         ended=ran.ended,
     )
@@ -175,8 +184,9 @@ def _progress(promise: Promise, ran: Ran) -> float:
 
 def _terms(promised: Mapping[str, PromisedTerm], ran: Ran, progress: float | None) -> Iterator[TermVerdict]:
     """The compared terms; `progress` is None for a finished run."""
-    measured = ran.terms
-    unnamed_s = max(0.0, (ran.wall_s or 0.0) - sum(timed.seconds for timed in measured.values()))
+    measured = {name: ran.terms[name] for name in sorted(ran.terms, key=_order)}
+    unnamed_s = (ran.wall_s or 0.0) - sum(timed.seconds for timed in measured.values())
+    unnamed_s = unnamed_s if unnamed_s > ROUNDING * (ran.wall_s or 0.0) else 0.0
     untold = [name for name in LOOP if name in promised and name not in measured]
     lead = _lead(measured, untold, ran)
     if lead and ran.wall_s is None:
@@ -191,6 +201,11 @@ def _terms(promised: Mapping[str, PromisedTerm], ran: Ran, progress: float | Non
             yield _term(name, promised.get(name), timed, ran, progress)
     if not lead and unnamed_s > 0:
         yield _term(OUTSIDE, None, Timed(seconds=unnamed_s, units=0.0), ran, progress)
+
+
+def _order(name: str) -> int:
+    """Terms as an estimate lists them, unknown ones last."""
+    return TIMED.index(name) if name in TIMED else len(TIMED)
 
 
 def _lead(measured: Mapping[str, Timed], untold: list[str], ran: Ran) -> str:
@@ -271,6 +286,8 @@ def document(verdict: Verdict) -> dict[str, Any]:
         "inside": verdict.inside,
         "together_s": verdict.together_s,
         "left_out": list(verdict.left_out),
+        "paces": dict(verdict.paces),
+        "gpus": verdict.gpus,
         "terms": [_term_document(term) for term in verdict.terms],
     }
 
@@ -303,6 +320,8 @@ def verdict_from(body: Mapping[str, Any]) -> Verdict:
             terms=tuple(_term_from(term) for term in body["terms"]),
             together_s=float(body["together_s"]),
             left_out=tuple(str(name) for name in body["left_out"]),
+            paces={str(name): str(pace) for name, pace in body["paces"].items()},
+            gpus=float(body["gpus"]),
             progress=float(body["progress"]),
             ended=bool(body["ended"]),
         )
