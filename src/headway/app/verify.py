@@ -197,15 +197,15 @@ def _judged(
 
 
 def _verdict(ran: Ran, experiment: str, history: _History) -> Verdict:
-    """The run beside the latest promise that was made before it began, else beside what the plan promises now."""
+    """The run beside the latest promise that was made before it began, else the first later one, else that of now."""
     name = experiment or ran.experiment
     candidates = [record for record in history.of("estimate") if _covers(record.body, ran, name, history)]
     on_device = [record for record in candidates if record.body.get("device") in ("", None, ran.device)]
     before = [record for record in on_device or candidates if ran.started and record.made <= ran.started]
     if before:
         body, record, made = before[-1].body, before[-1].id, True
-    elif candidates and history.project is None:
-        body, record, made = candidates[-1].body, candidates[-1].id, False
+    elif candidates:
+        body, record, made = candidates[0].body, candidates[0].id, False
     else:
         body, record, made = history.promise_now(), "", False
     promise = promise_for(body, _experiment(body, name, history))

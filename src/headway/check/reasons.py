@@ -43,7 +43,7 @@ def reason(term: TermVerdict) -> str:
     share = term.rate_s / expected_s
     if share >= 1:
         return f"{moved} ({1 + share:.1f}× as long each)"
-    return f"{moved} ({format_share(abs(share))} {'longer' if share > 0 else 'shorter'} each)"
+    return f"{moved} ({_percent(share)} {'longer' if share > 0 else 'shorter'} each)"
 
 
 def name_of(term: TermVerdict) -> str:
@@ -58,14 +58,20 @@ def signed_duration(seconds: float) -> str:
 
 
 def signed_share(share: float) -> str:
-    """`+6 %`, `−0.4 %`; two digits are enough for an error."""
+    """`+6 %`, `−0.4 %`."""
+    digits = _percent(share)
+    return digits if digits == "0 %" else f"{'−' if share < 0 else '+'}{digits}"
+
+
+def _percent(share: float) -> str:
+    """The size of a share; two digits are enough for an error."""
     size = abs(share) * 100
     digits = f"{size:,.0f}" if size >= 9.5 else f"{size:.1f}".removesuffix(".0")
-    return "0 %" if digits == "0" else f"{'−' if share < 0 else '+'}{digits} %"
+    return f"{digits} %"
 
 
 def _times(ratio: float, units: str) -> str:
     """`2.1× its evaluations`, `39 % fewer steps`."""
     if ratio >= 1.5:
         return f"{ratio:.1f}× its {units}"
-    return f"{format_share(abs(ratio - 1))} {'more' if ratio > 1 else 'fewer'} {units}"
+    return f"{_percent(ratio - 1)} {'more' if ratio > 1 else 'fewer'} {units}"

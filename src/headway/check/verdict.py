@@ -184,23 +184,34 @@ def _progress(promise: Promise, ran: Ran) -> float:
 
 def _terms(promised: Mapping[str, PromisedTerm], ran: Ran, progress: float | None) -> Iterator[TermVerdict]:
     """The compared terms; `progress` is None for a finished run."""
-    measured = {name: ran.terms[name] for name in sorted(ran.terms, key=_order)}
+    measured, inside = _timed(promised, ran)
     unnamed_s = (ran.wall_s or 0.0) - sum(timed.seconds for timed in measured.values())
     unnamed_s = unnamed_s if unnamed_s > ROUNDING * (ran.wall_s or 0.0) else 0.0
-    untold = [name for name in LOOP if name in promised and name not in measured]
+    untold = [name for name in LOOP if name in promised and name not in measured and name not in inside]
     lead = _lead(measured, untold, ran)
     if lead and ran.wall_s is None:
         untold = [name for name in untold if name in IN_STEPS]
     if lead:
-        joined = _joined([promised[name] for name in untold if name != lead], promised.get(lead))
+        others = tuple(name for name in untold if name != lead)
         timed = measured.get(lead, Timed(seconds=0.0, units=ran.steps if lead == "step" else 0.0))
         whole = Timed(seconds=timed.seconds + unnamed_s, units=timed.units)
-        yield _term(lead, joined, whole, ran, progress, tuple(name for name in untold if name != lead))
+        joined = _joined([promised[name] for name in others], promised.get(lead))
+        yield _term(lead, joined, whole, ran, progress, (*others, *(inside if lead == "step" else ())))
     for name, timed in measured.items():
         if name != lead:
-            yield _term(name, promised.get(name), timed, ran, progress)
+            yield _term(name, promised.get(name), timed, ran, progress, inside if name == "step" else ())
     if not lead and unnamed_s > 0:
         yield _term(OUTSIDE, None, Timed(seconds=unnamed_s, units=0.0), ran, progress)
+
+
+def _timed(promised: Mapping[str, PromisedTerm], ran: Ran) -> tuple[dict[str, Timed], tuple[str, ...]]:
+    """What the run timed, and what of it is part of its steps: a step that was promised alone is a whole step."""
+    measured = ran.terms
+    if "step" not in promised or "step" not in measured:
+        return measured, ()
+    inside = tuple(name for name in IN_STEPS if name in measured and name not in promised)
+    seconds = measured["step"].seconds + sum(measured.pop(name).seconds for name in inside)
+    return {**measured, "step": Timed(seconds=seconds, units=measured["step"].units)}, inside
 
 
 def _order(name: str) -> int:

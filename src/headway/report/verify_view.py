@@ -225,7 +225,7 @@ def coverage_means(line: Line) -> str:
         return ""
     held = line.inside
     low, high = held.interval
-    reach = f"{format_share(round(low, 2))}–{format_share(round(high, 2))} at 95 %"
+    reach = f"{low * 100:.0f}–{high * 100:.0f} % at 95 %"
     if held.compatible:
         few = ", as almost anything is so early" if held.of < FEW else ""
         return f"compatible with the promised 80 % ({reach}{few})"
