@@ -20,6 +20,7 @@ from headway.domain.errors import Finding, Fix, UsageError
 from headway.domain.experiment import Architecture
 from headway.domain.measurement import Measurement
 from headway.domain.plan import Plan
+from headway.domain.record import Record
 from headway.estimate.nouns import RATES, Estimate, Rates
 from headway.plan import PlanFile, is_plan, plan_from_mapping, read_plan
 from headway.report.answer import Answer
@@ -155,6 +156,15 @@ class Project:
         request = Request(seed=seed, today=today, models=self._models, kept=self._kept)
         found = findings(self.source, request, select=select, ignore=ignore)
         return CheckResult(found, "" if self.imported else plan_text(self.plan.file))
+
+    def records(self, kind: str = "") -> list[Record]:
+        """What is stored of this plan as it stands: estimates, measurements, runs, verdicts, oldest first.
+
+        `kind` is one of `estimate`, `measurement`, `run`, `verdict`, or empty for all.
+        """
+        from headway.app.stored import records
+
+        return records(kind, self.plan.file, self.plan.fingerprint)
 
     def verify(
         self,

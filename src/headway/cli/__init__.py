@@ -22,6 +22,7 @@ COMMANDS = {
     "diff": "What a change of a plan costs.",
     "explain": "The chain behind one figure of an estimate, or the reason of a rule.",
     "trace": "The formulas against the real model, counted without weights.",
+    "store": "What is recorded: estimates, measurements, runs, verdicts.",
     "catalog": "Known devices, offers and models.",
     "schema": "The JSON Schema of plan files, for editors.",
     "completion": "The completion script of a shell.",

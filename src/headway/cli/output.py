@@ -23,7 +23,11 @@ def write(page: Page, *, form: str, file: str | None) -> None:
     """The page in `form`, on stdout or in a file. Raises UserError for a file that cannot be written."""
     from headway.report.render import FORMATS, OF_FINDINGS
 
-    pieces = (FORMATS | OF_FINDINGS)[form](page, layout(to_file=file is not None))
+    write_text((FORMATS | OF_FINDINGS)[form](page, layout(to_file=file is not None)), file=file)
+
+
+def write_text(pieces: Iterable[str], *, file: str | None) -> None:
+    """Text on stdout, or in a file. Raises UserError for a file that cannot be written."""
     if file is None or file == "-":
         _print(pieces)
     else:
@@ -67,9 +71,11 @@ def write_file(file: str, pieces: Iterable[str]) -> None:
             out.writelines(pieces)
         if beside != target:
             beside.replace(target)
-    except OSError as error:
+    except BaseException as error:
         if beside != target:
             beside.unlink(missing_ok=True)
+        if not isinstance(error, OSError):
+            raise
         reason = error.strerror or type(error).__name__
         raise UserError(
             "the output file must be writable", got=f"{file}: {reason}", hint="Choose another -o FILE."

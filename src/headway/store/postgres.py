@@ -22,12 +22,13 @@ _PATIENCE_S = 30
 """How long a statement may wait and take."""
 _CONNECT_S = 10
 _LOCK = 0x68647779
-"""`hdwy`: the advisory lock under which the table is made, as CREATE ... IF NOT EXISTS fails where two do it at once."""
+"""`hdwy`: the advisory lock under which the table is made; CREATE ... IF NOT EXISTS fails where two do it at once."""
 _INSERT = f"INSERT INTO headway_records ({COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"
 # the collation of bytes, so that every data base has the order of SQLite and of Python
 _READ = f"""SELECT {COLUMNS} FROM headway_records WHERE (made COLLATE "C", id COLLATE "C") > (%(made)s, %(last)s)
             AND %(kind)s IN ('', kind) AND %(plan)s IN ('', plan)
             ORDER BY made COLLATE "C", id COLLATE "C" LIMIT {PAGE}"""
+_INDEX = 'CREATE INDEX headway_records_made ON headway_records (made COLLATE "C", id COLLATE "C")'
 _T = TypeVar("_T")
 
 
@@ -79,7 +80,7 @@ class PostgresStore:
         return self._asked(lambda: [Row(*row) for row in self._live.execute(_READ, asked)])
 
     def __len__(self) -> int:
-        return self._asked(lambda: int(_one(self._live, "SELECT count(*) FROM headway_records")))
+        return int(self._asked(lambda: _one(self._live, "SELECT count(*) FROM headway_records")))
 
     def close(self) -> None:
         """Close the connection."""
@@ -102,11 +103,13 @@ class PostgresStore:
     def _insert(self, rows: list[Row]) -> int:
         with self._live.transaction(), self._live.cursor() as cursor:
             cursor.executemany(_INSERT, rows)
-            return max(cursor.rowcount, 0)
+            return max(int(cursor.rowcount), 0)
 
     def _open(self, connect: Callable[..., psycopg.Connection[tuple[Any, ...]]]) -> None:
         """Connect, and make the table where it is not there: to read one that is takes no right to make it."""
-        more = {} if "connect_timeout=" in self._url else {"connect_timeout": _CONNECT_S}
+        more = {"tcp_user_timeout": 1000 * _PATIENCE_S}  # a network that goes away is noticed
+        if "connect_timeout=" not in self._url:
+            more["connect_timeout"] = _CONNECT_S
         live = self._connection = connect(self._url, autocommit=True, application_name="headway", **more)
         live.execute(f"SET statement_timeout = '{_PATIENCE_S}s'")
         live.execute("SET synchronous_commit = on")  # a server may have been told to say "stored" before it is
@@ -121,7 +124,7 @@ class PostgresStore:
             raise newer_table(self.place, version)
 
     def _make(self, live: psycopg.Connection[tuple[Any, ...]]) -> None:
-        for statement in CREATE:
+        for statement in (CREATE, _INDEX):
             live.execute(statement.encode())
         live.execute("CREATE TABLE headway_store (version integer NOT NULL)")
         live.execute("INSERT INTO headway_store VALUES (%s)", [TABLE_VERSION])

@@ -29,8 +29,7 @@ PAGE = 500
 COLUMNS = 'id, kind, plan, made, schema_version, body, "by"'
 CREATE = (
     "CREATE TABLE headway_records (id text PRIMARY KEY, kind text NOT NULL, plan text NOT NULL, made text NOT NULL,"
-    ' schema_version integer NOT NULL, body text NOT NULL, "by" text NOT NULL)',
-    "CREATE INDEX headway_records_made ON headway_records (made, id)",
+    ' schema_version integer NOT NULL, body text NOT NULL, "by" text NOT NULL)'
 )
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 

@@ -25,6 +25,7 @@ _PATIENCE_S = 30.0
 _INSERT = f"INSERT INTO headway_records ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 _READ = f"""SELECT {COLUMNS} FROM headway_records WHERE (made, id) > (:made, :last) AND :kind IN ('', kind)
             AND :plan IN ('', plan) ORDER BY made, id LIMIT {PAGE}"""
+_INDEX = "CREATE INDEX headway_records_made ON headway_records (made, id)"
 _T = TypeVar("_T")
 
 
@@ -112,7 +113,7 @@ class SqliteStore:
             live.execute("BEGIN IMMEDIATE")
             with live:
                 if not self._is_known(live):  # nobody else made it while this one waited
-                    for statement in (*CREATE, f"PRAGMA application_id = {_APPLICATION}",
+                    for statement in (CREATE, _INDEX, f"PRAGMA application_id = {_APPLICATION}",
                                       f"PRAGMA user_version = {TABLE_VERSION}"):  # fmt: skip
                         live.execute(statement)
         _log_ahead(live)

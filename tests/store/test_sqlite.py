@@ -1,0 +1,173 @@
+"""What only a file can suffer: other versions, foreign and broken files, folders that may not be written."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.store.recorded import record
+
+from headway.domain.errors import UsageError, UserError
+from headway.store import open_store
+
+
+def changed(file: str, statement: str) -> None:
+    """Do something to a store that no headway does."""
+    connection = sqlite3.connect(file)
+    connection.execute(statement)
+    connection.commit()
+    connection.close()
+
+
+def refusal(place: str) -> str:
+    with pytest.raises(UserError) as refused:
+        open_store(place)
+    return str(refused.value)
+
+
+def test_the_folder_keeps_itself_out_of_version_control(file: str) -> None:
+    with open_store(file):
+        assert (Path(file).parent / ".gitignore").read_text(encoding="utf-8") == "*\n"
+
+
+def test_a_commit_is_on_disk(file: str) -> None:
+    """2 is FULL: without it, write-ahead logging may lose what was committed when the power goes."""
+    with open_store(file) as store:
+        live = store._live
+        assert live.execute("PRAGMA synchronous").fetchone() == (2,)
+        assert live.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_a_newer_store_is_refused_with_the_remedy_and_left_alone(file: str) -> None:
+    with open_store(file) as store:
+        store.append(record(1))
+    changed(file, "PRAGMA user_version = 2")
+    before = Path(file).read_bytes()
+    said = refusal(file)
+    assert "of version 2" in said
+    assert "pip install -U headway" in said
+    assert Path(file).read_bytes() == before
+
+
+def test_a_data_base_of_something_else_is_refused_and_left_alone(file: str) -> None:
+    Path(file).parent.mkdir()
+    changed(file, "CREATE TABLE films (title text)")
+    before = Path(file).read_bytes()
+    assert "HEADWAY_STORE=PATH" in refusal(file)
+    assert Path(file).read_bytes() == before
+
+
+def test_what_is_no_data_base_is_refused_with_what_to_do(file: str) -> None:
+    Path(file).parent.mkdir()
+    Path(file).write_text("a diary, and a long one, in which nothing is of any use to a data base\n" * 99)
+    said = refusal(file)
+    assert f"mv {file} {file}.broken" in said
+    assert "headway store import" in said
+
+
+def test_a_broken_page_is_refused_where_it_is_read(file: str) -> None:
+    with open_store(file) as store:
+        store.append_all(record(number) for number in range(200))
+    content = bytearray(Path(file).read_bytes())
+    content[4096 * 3 :] = b"\xff" * (len(content) - 4096 * 3)
+    Path(file).write_bytes(content)
+    with open_store(file) as store, pytest.raises(UserError) as refused:
+        list(store.read())
+    assert "in one piece" in str(refused.value)
+
+
+def test_a_record_that_was_changed_is_refused(file: str) -> None:
+    with open_store(file) as store:
+        store.append(record(1))
+    changed(file, """UPDATE headway_records SET body = replace(body, '"number":1', '"number":2')""")
+    with open_store(file) as store, pytest.raises(UserError, match="is not what was stored"):
+        list(store.read())
+
+
+def test_an_empty_file_becomes_a_store(file: str) -> None:
+    """What a kill before the first transaction leaves."""
+    Path(file).parent.mkdir()
+    Path(file).touch()
+    with open_store(file) as store:
+        assert store.append(record(1)) == record(1).id
+
+
+@pytest.mark.parametrize("name", ["a b", "50%", "what?", "snow ☃", "#1"])
+def test_any_name_of_a_file_is_one(tmp_path: Path, name: str) -> None:
+    with open_store(tmp_path / name / name) as store:
+        store.append(record(1))
+    assert (tmp_path / name / name).exists()
+
+
+def test_a_place_that_cannot_be_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for place in (tmp_path, tmp_path / "file" / "headway.db"):
+        assert "HEADWAY_STORE=none" in refusal(str(place))
+
+
+def test_another_data_base_is_refused_without_its_password() -> None:
+    with pytest.raises(UsageError) as refused:
+        open_store("mysql://me:secret@host/db")
+    assert "secret" not in str(refused.value)
+    assert "postgresql://" in str(refused.value)
+
+
+READ_ONLY = """
+import os, sys
+import headway.store.sqlite
+from headway.app.stored import keep, made_now, records
+from headway.store import open_store
+closed, held, plan = sys.argv[1:]
+if os.getuid() == 0:  # whom no mode of a file holds back
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+for place in (closed, held):
+    with open_store(place) as store:
+        print(len(list(store.read())))
+        try:
+            store.append(made_now("run", {"schema": "headway.run/1"}, "test"))
+        except Exception as error:
+            print(type(error).__name__, error)
+print(keep(made_now("run", {"schema": "headway.run/1"}, "test"), plan, print))
+print(records("run", plan))
+"""
+
+
+@pytest.fixture
+def shelf() -> Iterator[Path]:
+    """A folder that everybody may reach, other than those of pytest."""
+    folder = Path(tempfile.mkdtemp(prefix="headway-shelf-"))
+    yield folder
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o755)
+    shutil.rmtree(folder)
+
+
+def test_a_folder_that_may_not_be_written_is_read_and_costs_no_verb(shelf: Path) -> None:
+    """One store that was closed, one that this process holds open with its log not folded in, one not yet there."""
+    closed, held, none = (shelf / name for name in ("closed", "held", "none"))
+    none.mkdir()
+    with open_store(closed / "headway.db") as store:
+        store.append(record(1))
+    with open_store(held / "headway.db") as store:
+        store.append(record(1))
+        for path in (shelf, *shelf.rglob("*")):
+            path.chmod(0o555 if path.is_dir() else 0o444)
+        done = subprocess.run(
+            [sys.executable, "-c", READ_ONLY, closed / "headway.db", held / "headway.db", none / "plan.yaml"],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert [lines[0], lines[2]] == ["1", "1"]
+    assert all(line.startswith("UserError a store must be a file that may be written") for line in (lines[1], lines[3]))
+    assert lines[4].startswith("not recorded: ")
+    assert "the folder of a store must be writable" in lines[4]
+    assert lines[5:] == ["None", "[]"]
