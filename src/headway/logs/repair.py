@@ -57,11 +57,13 @@ class Course:
         self._zero_s: float | None = None
         self._tracks: dict[int, _Track] = {}
 
-    def take(self, said: Observation) -> Observation:
-        """`said` under the laws."""
+    def take(self, said: Observation, *, each_s: float | None = None) -> Observation:
+        """`said` under the laws; `each_s` is the time of one step, where the log says that instead."""
         track = self._tracks.setdefault(said.rank, _Track())
         self._attempt(track, said)
         steps = self._steps(track, said)
+        if each_s is not None and steps:
+            said = replace(said, seconds=each_s * steps)
         at_s, seconds = self._moment(track, said, steps)
         if said.kind == "step" and said.step is not None:
             track.step = said.step
@@ -103,7 +105,8 @@ class Course:
             track.taken_s += (said.seconds or 0.0) if timed else 0.0
             return None, said.seconds
         if self._zero_s is None:
-            self._zero_s = said.at_s
+            # The first known moment is when the first thing that was timed began.
+            self._zero_s = said.at_s - (said.seconds or 0.0)
         at_s = said.at_s - self._zero_s + track.offset_s
         if not track.moving:
             track.at_s = at_s if track.at_s is None else max(at_s, track.at_s)
@@ -118,7 +121,7 @@ class Course:
         own = self._own_s(track, said, gap, steps)
         if timed:
             track.taken_s += own or 0.0
-        if said.kind in ("step", "begin"):
+        if said.kind == "begin" or (said.kind == "step" and steps):
             track.taken_s, track.passed_s = 0.0, 0.0
         return track.at_s, own
 

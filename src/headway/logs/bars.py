@@ -1,0 +1,157 @@
+"""Progress bars as text: tqdm's (and Lightning's, which is one), rich's in Lightning, and Keras'.
+
+Owns one printed bar to its numbers; which bar is the training's is `console.py`. Source of tqdm's form:
+`tqdm/std.py: format_meter`, `{desc}: {percentage}|{bar}| {n}/{total} [{elapsed}<{remaining}, {rate}{postfix}]`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from headway.logs.text import duration_s, number
+
+TIME = r"(?:\d+ days?, )?\d[\d:]*"
+COUNT = r"\d[\d,]{0,15}(?:\.\d{1,4})?[kMGT]?i?B?"
+TQDM = re.compile(
+    rf"(?P<percent>\d{{1,3}})%\|[^|\n]{{0,400}}\|\s{{0,20}}(?P<n>{COUNT})/(?P<total>{COUNT})\s{{0,4}}"
+    rf"\[(?P<elapsed>{TIME})<(?P<left>\?|{TIME})(?:,\s{{0,4}}(?P<rate>[^\]\n]{{0,2000}}))?\]?"
+)
+RICH = re.compile(
+    r"Epoch (?P<epoch>\d{1,9})(?:/(?P<epochs>-?\d{1,9}))?\s{1,9}[━╸╺─ ]{3,400}\s{0,9}(?P<n>\d{1,12})/(?P<total>\d{1,12})\s{1,9}"
+    r"(?P<elapsed>\d{1,5}:\d\d(?::\d\d)?)\s{1,9}[•·]\s{1,9}(?P<left>[-\d:]{1,20})\s{1,9}"
+    r"(?P<rate>[\d.]{1,20}it/s)?"
+)
+KERAS = re.compile(
+    r"(?:^|\s)(?P<n>\d{1,9})/(?P<total>\d{1,9})\s{1,20}(?:\[[=>.]{3,200}\]|[━╸╺─ ]{3,400})\s{0,20}-?\s{0,20}"
+    r"(?:ETA: (?P<left>[\d:]+s?)|(?P<elapsed>[\d:]+)s?"
+    r"(?:\s{1,9}(?P<each>[\d.]+)(?P<unit>us|ms|s|µs)/(?:step|epoch|sample))?)"
+)
+EPOCH = re.compile(r"(?i)\bepochs?\b\s*[:#=\[(]*\s*(?P<epoch>\d{1,6})(?:\.\d+)?(?:\s*(?:/|of)\s*(?P<epochs>\d{1,6}))?")
+PAIR = re.compile(
+    r"([A-Za-z_][\w/.() -]{0,60}?)\s{0,3}[=:]\s{0,3}"
+    r"([-+]?(?:\d[\d,]{0,30}\.?\d{0,30}(?:[eE][-+]?\d{1,4})?|(?:nan|inf)\b))(?![\d.])",
+    re.IGNORECASE,
+)
+
+EVALUATION = re.compile(r"(?i)eval|valid|\bval\b|\btest|sanity|scoring|predict")
+TOKENIZE = re.compile(
+    r"(?i)^map\b|tokeni[sz]|^filter|packing|adding eos|chat template|converting|truncating|preproc|^extracting|grouping"
+)
+LOADING = re.compile(r"(?i)loading|load .*shards|weights|materializ")
+GENERATION = re.compile(r"(?i)generat(?!ing \w+ (?:split|examples))|sampling|decoding")
+OTHER = re.compile(
+    r"(?i)download|fetching|generating \w+ (?:split|examples)|saving|upload|computing|creating|resolving"
+    r"|extracting data|\.(?:safetensors|bin|json|txt|model|parquet|gz)\b"
+)
+UNIT_S: Final = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bar:
+    """One print of a progress bar."""
+
+    description: str
+    kind: str
+    """`train`, or the kind of observation that it is when done; empty for a bar that is no part of an estimate."""
+    n: int
+    total: int
+    elapsed_s: float | None
+    each_s: float | None = None
+    epoch: int | None = None
+    epochs: int | None = None
+    values: Mapping[str, float]
+    end: int
+    """Where the bar ends in its line."""
+
+
+def bars_in(line: str) -> Iterator[Bar]:
+    """The bars of a line, in order; several stand in one where a terminal's line was written over."""
+    start = 0
+    for match in TQDM.finditer(line):
+        # No description is longer than a line of a terminal.
+        before = line[max(start, match.start() - 200) : match.start()]
+        start = match.end()
+        # What follows an opening brace or a closing bracket is the end of something else.
+        described = re.split(r"[\]}\r]", before)[-1].strip(" :,")
+        tail = line[match.end() : match.end() + 200].split("\r", maxsplit=1)[0] if not match["rate"] else ""
+        yield _bar(match, described, f"{match['rate'] or ''} {tail}")
+    rich = RICH.search(line[:4_000]) if start == 0 and ("━" in line or "╺" in line or "─" in line) else None
+    keras = KERAS.search(line[:4_000]) if start == 0 and rich is None else None
+    if rich:
+        of = f"/{rich['epochs']}" if rich["epochs"] else ""
+        yield _bar(rich, f"Epoch {rich['epoch']}{of}", line[rich.end() :])
+    elif keras:
+        yield _keras(keras, line)
+
+
+def _bar(match: re.Match[str], described: str, after: str) -> Bar:
+    epoch = EPOCH.search(described)
+    n, total = _count(match["n"]), _count(match["total"])
+    return Bar(
+        description=described,
+        kind=_kind(described, after),
+        n=n,
+        total=total,
+        elapsed_s=duration_s(match["elapsed"]),
+        epoch=int(epoch["epoch"]) if epoch else None,
+        epochs=int(epoch["epochs"]) if epoch and epoch["epochs"] else None,
+        values=named_numbers(after),
+        end=match.end(),
+    )
+
+
+def _keras(match: re.Match[str], line: str) -> Bar:
+    n, total = int(match["n"]), int(match["total"])
+    done = n == total and match["elapsed"] is not None
+    seconds = duration_s(match["elapsed"]) if done else None
+    each = float(match["each"]) * UNIT_S[match["unit"]] if match["each"] and number(match["each"]) is not None else None
+    if done and each is not None and (seconds or 0.0) < 10:
+        # Below ten seconds the whole ones are too coarse.
+        seconds = each * total
+    return Bar(
+        description="keras",
+        kind="train",
+        n=n,
+        total=total,
+        elapsed_s=seconds,
+        each_s=each,
+        values=named_numbers(line[match.end() :]),
+        end=match.end(),
+    )
+
+
+def _count(text: str) -> int:
+    """A count as tqdm prints it, also scaled (`1.2k`)."""
+    digits = text.replace(",", "").rstrip("iB")
+    scale = {"k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}.get(digits[-1:], 1.0)
+    return int((number(digits.rstrip("kMGT")) or 0.0) * scale)
+
+
+def _kind(described: str, rate: str) -> str:
+    """What a bar counts, by its description and unit."""
+    if OTHER.search(described) or re.search(r"\d[kMG]?i?B/s", rate):
+        return ""
+    for kind, words in (
+        ("load", LOADING),
+        ("tokenize", TOKENIZE),
+        ("evaluation", EVALUATION),
+        ("generation", GENERATION),
+    ):
+        if words.search(described):
+            return kind
+    if re.search(r"(?i)\b(?:examples|rows|files|docs|lines)/s|s/(?:examples|files)", rate):
+        return "tokenize"
+    return "train"
+
+
+def named_numbers(text: str) -> dict[str, float]:
+    """The numbers that text names (`loss: 0.45, v_num=0`), at most sixty."""
+    found: dict[str, float] = {}
+    for match in PAIR.finditer(text[:4_000]):
+        value = number(match[2])
+        if value is not None and len(found) < 60:
+            found[match[1].strip(" ,|[(")] = value
+    return found

@@ -1,0 +1,245 @@
+"""Rows of the Hugging Face Trainer, wherever they are printed or kept: what each one says, and the times they imply.
+
+Owns `loss`, `eval_*` and `train_runtime` rows (Trainer 4 and 5, TRL, ms-swift, LLaMA-Factory, Axolotl); where the rows
+stand is the business of the formats. Source of the keys: `transformers/trainer.py` (`_maybe_log_save_evaluate`,
+`evaluate`), `trainer_utils.py: speed_metrics`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from headway.domain.observation import Observation
+from headway.logs.text import duration_s, finite, number, whole
+
+STEP_KEYS: Final = ("step", "global_step", "train/global_step", "current_steps", "iteration", "iter")
+LOSS_KEYS: Final = (
+    "loss",
+    "train_loss",
+    "train/loss",
+    "lm_loss",
+    "lm loss",
+    "reward",
+    "learning_rate",
+    "lr",
+    "grad_norm",
+)
+EACH_KEYS: Final = ("step_time_s", "step_time", "iter_time", "seconds_per_step", "train/step_time")
+ELAPSED_KEYS: Final = ("elapsed_time", "elapsed", "elapsed_s", "_runtime", "time_elapsed", "total_time")
+CLOCK_KEYS: Final = ("timestamp", "_timestamp", "time", "wall_time")
+MEMORY_KEYS: Final = (
+    "memory(GiB)",
+    "memory/max_active (GiB)",
+    "memory/max_mem_active(gib)",
+    "memory/max_memory_active",
+)
+EARLIEST_CLOCK: Final = 1e9
+"""Seconds since 1970 of September 2001: a smaller number is no moment."""
+FACTS: Final = {
+    "train_runtime": "train_runtime_s",
+    "train_samples_per_second": "train_samples_per_s",
+    "train_steps_per_second": "train_steps_per_s",
+    "train_tokens_per_second": "train_tokens_per_s",
+    "total_flos": "total_flop",
+    "train_loss": "train_loss",
+    "train_samples": "train_rows",
+}
+OTHER: Final = frozenset(("epoch", "percentage", *STEP_KEYS, *ELAPSED_KEYS, *MEMORY_KEYS))
+"""Keys whose numbers have a place of their own in an observation."""
+
+
+def first(row: Mapping[str, Any], names: Iterable[str]) -> Any:
+    """The first of `names` that the row has a value for."""
+    return next((row[name] for name in names if row.get(name) is not None), None)
+
+
+class Rows:
+    """Reads rows in order; knows what only several of them say together."""
+
+    def __init__(self) -> None:
+        self.facts: dict[str, float | str] = {}
+        self.total_steps: int | None = None
+        self._tokens: dict[int, float] = {}
+
+    def observe(
+        self, row: Mapping[str, Any], *, step: int | None = None, at_s: float | None = None, rank: int = 0
+    ) -> list[Observation]:
+        """What a row says, none where it says nothing of training; `step` and `at_s` where the row has none itself."""
+        found = whole(first(row, STEP_KEYS))
+        step = self._of_total(row) or (found if found is not None else step)
+        evaluated, trained = split(row)
+        epoch = finite(str(row.get("epoch", "")).partition("/")[0])
+        seen: list[Observation] = []
+        if "train_runtime" in row:
+            self._finish(row)
+            values = {"train_loss": loss} if (loss := number(row.get("train_loss"))) is not None else {}
+            return [Observation(kind="end", at_s=at_s, step=step, epoch=epoch, values=values, rank=rank)]
+        if any(key in trained for key in LOSS_KEYS):
+            seen.append(
+                Observation(
+                    kind="step",
+                    at_s=at_s,
+                    step=step,
+                    epoch=epoch,
+                    tokens=self._new_tokens(row, rank),
+                    values=values_of(trained),
+                    rank=rank,
+                )
+            )
+        if evaluated:
+            seen.append(self._evaluation(evaluated, step, epoch, at_s, rank))
+        return seen
+
+    def _evaluation(
+        self, row: Mapping[str, Any], step: int | None, epoch: float | None, at_s: float | None, rank: int
+    ) -> Observation:
+        seconds = next((finite(value) for key, value in row.items() if key.endswith("_runtime")), None)
+        rate = next((finite(value) for key, value in row.items() if key.endswith("_samples_per_second")), None)
+        rows = None if seconds is None or rate is None else float(round(seconds * rate))
+        return Observation(
+            kind="evaluation",
+            at_s=at_s,
+            seconds=seconds,
+            step=step,
+            epoch=epoch,
+            rows=rows,
+            values=values_of(row),
+            rank=rank,
+        )
+
+    def _finish(self, row: Mapping[str, Any]) -> None:
+        """Facts of the last row of a training."""
+        for key, fact in FACTS.items():
+            if (value := finite(row.get(key))) is not None:
+                self.facts[fact] = value
+
+    def _of_total(self, row: Mapping[str, Any]) -> int | None:
+        """The step of ms-swift's `global_step/max_steps` and of `total_steps` beside a step."""
+        total = whole(first(row, ("total_steps", "max_steps")))
+        step, _, most = str(row.get("global_step/max_steps", "")).partition("/")
+        total = total or whole(most)
+        if total is not None and total > 0:
+            self.total_steps = total
+        return whole(step)
+
+    def _new_tokens(self, row: Mapping[str, Any], rank: int) -> float | None:
+        """Tokens since the row before, where rows count those seen so far."""
+        seen = finite(first(row, ("num_input_tokens_seen", "num_tokens", "total_tokens")))
+        if not seen:
+            return None
+        before, self._tokens[rank] = self._tokens.get(rank, 0.0), seen
+        return seen - before if seen >= before else None
+
+
+def split(row: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The keys of a row that are of an evaluation, and the others."""
+    marks = ("eval_", "eval/", "test_", "predict_", "val_", "valid_", "validation_")
+    evaluated = {key: value for key, value in row.items() if key.startswith(marks)}
+    return evaluated, {key: value for key, value in row.items() if key not in evaluated}
+
+
+def values_of(row: Mapping[str, Any]) -> dict[str, float]:
+    """The numbers of a row that have no other place, under one name for the learning rate and for memory."""
+    names = {"lr": "learning_rate"}
+    values = {
+        names.get(key, key): found
+        for key, value in row.items()
+        if key not in OTHER and (found := number(value)) is not None
+    }
+    if (gib := finite(first(row, MEMORY_KEYS))) is not None:
+        values["memory_bytes"] = gib * 2**30
+    return values
+
+
+def moment_of(row: Mapping[str, Any]) -> tuple[str, float] | None:
+    """The clock that a row shows and what it shows, in seconds: `elapsed` since the start, `clock` since 1970."""
+    for key in ELAPSED_KEYS:
+        if (elapsed := duration_s(row.get(key))) is not None:
+            return "elapsed", elapsed
+    for key in CLOCK_KEYS:
+        if (moment := finite(row.get(key))) is not None and moment > EARLIEST_CLOCK:
+            return "clock", moment / 1_000.0 if moment > 1e12 else moment
+    return None
+
+
+def with_mean_steps(
+    observations: Sequence[Observation], runtimes_s: Sequence[float], problems: list[str]
+) -> tuple[Observation, ...]:
+    """Steps with the mean time of one, of a log whose only time of training is that of the whole (`train_runtime`).
+
+    What the evaluations within it took is taken off, saves are in it. `runtimes_s` are those of the `end` rows in
+    order. After a resume the runtime is of the last start alone; how many steps that did is read off `train_loss`,
+    which the Trainer sums over its own steps and divides by all.
+    """
+    if any(item.seconds is not None for item in observations if item.kind == "step"):
+        return tuple(observations)
+    if not runtimes_s:
+        if any(item.kind == "step" for item in observations):
+            problems.append("no times of steps: the file has no train_runtime yet, and its rows have no moments")
+        return tuple(observations)
+    found: list[Observation] = []
+    start = 0
+    ends = [at for at, item in enumerate(observations) if item.kind == "end"]
+    for end, runtime_s in zip(ends, runtimes_s, strict=False):
+        found += _timed(observations[start : end + 1], runtime_s, problems)
+        start = end + 1
+    return (*found, *observations[start:])
+
+
+def _timed(part: Sequence[Observation], runtime_s: float, problems: list[str]) -> list[Observation]:
+    """One training's observations, the last of them its `end`, with times."""
+    evaluations_s = sum(item.seconds or 0.0 for item in part if item.kind == "evaluation")
+    rows = [item for item in part if item.kind == "step" and item.steps]
+    last, end = (rows[-1].step or 0) if rows else 0, part[-1]
+    whole_part = list(part)
+    if end.step is not None and end.step > last:
+        # Steps after the last logged one.
+        more = Observation(kind="step", step=end.step, steps=end.step - last, attempt=end.attempt, rank=end.rank)
+        whole_part.insert(-1, more)
+        rows.append(more)
+    if not rows:
+        return whole_part
+    first_own = _first_of_last_start(rows, end)
+    if first_own:
+        evaluations_s = _evaluations_after(part, rows[first_own - 1])
+        done = sum(item.steps or 0 for item in rows[first_own:])
+        problems.append(f"resumed: train_runtime is of the last start, which did about {done} of {rows[-1].step} steps")
+    steps = sum(item.steps or 0 for item in rows[first_own:])
+    left_s = runtime_s - evaluations_s
+    if left_s <= 0:
+        problems.append(f"evaluations took {evaluations_s:,.0f} s of a training of {runtime_s:,.0f} s: no step times")
+        return whole_part
+    own = {id(item) for item in rows[first_own:]}
+    return [
+        replace(item, seconds=left_s * (item.steps or 0) / steps) if id(item) in own else item for item in whole_part
+    ]
+
+
+def _evaluations_after(part: Sequence[Observation], row: Observation) -> float:
+    after = part[next(at for at, item in enumerate(part) if item is row) :]
+    return sum(item.seconds or 0.0 for item in after if item.kind == "evaluation" and item.step != row.step)
+
+
+SURELY_LESS: Final = 0.9
+"""A last start with more of the steps than that is taken for the whole: logged losses are rounded and the last few
+steps are not in them."""
+
+
+def _first_of_last_start(rows: Sequence[Observation], end: Observation) -> int:
+    """Index of the first row that the process that ended had trained; 0 where it was all of them."""
+    mean, last = end.values.get("train_loss"), rows[-1].step
+    logged = [(item.values.get("loss"), item.steps or 0) for item in rows]
+    if mean is None or not last or any(loss is not None and not loss > 0 for loss, _ in logged):
+        return 0
+    total = sum(loss * steps for loss, steps in logged if loss is not None)
+    if not 0 < mean * last < SURELY_LESS * total:
+        return 0
+    left = mean * last
+    for at in range(len(rows) - 1, -1, -1):
+        loss, steps = logged[at]
+        left -= (loss or 0.0) * steps
+        if left <= 0:
+            return at
+    return 0

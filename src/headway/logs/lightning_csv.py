@@ -1,0 +1,93 @@
+"""`metrics.csv` of Lightning's CSVLogger, and the `hparams.yaml` beside it.
+
+Owns its columns: `step` counts from 0, training and validation stand in separate rows, and there are no times but
+what the run logged itself.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final
+
+from headway.domain.errors import Position, UserError
+from headway.domain.observation import RunLog
+from headway.logs import rows
+from headway.logs.tables import header_in, table
+from headway.logs.text import finite, number, whole
+
+NAME = "lightning_csv"
+FILE: Final = "metrics.csv"
+MOMENTS: Final = ("_timestamp", "timestamp", "wall_time", "time", "_runtime", "elapsed", "relative_time")
+"""Columns that hold seconds on some clock, the surest first."""
+_SETTING: Final = re.compile(r"^([A-Za-z_]\w*):[ \t]*([^#\n]+?)[ \t]*$", re.MULTILINE)
+_MOST_SETTINGS_BYTES: Final = 1 << 20
+
+
+def claims(path: Path, head: bytes) -> float:
+    """How surely `path` is such a file, or a folder `version_N` or the one above with one in it."""
+    if not head and path.is_dir():
+        return 0.6 if _inside(path) is not None else 0.0
+    columns = set(header_in(head))
+    if not {"epoch", "step"} <= columns:
+        return 0.0
+    return 0.9 if path.name == FILE else 0.6
+
+
+def read(path: Path) -> RunLog:
+    """The log of one `metrics.csv`, of the newest version in a folder. Raises UserError where it has no rows."""
+    place = (_inside(path) or path) if path.is_dir() else path
+    problems: list[str] = []
+    found = [row for _, cells in table(place, problems) if (row := _row(cells)) is not None]
+    if not found:
+        raise UserError("a metrics.csv of Lightning has rows with a step", where=Position(place.name))
+    settings = _settings(place.parent / "hparams.yaml")
+    observations, facts = rows.told(found, problems)
+    facts = rows.facts_of(settings) | facts | rows.started(found)
+    total = rows.total_steps(facts)
+    if all(row.at_s is None for row in found):
+        problems.append("no times: CSVLogger keeps none unless the run logs them")
+    return RunLog(
+        format=NAME,
+        name=path.name,
+        observations=observations,
+        total_steps=total,
+        facts=facts,
+        problems=tuple(problems),
+    )
+
+
+def _row(cells: dict[str, str]) -> rows.Row | None:
+    step = whole(cells.get("step"))
+    if step is None or step < 0:
+        return None
+    at_s = next((value for name in MOMENTS if (value := finite(cells.get(name))) is not None), None)
+    named = {name: number(cell) for name, cell in cells.items() if name not in ("step", *MOMENTS)}
+    values = {name: value for name, value in named.items() if value is not None}
+    return rows.Row(at_s=at_s, step=step + 1, values=values)
+
+
+def _settings(path: Path) -> dict[str, object]:
+    """The plain settings of an `hparams.yaml`; its tags of Python objects are nobody's business here."""
+    try:
+        with path.open("rb") as stream:
+            text = stream.read(_MOST_SETTINGS_BYTES).decode("utf-8", errors="replace")
+    except OSError:
+        return {}
+    return dict(_SETTING.findall(text))
+
+
+def _inside(folder: Path) -> Path | None:
+    """`metrics.csv` of a folder, or of the newest `version_N` in it."""
+    try:
+        if (folder / FILE).is_file():
+            return folder / FILE
+        versions = [inner / FILE for inner in folder.glob("version_*") if (inner / FILE).is_file()]
+        return max(versions, key=lambda place: _version(place.parent.name), default=None)
+    except OSError:
+        return None
+
+
+def _version(name: str) -> int:
+    tail = name.rpartition("_")[2]
+    return int(tail) if tail.isdecimal() and len(tail) < 16 else -1

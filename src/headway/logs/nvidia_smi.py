@@ -1,0 +1,177 @@
+"""What `nvidia-smi` logs of GPUs: `dmon` tables, and `--query-gpu=… --format=csv`.
+
+Owns the names and units of their columns (nvidia-smi's manual, and its help on `--query-gpu`). Each line becomes a
+sample of one GPU, whose number is the rank.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from headway.domain.errors import Position, UserError
+from headway.domain.observation import Observation, RunLog
+from headway.logs.tables import header_in, moment_s, table
+from headway.logs.text import as_text, finite, lines_of
+
+NAME = "nvidia_smi"
+_DMON: Final = {
+    "pwr": ("power_w", 1.0),
+    "gtemp": ("temperature_c", 1.0),
+    "temp": ("temperature_c", 1.0),
+    "mtemp": ("memory_temperature_c", 1.0),
+    "sm": ("utilisation", 0.01),
+    "mem": ("memory_utilisation", 0.01),
+    "mclk": ("memory_clock_hz", 1e6),
+    "pclk": ("clock_hz", 1e6),
+    "fb": ("memory_bytes", 1 << 20),
+}
+"""Columns of dmon: name and what one of its units is; its MB are 2**20 bytes, as `--query-gpu` says in MiB."""
+_QUERY: Final = {
+    "utilization.gpu": ("utilisation", 0.01),
+    "utilization.memory": ("memory_utilisation", 0.01),
+    "memory.used": ("memory_bytes", 1 << 20),
+    "memory.total": ("memory_total_bytes", 1 << 20),
+    "temperature.gpu": ("temperature_c", 1.0),
+    "temperature.memory": ("memory_temperature_c", 1.0),
+    "power.draw": ("power_w", 1.0),
+    "power.draw.instant": ("power_w", 1.0),
+    "power.draw.average": ("power_w", 1.0),
+    "power.limit": ("power_limit_w", 1.0),
+    "enforced.power.limit": ("power_limit_w", 1.0),
+    "clocks.current.sm": ("clock_hz", 1e6),
+    "clocks.sm": ("clock_hz", 1e6),
+    "clocks.current.graphics": ("clock_hz", 1e6),
+    "clocks.gr": ("clock_hz", 1e6),
+    "clocks.current.memory": ("memory_clock_hz", 1e6),
+    "clocks.mem": ("memory_clock_hz", 1e6),
+}
+_DMON_HEAD: Final = re.compile(r"^#\s*(?:Date\s+)?(?:Time\s+)?gpu(?:\s+[a-z]\w*)+\s*$", re.MULTILINE)
+_FIGURE: Final = re.compile(r"^(-?\d+(?:\.\d+)?)\s*(?:%|MiB|W|MHz|C)?$")
+_DAY_S: Final = 86_400.0
+_MOST_ODD: Final = 5
+
+
+def claims(path: Path, head: bytes) -> float:
+    """How surely `path` is such a log."""
+    if not head:
+        return 0.0
+    if _DMON_HEAD.search(as_text(head)[:2000]):
+        return 0.95
+    columns = {_column(name) for name in header_in(head)}
+    return 0.95 if len(columns & set(_QUERY)) >= 1 and columns & {"timestamp", "index", "name", *_QUERY} else 0.0
+
+
+def read(path: Path) -> RunLog:
+    """The samples of a log. Raises UserError where it holds none."""
+    problems: list[str] = []
+    facts: dict[str, float | str] = {}
+    dmon = next((True for _, line in lines_of(path, []) if _DMON_HEAD.match(line)), False)
+    found = list(_dmon(path, problems) if dmon else _query(path, problems, facts))
+    if not found:
+        raise UserError("a log of nvidia-smi holds samples", where=Position(path.name))
+    gpus = {item.rank for item in found}
+    facts["gpus"] = float(len(gpus))
+    moments = [item.at_s for item in found if item.at_s is not None]
+    if not moments:
+        problems.append("no times: log them with dmon -o DT, or --query-gpu=timestamp,…")
+    zero_s = min(moments, default=0.0)
+    return RunLog(
+        format=NAME,
+        name=path.name,
+        observations=tuple(_since(item, zero_s) for item in found),
+        facts=facts,
+        problems=tuple(problems),
+    )
+
+
+def _since(item: Observation, zero_s: float) -> Observation:
+    at_s = None if item.at_s is None else item.at_s - zero_s
+    return Observation(kind="device", at_s=at_s, values=item.values, rank=item.rank)
+
+
+def _dmon(path: Path, problems: list[str]) -> Iterator[Observation]:
+    """The lines of dmon under the last header before them; `-` is what the GPU does not say."""
+    columns: list[str] = []
+    clock = _Clock(problems)
+    odd = 0
+    for number, line in lines_of(path, problems):
+        if _DMON_HEAD.match(line):
+            columns = line.lower().lstrip("# ").split()
+        if line.startswith("#") or not line.strip() or not columns:
+            continue
+        cells = line.split()
+        if len(cells) != len(columns) or not cells[columns.index("gpu")].isdecimal():
+            odd += 1
+            if odd <= _MOST_ODD:
+                problems.append(f"line {number}: {len(cells)} cells under {len(columns)} columns, left out")
+            continue
+        said = dict(zip(columns, cells, strict=True))
+        values = _values(said, _DMON)
+        yield Observation(
+            kind="device", at_s=clock.read(said.get("date"), said.get("time")), values=values, rank=_gpu(said["gpu"])
+        )
+    if odd > _MOST_ODD:
+        problems.append(f"{odd - _MOST_ODD} more lines with another number of cells than the header were left out")
+
+
+def _query(path: Path, problems: list[str], facts: dict[str, float | str]) -> Iterator[Observation]:
+    """The rows of `--query-gpu`; a GPU without an index is known by its UUID or bus, in the order of their coming."""
+    known: dict[str, int] = {}
+    for _, cells in table(path, problems):
+        said = {_column(name): cell for name, cell in cells.items()}
+        values = _values(said, _QUERY)
+        if not values:
+            continue
+        if said.get("name") or said.get("gpu_name"):
+            facts.setdefault("device", said.get("name") or said["gpu_name"])
+        if said.get("driver_version"):
+            facts.setdefault("driver", said["driver_version"])
+        index = said.get("index", "")
+        label = next((said[key] for key in ("uuid", "gpu_uuid", "pci.bus_id", "gpu_bus_id") if said.get(key)), "")
+        rank = _gpu(index) if index.isdecimal() else known.setdefault(label, len(known))
+        yield Observation(kind="device", at_s=moment_s(said.get("timestamp", "")), values=values, rank=rank)
+
+
+def _values(said: dict[str, str], names: dict[str, tuple[str, float]]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for column, cell in said.items():
+        match = _FIGURE.match(cell)
+        if column in names and match is not None and (value := finite(match[1])) is not None:
+            label, unit = names[column]
+            found.setdefault(label, value * unit)
+    return found
+
+
+def _gpu(text: str) -> int:
+    return int(text[:9])
+
+
+def _column(name: str) -> str:
+    """`utilization.gpu` of `utilization.gpu [%]`."""
+    return name.partition(" [")[0].strip().lower()
+
+
+class _Clock:
+    """Moments of dmon: a date and a time, or a time that begins anew each midnight."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self._problems = problems
+        self._days = 0
+        self._last_s = 0.0
+
+    def read(self, date: str | None, time: str | None) -> float | None:
+        """Seconds on a clock that runs on over midnight; None without a time."""
+        if time is None:
+            return None
+        if date is not None:
+            return moment_s(f"{date} {time}")
+        found = moment_s(f"19700101 {time}")
+        if found is None:
+            return None
+        if found + self._days * _DAY_S < self._last_s - _DAY_S / 2:
+            self._days += 1
+        self._last_s = found + self._days * _DAY_S
+        return self._last_s

@@ -1,0 +1,335 @@
+"""Rows of metrics, as trackers keep them, told as observations.
+
+Owns what the trackers' readers (TensorBoard, W&B, MLflow, CSV files) share: which row is training and which is
+evaluation, whose time an interval is, which settings of a run are facts. Restarts and clocks are `repair.py`; how a
+row stands in a file is the reader's business.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from statistics import median
+from typing import Final
+
+from headway.domain.observation import Observation
+from headway.logs.repair import settled
+from headway.logs.text import finite, number
+
+EVALUATION = re.compile(r"^(eval|evaluation|val|valid|validation|dev|test)(uation)?[/_.]", re.IGNORECASE)
+_TRAIN = re.compile(r"^(train|training)[/_.]", re.IGNORECASE)
+_NAMES: Final = {
+    "lr": "learning_rate",
+    "loss_step": "loss",
+    "gradient_norm": "grad_norm",
+    "gpu_memory": "memory_bytes",
+}
+_STEP_S: Final = {
+    **dict.fromkeys(("step_time", "step_time_s", "time_per_step", "seconds_per_step", "iter_time"), 1.0),
+    **dict.fromkeys(("iteration_time", "iteration-time", "train_step_timing", "train_step_timing in s"), 1.0),
+    **dict.fromkeys(("step_time_ms", "iteration_time_ms", "elapsed_time_per_iteration_ms"), 1e-3),
+}
+"""Values that are the time of one step, and the seconds in one of their units."""
+_FINAL: Final = {
+    "train_runtime": "train_runtime_s",
+    "train_samples_per_second": "train_samples_per_s",
+    "train_steps_per_second": "train_steps_per_s",
+    "total_flos": "total_flop",
+    "train_loss": "train_loss",
+}
+_SETTINGS: Final = {
+    "per_device_train_batch_size": "micro_batch",
+    "train_micro_batch_size_per_gpu": "micro_batch",
+    "micro_batch_size": "micro_batch",
+    "gradient_accumulation_steps": "grad_accum",
+    "accumulate_grad_batches": "grad_accum",
+    "batch_size": "batch_size",
+    "num_train_epochs": "epochs",
+    "max_epochs": "epochs",
+    "max_steps": "total_steps",
+    "total_steps": "total_steps",
+    "world_size": "gpus",
+    "num_gpus": "gpus",
+    "gpu_count": "gpus",
+    "gpu_type": "device",
+    "model_name_or_path": "model",
+    "_name_or_path": "model",
+    "max_seq_length": "max_tokens",
+    "max_length": "max_tokens",
+}
+_AXES: Final = {"global_step", "step", "iteration", "hp_metric"}
+"""Values that count, and say nothing of training by themselves."""
+_NEUTRAL: Final = {"epoch", "train/epoch"}
+"""Names that are told with training and with evaluation."""
+_SAME_ROW_S: Final = 1.0
+"""Metrics of one row are told one after the other; what comes later is a row of its own."""
+_QUOTED: Final = {"NaN", "Infinity", "-Infinity", "inf", "-inf", "nan"}
+_FIRST_YEAR_S: Final = 631_152_000.0
+"""1990: what counts seconds since a run's start counts fewer."""
+_LAST_YEAR_S: Final = 7_258_118_400.0
+"""2200."""
+_AT_ONCE_S: Final = 1.0
+"""What came before the first steps is told apart from them where it took longer than this and than they usually do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """Values that a run told together."""
+
+    at_s: float | None = None
+    """Since 1970 or since the start, the same for all rows of a run."""
+    step: int | None = None
+    """Optimizer steps that were done."""
+    values: Mapping[str, float] = field(default_factory=dict)
+    begins: bool = False
+    """Nothing but the moment at which the run, or another attempt of it, began."""
+
+
+def told(rows: Iterable[Row], problems: list[str]) -> tuple[tuple[Observation, ...], dict[str, float | str]]:
+    """The observations that rows in the order of the file amount to, and facts of the whole run.
+
+    A row of training is a `step` that covers those since the one before; a row of evaluation ends an `evaluation`,
+    which took what it says itself, else the time since a training row of the same step, else what the interval lasts
+    beyond its usual steps. What was repaired is added to `problems`.
+    """
+    facts: dict[str, float | str] = {}
+    parts = [part for row in rows for part in _parts(row, facts)]
+    teller = _Teller(_usual_s(parts))
+    return settled([item for part in parts for item in teller.tell(part)], problems), facts
+
+
+def grouped(points: Iterable[tuple[float, int, str, float]]) -> list[Row]:
+    """Moment, step, name and value of single metrics, in order, as rows: those of one step and kind told together."""
+    found: list[Row] = []
+    at_s, last, values = 0.0, (0, False), dict[str, float]()
+    for moment_s, step, name, value in points:
+        key = (step, EVALUATION.match(name) is not None if name not in _NEUTRAL else last[1])
+        if values and (key != last or name in values or abs(moment_s - at_s) > _SAME_ROW_S):
+            found.append(Row(at_s=at_s, step=last[0], values=values))
+            values = {}
+        if not values:
+            at_s, last = moment_s, key
+        values[name] = value
+    return [*found, Row(at_s=at_s, step=last[0], values=values)] if values else found
+
+
+def facts_of(settings: Mapping[str, object]) -> dict[str, float | str]:
+    """The facts among a run's settings, which are named as Hugging Face, Lightning and Megatron name them."""
+    found: dict[str, float | str] = {}
+    for name, fact in _SETTINGS.items():
+        said = settings.get(name)
+        value = finite(said)
+        if fact in ("device", "model"):
+            if isinstance(said, str) and said:
+                found.setdefault(fact, said[:200])
+        elif value is not None and value > 0:
+            found.setdefault(fact, value)
+    if "total_steps" in found:
+        found.pop("epochs", None)  # where both are set, Hugging Face and Lightning stop by the steps
+    return found
+
+
+def final_facts(values: Mapping[str, object]) -> dict[str, float]:
+    """The facts among what a Hugging Face Trainer says once, at the end of a run."""
+    bare = {name.removeprefix("train/"): value for name, value in values.items()}
+    return {fact: value for name, fact in _FINAL.items() if (value := finite(bare.get(name))) is not None}
+
+
+def total_steps(facts: dict[str, float | str]) -> int | None:
+    """Takes the optimizer steps that a run means to take out of its facts."""
+    said = facts.pop("total_steps", None)
+    return int(said) if isinstance(said, float | int) else None
+
+
+def with_device(
+    observations: Sequence[Observation], samples: Iterable[Observation], zero_s: float | None
+) -> tuple[Observation, ...]:
+    """Samples of the machine, on the clock of the rows, sorted in among `observations` of a run that began at `zero_s`.
+
+    They pass by the laws of `repair.py`, in which the time since the moment before is that of a step.
+    """
+    if zero_s is None:
+        return (*observations, *(replace(item, at_s=None) for item in samples))
+    # What was timed first may have begun before the first moment that is said.
+    zero_s -= next((item.at_s for item in observations if item.at_s is not None), 0.0)
+    placed = [replace(item, at_s=max(0.0, item.at_s - zero_s)) for item in samples if item.at_s is not None]
+    keyed: list[tuple[float, Observation]] = [(item.at_s or 0.0, item) for item in placed]
+    latest = 0.0
+    for item in observations:
+        latest = latest if item.at_s is None else max(latest, item.at_s)
+        keyed.append((latest, item))
+    return tuple(item for _, item in sorted(keyed, key=lambda pair: pair[0]))
+
+
+def started(rows: Sequence[Row]) -> dict[str, float | str]:
+    """The fact of when a run began, where its rows stand on the calendar's clock."""
+    at_s = first_moment(rows)
+    if at_s is None or not _FIRST_YEAR_S < at_s < _LAST_YEAR_S:
+        return {}
+    return {"started": datetime.fromtimestamp(at_s, UTC).isoformat(timespec="seconds")}
+
+
+def first_moment(rows: Iterable[Row]) -> float | None:
+    """The first moment of rows, whichever comes first in the file."""
+    return next((row.at_s for row in rows if row.at_s is not None), None)
+
+
+def as_number(value: object) -> float | None:
+    """A number as it is, or a NaN or infinity in quotes; None for any other text, which is not meant as one."""
+    if isinstance(value, str):
+        return float(value) if value in _QUOTED else None
+    return number(value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Part:
+    """What a row says: that a run begins, that steps were done, or that it was evaluated (and steps were done)."""
+
+    kind: str
+    at_s: float | None
+    step: int | None
+    seconds: float | None = None
+    """Of the evaluation; of one step."""
+    epoch: float | None = None
+    values: Mapping[str, float] = field(default_factory=dict)
+    trained: Mapping[str, float] = field(default_factory=dict)
+    """What a row of evaluation also says of training."""
+
+
+def _parts(row: Row, facts: dict[str, float | str]) -> list[_Part]:
+    """What a row says, as one part at most; what is said once of the whole run becomes facts."""
+    if row.begins:
+        return [_Part(kind="begin", at_s=row.at_s, step=row.step)]
+    bare = {name.removeprefix("train/"): value for name, value in row.values.items()}
+    final = "train_runtime" in bare or "total_flos" in bare
+    if final:
+        facts.update(final_facts(bare))
+    evaluated = {EVALUATION.sub("", name): value for name, value in bare.items() if EVALUATION.match(name)}
+    trained = {_short(name): value for name, value in bare.items() if not EVALUATION.match(name)}
+    epoch = finite(trained.pop("epoch", None))
+    trained = {} if final or set(trained) <= _AXES else trained
+    if evaluated:
+        took_s = _time(evaluated.pop("runtime", None))
+        return [
+            _Part(
+                kind="evaluation",
+                at_s=row.at_s,
+                step=row.step,
+                seconds=took_s,
+                epoch=epoch,
+                values=evaluated,
+                trained=trained,
+            )
+        ]
+    if trained:
+        each_s = next((trained[name] * unit_s for name, unit_s in _STEP_S.items() if name in trained), None)
+        return [_Part(kind="step", at_s=row.at_s, step=row.step, seconds=_time(each_s), epoch=epoch, values=trained)]
+    return []
+
+
+def _short(name: str) -> str:
+    bare = _TRAIN.sub("", name)
+    return _NAMES.get(bare, bare)
+
+
+def _time(seconds: float | None) -> float | None:
+    return seconds if seconds is not None and math.isfinite(seconds) and seconds >= 0 else None
+
+
+def _usual_s(parts: Sequence[_Part]) -> float | None:
+    """Median seconds of a step over the intervals between neighbouring training rows."""
+    found = []
+    for before, after in itertools.pairwise(parts):
+        if before.kind == after.kind == "step" and None not in (before.at_s, after.at_s, before.step, after.step):
+            steps = (after.step or 0) - (before.step or 0)
+            gap_s = (after.at_s or 0.0) - (before.at_s or 0.0)
+            if steps > 0 and gap_s >= 0:
+                found.append(gap_s / steps)
+    return median(found) if found else None
+
+
+class _Teller:
+    """Tells parts as observations, one after the other; knows how far the run is and when it last said something."""
+
+    def __init__(self, usual_s: float | None) -> None:
+        self._usual_s = usual_s
+        self._done: int | None = 0
+        self._at_s: float | None = None
+        self._attempts = 0
+        self._stepped = False
+        self._stride: int | None = None
+
+    def tell(self, part: _Part) -> Iterable[Observation]:
+        """The observations of one part."""
+        if part.kind == "begin":
+            told = [Observation(kind="begin", at_s=part.at_s, step=part.step)]
+            self._attempts += 1
+            self._done = 0 if self._attempts == 1 else None
+            self._stepped = False
+        elif part.kind == "step":
+            told = self._step(part)
+        else:
+            told = self._evaluation(part)
+        self._at_s = part.at_s if part.at_s is not None else self._at_s
+        return told
+
+    def _ahead(self, part: _Part) -> int:
+        """Steps that were done since the last that is known of."""
+        return max(0, part.step - self._done) if part.step is not None and self._done is not None else 0
+
+    def _beyond_s(self, part: _Part) -> float | None:
+        """What the interval before `part` lasts beyond its usual steps."""
+        if part.at_s is None or self._at_s is None or self._usual_s is None:
+            return None
+        return part.at_s - self._at_s - self._usual_s * self._ahead(part)
+
+    def _step(self, part: _Part) -> list[Observation]:
+        resumed = self._done is None and part.step is not None and self._stride is not None
+        if resumed:  # from a checkpoint that no row tells of; the interval of logging says how far back at most
+            self._done = (part.step or 0) - (self._stride or 0)
+        steps, first = self._ahead(part), not self._stepped
+        if part.step is not None and part.step == self._done and not first:
+            return []  # a step told twice, as Lightning tells the means of an epoch: nothing more was done
+        told = []
+        usual_s = (self._usual_s or 0.0) * steps
+        before_s = self._beyond_s(part) if first and steps else None
+        if before_s is not None and part.at_s is not None and before_s > max(_AT_ONCE_S, usual_s):
+            told.append(Observation(kind="load", at_s=part.at_s - usual_s, seconds=before_s))
+        seconds = part.seconds * steps if part.seconds is not None and steps else None
+        step = _step(part, part.at_s, seconds, part.values)
+        told.append(replace(step, steps=steps) if resumed else step)
+        self._went(part)
+        return told
+
+    def _evaluation(self, part: _Part) -> list[Observation]:
+        steps, took_s, told = self._ahead(part), part.seconds, []
+        if steps:
+            beyond_s = self._beyond_s(part)
+            took_s = max(0.0, beyond_s) if took_s is None and beyond_s is not None else took_s
+            if took_s is None and not part.trained:
+                return [replace(_evaluated(part, None), at_s=None)]  # whose time it was, the next row shows
+            at_s = part.at_s
+            if at_s is not None and took_s is not None:
+                at_s = max(at_s - took_s, self._at_s if self._at_s is not None else at_s - took_s)
+            told.append(_step(part, at_s, None, part.trained))
+            self._went(part)
+        return [*told, _evaluated(part, took_s)]
+
+    def _went(self, part: _Part) -> None:
+        self._stride = self._ahead(part) or self._stride
+        self._stepped = True
+        self._done = part.step if part.step is not None else self._done
+
+
+def _step(part: _Part, at_s: float | None, seconds: float | None, values: Mapping[str, float]) -> Observation:
+    return Observation(kind="step", at_s=at_s, step=part.step, seconds=seconds, epoch=part.epoch, values=values)
+
+
+def _evaluated(part: _Part, took_s: float | None) -> Observation:
+    return Observation(
+        kind="evaluation", at_s=part.at_s, step=part.step, seconds=took_s, epoch=part.epoch, values=part.values
+    )

@@ -1,0 +1,208 @@
+"""Slurm's accounting as `sacct` prints it: columns, `-P`/`--parsable2`, `-p`, and `--json`.
+
+Owns the names of its fields (https://slurm.schedmd.com/sacct.html). A job is a run, a requeue of it an attempt, its
+steps (`123.batch`, `123.0`) say how much memory it took.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from headway.domain.errors import Position, UserError
+from headway.domain.observation import Observation, RunLog
+from headway.logs import rows
+from headway.logs.tables import header_in, moment_s, table
+from headway.logs.text import as_text, document, duration_s, finite, lines_of
+
+NAME = "sacct"
+_RULE: Final = re.compile(r"^[- ]*---[- ]*$")
+_STATE: Final = re.compile(r"^[A-Z_]+")
+_GPUS: Final = re.compile(r"gres/gpu(?::[\w.-]+)?=(\d{1,6})")
+_SIZE: Final = re.compile(r"^(\d+(?:\.\d+)?)([KMGTP]?)[nc]?$")
+_UNIT: Final = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5}
+_NOT_OVER: Final = {"RUNNING", "PENDING", "COMPLETING", "SUSPENDED", "CONFIGURING", "R", "PD"}
+_MOST_NAMED: Final = 5
+
+
+def claims(path: Path, head: bytes) -> float:
+    """How surely `path` is such an output."""
+    if not head:
+        return 0.0
+    columns = {name.lower() for name in header_in(head)} | {
+        name.lower() for name in as_text(head).split("\n", 1)[0].split()
+    }
+    if columns & {"jobid", "jobidraw"} and columns & {"state", "elapsed", "exitcode", "start"}:
+        return 0.95
+    return 0.9 if b'"jobs"' in head and b'"job_id"' in head and b'"time"' in head else 0.0
+
+
+def read(path: Path) -> RunLog:
+    """The log of the job that ran longest. Raises UserError where there is none."""
+    problems: list[str] = []
+    jobs: dict[str, list[dict[str, str]]] = {}
+    steps: dict[str, list[dict[str, str]]] = {}
+    for said in _said(path, problems):
+        job, dot, _ = said.get("jobid", said.get("jobidraw", "")).partition(".")
+        if job and job[0].isdigit():
+            (steps if dot else jobs).setdefault(job, []).append(said)
+    jobs = jobs or steps
+    if not jobs:
+        raise UserError("an output of sacct holds a job", where=Position(path.name))
+    job = max(jobs, key=lambda one: sum(_elapsed_s(said) or 0.0 for said in jobs[one]))
+    others = [one for one in jobs if one != job]
+    if others:
+        more = f" and {len(others) - _MOST_NAMED} more" if len(others) > _MOST_NAMED else ""
+        problems.append(f"read: job {job}, which ran longest; also there: {', '.join(others[:_MOST_NAMED])}{more}")
+    attempts = sorted(jobs[job], key=lambda said: moment_s(said.get("start", "")) or 0.0)
+    return RunLog(
+        format=NAME,
+        name=path.name,
+        observations=tuple(_observations(attempts, problems)),
+        facts=_facts(job, attempts, steps.get(job, [])),
+        problems=tuple(problems),
+    )
+
+
+def _observations(attempts: list[dict[str, str]], problems: list[str]) -> Iterator[Observation]:
+    """Each attempt's beginning, and its end where it has one."""
+    zero_s: float | None = None
+    latest_s = 0.0
+    for attempt, said in enumerate(attempts):
+        began_s, ended_s = moment_s(said.get("start", "")), moment_s(said.get("end", ""))
+        elapsed_s = _elapsed_s(said)
+        state = _state(said)
+        if began_s is not None:
+            zero_s = began_s if zero_s is None else zero_s
+            latest_s = max(latest_s, began_s - zero_s)
+        elif len(attempts) > 1:
+            problems.append(f"attempt {attempt}: no start, taken to follow the one before")
+        yield Observation(kind="begin", at_s=latest_s, attempt=attempt)
+        if ended_s is not None and began_s is not None and elapsed_s is not None and ended_s - began_s < elapsed_s - 1:
+            problems.append(
+                f"attempt {attempt}: elapsed {elapsed_s:,.0f} s, but {ended_s - began_s:,.0f} s from start to end"
+            )
+        if state in _NOT_OVER:
+            problems.append(f"attempt {attempt}: {state.lower()}, not over")
+            continue
+        if elapsed_s is None and ended_s is not None and began_s is not None:
+            elapsed_s = max(0.0, ended_s - began_s)
+        if elapsed_s is not None:
+            latest_s += elapsed_s
+            yield Observation(kind="end", at_s=latest_s, seconds=elapsed_s, attempt=attempt)
+
+
+def _facts(job: str, attempts: list[dict[str, str]], steps: list[dict[str, str]]) -> dict[str, float | str]:
+    last = attempts[-1]
+    facts: dict[str, float | str] = {"job": job}
+    for name, key in (
+        ("jobname", "run_name"),
+        ("partition", "partition"),
+        ("nodelist", "host"),
+        ("exitcode", "exit_code"),
+    ):
+        if last.get(name):
+            facts[key] = last[name]
+    if state := _state(last):
+        facts["state"] = state
+    figures = {
+        "elapsed_s": sum(_elapsed_s(said) or 0.0 for said in attempts) if any(map(_elapsed_s, attempts)) else None,
+        "time_limit_s": duration_s(last.get("timelimit", "")),
+        "max_memory_bytes": max((_bytes(said.get("maxrss", "")) or 0.0 for said in [*attempts, *steps]), default=0.0)
+        or None,
+        "cpu_cores": finite(last.get("alloccpus") or last.get("ncpus")),
+        "nodes": finite(last.get("nnodes") or last.get("allocnodes")),
+        "gpus": next((float(match[1]) for said in reversed(attempts) if (match := _gpus(said))), None),
+    }
+    submitted_s, began_s = moment_s(attempts[0].get("submit", "")), moment_s(attempts[0].get("start", ""))
+    if submitted_s is not None and began_s is not None:
+        figures["queue_wait_s"] = max(0.0, began_s - submitted_s)
+    facts |= {name: value for name, value in figures.items() if value is not None}
+    return facts | rows.started([rows.Row(at_s=began_s)])
+
+
+def _gpus(said: Mapping[str, str]) -> re.Match[str] | None:
+    return _GPUS.search(said.get("alloctres") or said.get("reqtres") or said.get("allocgres") or "")
+
+
+def _state(said: Mapping[str, str]) -> str:
+    """`CANCELLED` of `CANCELLED by 1000`, and of `CANCELLED+`, which is cut to its column."""
+    match = _STATE.match(said.get("state", ""))
+    return match.group() if match else ""
+
+
+def _elapsed_s(said: Mapping[str, str]) -> float | None:
+    return finite(said["elapsedraw"]) if said.get("elapsedraw") else duration_s(said.get("elapsed", ""))
+
+
+def _bytes(text: str) -> float | None:
+    """`1234K`, `1.5G`: powers of 1024."""
+    match = _SIZE.match(text)
+    return float(match[1]) * 1024.0 ** _UNIT[match[2]] if match and finite(match[1]) is not None else None
+
+
+def _said(path: Path, problems: list[str]) -> Iterator[dict[str, str]]:
+    """The fields of each line, by their names in small letters."""
+    first = [line for _, line in zip(range(3), (line for _, line in lines_of(path, []) if line.strip()), strict=False)]
+    if first and first[0].lstrip().startswith("{"):
+        yield from _of_json(path, problems)
+    elif first and "|" in first[0]:
+        for _, cells in table(path, problems):
+            yield {name.lower(): cell for name, cell in cells.items() if name}
+    elif len(first) > 1 and _RULE.match(first[1]):
+        yield from _of_columns(path, problems)
+    else:
+        for _, cells in table(path, problems):
+            yield {name.lower(): cell for name, cell in cells.items() if name}
+
+
+def _of_columns(path: Path, problems: list[str]) -> Iterator[dict[str, str]]:
+    """Lines under a rule of dashes, which says where each column stands; names and values are set to its right end."""
+    header, spans = "", list[tuple[int, int]]()
+    for _, line in lines_of(path, problems):
+        if _RULE.match(line):
+            spans = [match.span() for match in re.finditer(r"-+", line)]
+            continue
+        if not spans:
+            header = line
+            continue
+        names = [header[start:end].strip().lower() for start, end in spans]
+        cells = [line[start:end].strip() for start, end in spans]
+        if cells[:1] != [header[slice(*spans[0])].strip()]:
+            yield {name: cell for name, cell in zip(names, cells, strict=True) if name and cell}
+
+
+def _of_json(path: Path, problems: list[str]) -> Iterator[dict[str, str]]:
+    """The jobs of `sacct --json`; its fields moved between versions, so that each is looked for where it may be."""
+    found = document(path, problems)
+    jobs = found.get("jobs") if isinstance(found, dict) else None
+    for job in jobs if isinstance(jobs, list) else []:
+        if not isinstance(job, dict):
+            continue
+        time = job.get("time")
+        time = time if isinstance(time, dict) else {}
+        state = job.get("state")
+        state = state.get("current") if isinstance(state, dict) else state
+        told: dict[str, Any] = {
+            "jobid": job.get("job_id"),
+            "jobname": job.get("name"),
+            "partition": job.get("partition"),
+            "nodelist": job.get("nodes"),
+            "state": state[0] if isinstance(state, list) and state else state,
+            "elapsedraw": time.get("elapsed"),
+            "alloctres": _tres(job.get("tres")),
+        }
+        for name, key in (("start", "start"), ("end", "end"), ("submit", "submission")):
+            at_s = finite(time.get(key))
+            told[name] = rows.started([rows.Row(at_s=at_s)]).get("started") if at_s else None
+        yield {name: str(value) for name, value in told.items() if isinstance(value, str | int | float) and value != ""}
+
+
+def _tres(said: object) -> str:
+    """`gres/gpu=4` of the list of a job's trackable resources."""
+    allocated = said.get("allocated") if isinstance(said, dict) else None
+    items = [item for item in allocated if isinstance(item, dict)] if isinstance(allocated, list) else []
+    named = ((f"{item.get('type')}/{item.get('name')}", item.get("count")) for item in items if item.get("name"))
+    return ",".join(f"{name}={count}" for name, count in named)

@@ -1,0 +1,85 @@
+"""`trainer_state.json` of the Hugging Face Trainer: what it had logged when a checkpoint or the end was saved."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from headway.domain.errors import Position, UserError
+from headway.domain.observation import Observation, RunLog
+from headway.logs.hf_rows import Rows, with_mean_steps
+from headway.logs.repair import settled
+from headway.logs.text import Problems, as_text, document_and_text, finite, flat_objects, whole
+
+NAME: Final = "trainer_state"
+FACTS: Final = {
+    "train_batch_size": "micro_batch",
+    "num_train_epochs": "epochs",
+    "save_steps": "save_steps",
+    "eval_steps": "eval_steps",
+    "logging_steps": "logging_steps",
+    "total_flos": "total_flop",
+    "num_input_tokens_seen": "tokens",
+    "global_step": "steps_done",
+}
+
+
+def claims(path: Path, head: bytes) -> float:
+    """By `log_history`; by the name where the head is cut before it."""
+    text = as_text(head)
+    if '"log_history"' in text and text.lstrip().startswith("{"):
+        return 1.0
+    return 0.8 if path.name == "trainer_state.json" and "{" in text else 0.0
+
+
+def read(path: Path) -> RunLog:
+    """The rows of `log_history`; steps have the mean time that `train_runtime` leaves. Raises UserError without any."""
+    problems = Problems()
+    found, text = document_and_text(path, problems)
+    state = found if isinstance(found, dict) else _picked(text)
+    history = state.get("log_history")
+    rows = [row for row in history if isinstance(row, dict)] if isinstance(history, list) else []
+    if not rows and not isinstance(state.get("global_step"), int):
+        raise UserError(
+            "a trainer state has rows of a training", got="no log_history with rows", where=Position(path.name)
+        )
+    if isinstance(history, list) and len(rows) < len(history):
+        problems.append(f"{len(history) - len(rows)} rows of log_history are none, left out")
+    reading = Rows()
+    seen = settled([item for row in rows for item in reading.observe(row)], problems)
+    runtimes = [seconds for row in rows if (seconds := finite(row.get("train_runtime"))) is not None]
+    total = whole(state.get("max_steps"))
+    facts = {fact: value for key, fact in FACTS.items() if (value := finite(state.get(key)))}
+    _consistent(reading.facts, seen, total, problems)
+    return RunLog(
+        format=NAME,
+        name=path.name,
+        observations=with_mean_steps(seen, runtimes, problems),
+        total_steps=total if total and total > 0 else None,
+        facts=facts | reading.facts,
+        problems=tuple(problems),
+    )
+
+
+def _picked(text: str) -> Mapping[str, Any]:
+    """What a broken file still says: its whole rows, and the single numbers around them."""
+    rows = [row for row in flat_objects(text) if "step" in row or "epoch" in row]
+    single = {key: finite(value) for key, value in re.findall(r'\n {0,4}"(\w+)": ([-+.\deE]{1,40})', text)}
+    return {**single, "log_history": rows}
+
+
+def _consistent(
+    facts: Mapping[str, float | str], seen: tuple[Observation, ...], total: int | None, problems: list[str]
+) -> None:
+    """Says where steps, their rate and the time do not go together: the rate is of the steps that were planned."""
+    runtime_s, rate = finite(facts.get("train_runtime_s")), finite(facts.get("train_steps_per_s"))
+    done = max((item.step for item in seen if item.step is not None), default=0)
+    if not runtime_s or not rate or not done:
+        return
+    said = runtime_s * rate
+    # The rate has three digits behind the point.
+    doubt = runtime_s * 0.0005 + 0.01 * done
+    if abs(said - done) > doubt and (total is None or abs(said - total) > doubt):
+        problems.append(f"train_runtime and train_steps_per_second say {said:,.0f} steps, the rows {done:,}")

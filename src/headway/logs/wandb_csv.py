@@ -1,0 +1,102 @@
+"""CSV files that W&B exports: a chart (`Step`, `RUN - train/loss`, `…__MIN`, `…__MAX`) or a run's history.
+
+Owns their columns. A chart holds several runs and one clock at most (`Relative Time (Process)`, `Wall Time`); a
+history has W&B's own columns (`_step`, `_runtime`, `_timestamp`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from headway.domain.errors import Position, UserError
+from headway.domain.observation import RunLog
+from headway.logs import rows
+from headway.logs.tables import header_in, moment_s, table
+from headway.logs.text import finite, number, whole
+from headway.logs.wandb_offline import STEPS
+
+NAME = "wandb_csv"
+_AXES: Final = ("Step", "_step", "train/global_step", "trainer/global_step", "global_step", "epoch", "train/epoch")
+_CLOCKS: Final = ("Relative Time (Process)", "Relative Time (Wall)", "Wall Time", "_timestamp", "_runtime")
+_SINCE: Final = ("_runtime", "Relative Time (Process)", "Relative Time (Wall)")
+_OWN: Final = {"_step", "_runtime", "_timestamp", "_wandb"}
+_BOUND: Final = re.compile(r"__(MIN|MAX)$")
+_MOST_NAMED: Final = 5
+
+
+def claims(path: Path, head: bytes) -> float:
+    """How surely `path` is such an export."""
+    if not head:
+        return 0.0
+    columns = header_in(head)
+    if len(columns) > 1 and columns[0] in (*_AXES, *_CLOCKS) and any(" - " in name for name in columns[1:]):
+        return 0.9
+    return 0.8 if len(columns) > 1 and len(_OWN & set(columns)) > 1 else 0.0
+
+
+def read(path: Path) -> RunLog:
+    """The log of the run that an export says most of. Raises UserError where it has no rows."""
+    problems: list[str] = []
+    runs: dict[str, list[rows.Row]] = {}
+    begun: rows.Row | None = None
+    for _, cells in table(path, problems):
+        begun = begun or _begun(cells)
+        for name, row in _split(cells):
+            runs.setdefault(name, []).append(row)
+    if not runs:
+        raise UserError("an export of W&B has rows", where=Position(path.name))
+    name = max(runs, key=lambda one: len(runs[one]))
+    others = [one for one in runs if one != name]
+    if others:
+        more = f" and {len(others) - _MOST_NAMED} more" if len(others) > _MOST_NAMED else ""
+        problems.append(f"read: run {name}; also in the file: {', '.join(others[:_MOST_NAMED])}{more}")
+    found = ([begun] if begun else []) + runs[name]
+    observations, facts = rows.told(found, problems)
+    if all(row.at_s is None for row in found):
+        problems.append("no times: export the chart over relative time, or the history, to have them")
+    return RunLog(
+        format=NAME,
+        name=path.name,
+        observations=observations,
+        facts=({"run_name": name} if name else {}) | facts | rows.started(found),
+        problems=tuple(problems),
+    )
+
+
+def _split(cells: dict[str, str]) -> Iterator[tuple[str, rows.Row]]:
+    """The row of each run in a line of an export; a history has one, without a name."""
+    own = {name: cell for name, cell in cells.items() if " - " not in name}
+    by_run: dict[str, dict[str, str]] = {}
+    for column, cell in cells.items():
+        run, dash, metric = column.rpartition(" - ")
+        if dash and not _BOUND.search(metric):
+            by_run.setdefault(run, {})[metric] = cell
+    for run, named in by_run.items() or [("", {})]:
+        values = own | named
+        counts = ((whole(values.get(name)), more) for name, more in (*STEPS, ("Step", 0)))
+        step = next((count + more for count, more in counts if count is not None), None)
+        axes = {*_OWN, *_CLOCKS, "Step", *(name for name, _ in STEPS)}
+        metrics = {
+            name: value for name, cell in values.items() if name not in axes and (value := number(cell)) is not None
+        }
+        if metrics:
+            yield run, rows.Row(at_s=_clock(values), step=step, values=metrics)
+
+
+def _begun(cells: dict[str, str]) -> rows.Row | None:
+    """When the run began, where a line shows how long it had been going."""
+    at_s = _clock(cells)
+    going_s = next((value for name in _SINCE if (value := finite(cells.get(name))) is not None), None)
+    return rows.Row(at_s=at_s - going_s, begins=True) if at_s is not None and going_s is not None else None
+
+
+def _clock(values: dict[str, str]) -> float | None:
+    for name in _CLOCKS:
+        cell = values.get(name, "")
+        found = finite(cell) if finite(cell) is not None else moment_s(cell)
+        if found is not None:
+            return found / 1000 if name == "Wall Time" and found > 1e11 else found
+    return None
