@@ -11,9 +11,14 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_HOMES = {"load": "headway.app.load"}
+_HOMES = {
+    "load": "headway.app.load",
+    "track": "headway.track",
+    "TrainerCallback": "headway.track.trainer",
+    "LightningCallback": "headway.track.lightning",
+}
 
-__all__ = ["__version__", "load"]
+__all__ = ["LightningCallback", "TrainerCallback", "__version__", "load", "track"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,196 @@
+"""When steps became slower, and what of all that was measured explains it.
+
+Owns the detector and the order in which causes are asked; what each cause is called, its symptom and its remedy are
+`causes.py`. Knows no clock and no files.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from statistics import fmean, median
+
+from headway.domain.errors import Finding
+from headway.domain.observation import Observation
+from headway.track.causes import Span, explained
+from headway.track.rhythm import fitted
+
+WINDOW = 40
+RULES = ((WINDOW // 2, 0.20, 4.0), (WINDOW, 0.12, 3.0))
+"""Observations that a new pace has to hold, its smallest share above the old one, and standard errors that it is above
+it, neighbours alike taken into account. Chosen on streams of autocorrelated noise with blocks of 5 to 20 steps that are
+up to 10 % slower or faster: with blocks of up to 10 steps 1.5 % of the quiet streams of 400 steps raise an alarm, and
+97 % of slowdowns by 20 % are found within 40 steps; where the blocks are 20 long, 9 % and 82 %."""
+QUIET = 0.06
+"""Where the latest are so near to all, nobody looks closer: that costs more than the step can afford."""
+BATCH = 5
+"""Observations whose median is one value: a single slow step is none."""
+LEAST_BEFORE = 60
+"""Observations to compare with."""
+NOISE_SHARE = 0.01
+"""Steps vary at least so much from batch to batch, whatever the few that were seen say."""
+CHECK_EVERY = 5
+KEPT = 400
+"""Observations that are held: the pace before is that of the most recent ones."""
+SKIPPED = 3
+"""First observations of an attempt, which compile and fill caches."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """One observation of steps, per step, with the machine as it was last seen."""
+
+    step: int
+    seconds: float
+    wait_s: float
+    tokens: float
+    beside_s: dict[str, float]
+    """Seconds of evaluations and saves that came between this and the point before, by kind."""
+    machine: dict[str, float] = field(default_factory=dict)
+
+
+class Changes:
+    """Fed with a run's observations, says once for each lasting slowdown what it is and why."""
+
+    def __init__(self) -> None:
+        self.found: list[Finding] = []
+        self._points: deque[Point] = deque(maxlen=KEPT)
+        self._machine: dict[str, float] = {}
+        self._beside_s: dict[str, float] = {}
+        self._step = 0
+        self._seen = 0
+        self._attempt = 0
+
+    def feed(self, item: Observation) -> Finding | None:
+        """Take in one observation; the finding it completes, if any (also kept in `found`)."""
+        if item.kind == "begin" or item.attempt > self._attempt:
+            self._restart()
+            self._attempt = max(self._attempt, item.attempt)
+        if item.kind == "device":
+            self._machine = {**self._machine, **item.values}
+        elif item.kind in ("evaluation", "checkpoint") and item.seconds is not None:
+            self._beside_s[item.kind] = self._beside_s.get(item.kind, 0.0) + item.seconds
+        elif item.kind == "step" and item.seconds is not None:
+            return self._point(item)
+        return None
+
+    def _restart(self) -> None:
+        self._points.clear()
+        self._seen = 0
+
+    def _point(self, item: Observation) -> Finding | None:
+        covered = max(1, item.steps or 1)
+        self._step = self._step + covered if item.step is None else item.step
+        self._seen += 1
+        if self._seen <= SKIPPED or item.seconds is None:
+            return None
+        self._points.append(
+            Point(
+                step=self._step,
+                seconds=item.seconds / covered,
+                wait_s=min(item.wait_s or 0.0, item.seconds) / covered,
+                tokens=(item.tokens or 0.0) / covered,
+                beside_s=self._beside_s,
+                machine=self._machine,
+            )
+        )
+        self._beside_s = {}
+        return self._look() if self._seen % CHECK_EVERY == 0 else None
+
+    def _look(self) -> Finding | None:
+        """Whether the last observations are slower than those before; a faster pace is taken over in silence."""
+        points = list(self._points)
+        for values in (rest_after_tokens(points), [point.seconds for point in points]):
+            width, share = changed(values)
+            if share > 0:
+                return self._report(points, width)
+            if share < 0:
+                self._forget(width)
+                break
+        return None
+
+    def _report(self, points: Sequence[Point], width: int) -> Finding:
+        before, after = points[:-width], points[-width:]
+        self._forget(width)
+        finding = explained(_span(before), _span(after), after[0].step)
+        self.found.append(finding)
+        return finding
+
+    def _forget(self, width: int) -> None:
+        """From here on the last `width` observations are the pace to compare with."""
+        latest = list(self._points)[-width:]
+        self._points.clear()
+        self._points.extend(latest)
+
+
+def changed(values: Sequence[float]) -> tuple[int, float]:
+    """How many of the last values differ from those before, and by what share; (0, 0.0) where it may be chance."""
+    if len(values) < LEAST_BEFORE or abs(median(values[-WINDOW // 2 :]) / max(median(values), 1e-12) - 1.0) < QUIET:
+        return 0, 0.0
+    for width, least, least_z in RULES:
+        if len(values) - width < LEAST_BEFORE:
+            continue
+        before, after = _medians(values[:-width]), _medians(values[-width:])
+        base = median(before)
+        share = fmean(after) / base - 1.0 if base > 0 else 0.0
+        noise = math.sqrt(max(_long_run_variance(before, len(after)), (NOISE_SHARE * base) ** 2))
+        error = noise * math.sqrt(1.0 / len(after) + 1.0 / len(before))
+        if abs(share) >= least and abs(share) * base >= least_z * error:
+            return width, share
+    return 0, 0.0
+
+
+def _medians(values: Sequence[float]) -> list[float]:
+    """Medians of batches, the last one whole; what does not fill a batch at the beginning is left out."""
+    first = len(values) % BATCH
+    return [median(values[at : at + BATCH]) for at in range(first, len(values), BATCH)]
+
+
+def _long_run_variance(values: Sequence[float], lags: int) -> float:
+    """Variance of one value as it counts in a mean of `lags` neighbours: with Bartlett's weights (Newey and West,
+    Econometrica 55(3), 1987), and for the few values it rests on.
+    """
+    mean, count = fmean(values), len(values)
+    apart = [value - mean for value in values]
+    total = sum(value * value for value in apart)
+    for lag in range(1, min(lags, count // 2)):
+        weight = 2.0 * (1.0 - lag / lags)
+        total += weight * sum(one * two for one, two in zip(apart, apart[lag:], strict=False))
+    small = count / max(1.0, count - lags)
+    return max(total, sum(value * value for value in apart)) / max(1, count - 1) * small
+
+
+def rest_after_tokens(points: Sequence[Point]) -> list[float]:
+    """Seconds of each step over what its tokens account for, by the line through all but the last window."""
+    earlier = points[:-WINDOW] or points
+    if not all(point.tokens for point in points):
+        return [point.seconds for point in points]
+    busy = [point.seconds - point.wait_s for point in earlier]
+    line = fitted(
+        len(earlier),
+        sum(point.tokens for point in earlier),
+        sum(busy),
+        sum(point.tokens**2 for point in earlier),
+        sum(point.tokens * seconds for point, seconds in zip(earlier, busy, strict=True)),
+    )
+    return [point.seconds / max(line.at(point.tokens), 1e-12) for point in points]
+
+
+def _span(points: Sequence[Point]) -> Span:
+    """Means of a stretch, with the line through its steps."""
+    count = len(points)
+    machines = [point.machine for point in points if point.machine]
+    names = {name for machine in machines for name in machine}
+    seconds, tokens = [point.seconds - point.wait_s for point in points], [point.tokens for point in points]
+    squares, products = sum(value**2 for value in tokens), sum(a * b for a, b in zip(tokens, seconds, strict=True))
+    return Span(
+        seconds=fmean(point.seconds for point in points),
+        wait_s=fmean(point.wait_s for point in points),
+        tokens=fmean(tokens),
+        evaluation_s=sum(point.beside_s.get("evaluation", 0.0) for point in points) / count,
+        checkpoint_s=sum(point.beside_s.get("checkpoint", 0.0) for point in points) / count,
+        line=fitted(count, sum(tokens), sum(seconds), squares, products),
+        machine={name: fmean([machine[name] for machine in machines if name in machine]) for name in sorted(names)},
+    )

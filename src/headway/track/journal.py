@@ -1,0 +1,141 @@
+"""What a tracked run writes: its events, flushed one by one, and one record when it ends.
+
+Owns the folder `.headway/runs/RUN_ID/` and the document `headway.run/1`. Nothing here raises into a training loop: what
+cannot be written is said once, and the run goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import secrets
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from headway.domain.errors import UserError
+from headway.domain.observation import SCHEMA, Observation, Timed, times_of
+from headway.domain.record import Record
+
+RUN_SCHEMA = "headway.run/1"
+EVENTS = "events.jsonl"
+
+
+def warn(words: str) -> None:
+    """One line on stderr, where there is one."""
+    if sys.stderr is not None:
+        sys.stderr.write(f"headway: {words}\n")
+
+
+def moment() -> str:
+    """Now, in UTC, as records write it."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def new_id() -> str:
+    """Time and chance: `20261121-165201-3f9a`; sorts by time, and two runs of one second differ."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
+class Journal:
+    """The events of one run on disk, and their sums."""
+
+    def __init__(
+        self, header: Mapping[str, Any], *, plan_file: str = "", folder: str | os.PathLike[str] | None = None
+    ) -> None:
+        self.run, self.started, self._plan_file = new_id(), moment(), plan_file
+        self._header = dict(header)
+        self._seconds: dict[str, float] = {}
+        self._units: dict[str, float] = {}
+        self._out = -1
+        self.path: Path | None = None
+        try:
+            self._open(Path(folder) if folder is not None else None)
+        except (OSError, UserError) as error:
+            warn(f"no events are written: {getattr(error, 'strerror', None) or error}")
+
+    def _open(self, folder: Path | None) -> None:
+        from headway.store.place import folder_of, prepared
+
+        if folder is None:
+            folder = prepared(folder_of(self._plan_file or None)) / "runs" / self.run
+        folder.mkdir(parents=True, exist_ok=True)
+        self.path = folder / EVENTS
+        # appended to, never cut: a folder that is given twice holds two attempts
+        self._out = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        said = {"schema": SCHEMA, "started": self.started, "run": self.run, **self._header, "host": platform.node()}
+        self._line(json.dumps(said, ensure_ascii=False))
+
+    def write(self, item: Observation) -> None:
+        """One event, out of this process when the call returns: kill -9 does not lose it."""
+        for term, timed in times_of((item,)).items():
+            self._seconds[term] = self._seconds.get(term, 0.0) + timed.seconds
+            self._units[term] = 1.0 if term == "data_wait" else self._units.get(term, 0.0) + timed.units
+        self._line(item.to_line())
+
+    def _line(self, text: str) -> None:
+        if self._out < 0:
+            return
+        try:
+            os.write(self._out, f"{text}\n".encode("utf-8", "replace"))
+        except OSError as error:
+            os.close(self._out)
+            self._out = -1
+            warn(f"events are no longer written: {error.strerror}")
+
+    def times(self) -> dict[str, Timed]:
+        """Seconds and units by term so far."""
+        return {term: Timed(seconds=seconds, units=self._units[term]) for term, seconds in self._seconds.items()}
+
+    def record(self, *, wall_s: float, step: int, total_steps: int | None, stage: str, name: str) -> Record:
+        """The run as `headway.run/1`, as it stands now."""
+        stages = {stage: {term: {"seconds": t.seconds, "units": t.units} for term, t in self.times().items()}}
+        device = str(self._header.get("device", ""))
+        body = {
+            "schema": RUN_SCHEMA,
+            "run": self.run,
+            "plan": self._header.get("plan", ""),
+            "experiment": self._header.get("experiment", ""),
+            "stages": stages,
+            "wall_s": wall_s,
+            "started": self.started,
+            "ended": moment(),
+            "device": device,
+            "machine": {"device": device, "host": platform.node()},
+            "source": "headway",
+            "name": name,
+            "steps": step,
+            "total_steps": total_steps,
+            "problems": [],
+        }
+        return Record(kind="run", body=body, made=moment(), by=_provenance())
+
+    def keep(self, record: Record) -> str | None:
+        """Append the record to the store beside the plan; None, with a warning, where that fails."""
+        try:
+            from headway.store import open_store
+            from headway.store.place import place_of
+
+            place = place_of(self._plan_file or None)
+            if place == "none":
+                return None
+            with open_store(place) as store:
+                return store.append(record)
+        except Exception as error:  # whatever a store's library raises, the training goes on
+            warn(f"the run was not recorded: {error}")
+            return None
+
+    def close(self) -> None:
+        """Let go of the file; more than once does nothing."""
+        if self._out >= 0:
+            os.close(self._out)
+            self._out = -1
+
+
+def _provenance() -> dict[str, str]:
+    from headway import __version__
+
+    return {"headway": __version__, "command": "headway.track", "host": platform.node()}

@@ -1,0 +1,119 @@
+"""`headway.LightningCallback`: runs of Lightning's Trainer, under either of its names.
+
+Owns what Lightning's hooks mean for a run. `lightning` or `pytorch_lightning` is imported here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from importlib import import_module
+from typing import Any
+
+from headway.domain.errors import UserError
+from headway.track.meter import Meter
+from headway.track.remaining import Course
+
+PACKAGES = ("lightning.pytorch", "pytorch_lightning")
+
+
+def _base() -> Any:
+    """Lightning's Callback, of the package that the program already uses, else of the one that is installed."""
+    for name in sorted(PACKAGES, key=lambda name: name not in sys.modules):
+        try:
+            return import_module(name).Callback
+        except ImportError:
+            continue
+    raise UserError(
+        "headway.LightningCallback needs Lightning", got="no such package",
+        hint="pip install lightning; any other loop is tracked by headway.track(loader).",
+    )  # fmt: skip
+
+
+class LightningCallback(_base()):  # type: ignore[misc]
+    """Add it to a Trainer: `Trainer(..., callbacks=[headway.LightningCallback()])`.
+
+    `plan`, `experiment` and `stage` name what was estimated, `price` is dollars per hour of everything.
+    """
+
+    def __init__(
+        self,
+        *,
+        plan: str = "",
+        experiment: str = "",
+        stage: str = "",
+        price: float | None = None,
+        run_dir: str | None = None,
+        quiet: bool = False,
+    ) -> None:
+        super().__init__()
+        self._given: dict[str, Any] = {
+            "plan": plan, "experiment": experiment, "stage": stage, "run_dir": run_dir, "quiet": quiet,
+        }  # fmt: skip
+        self._price = price
+        self.meter: Meter | None = None
+        self._asked = 0.0
+        self._phase = ""
+        """What goes on beside the steps: `evaluation`, or `checkpoint`, whose end has no hook of its own."""
+
+    def on_train_start(self, trainer: Any, *_: Any) -> None:
+        """The run opens; the sanity check of the evaluation lies before it."""
+        steps = trainer.estimated_stepping_batches
+        known = isinstance(steps, int) and steps > 0
+        self.meter = Meter(
+            Course(total_steps=steps if known else None, usd_per_hour=self._price),
+            **self._given,
+            step=int(trainer.global_step),
+            grad_accum=trainer.accumulate_grad_batches,
+            gpus=trainer.num_devices * trainer.num_nodes,
+        )
+        self._asked = time.perf_counter()
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        """A batch has come."""
+        self._settle()
+        if self.meter is not None:
+            self.meter.waited(time.perf_counter() - self._asked)
+
+    def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
+        """A batch is done, and a step with it where its gradients were the last to accumulate."""
+        if self.meter is None:
+            return
+        while self.meter.step < int(trainer.global_step):
+            self.meter.step_done(float(trainer.current_epoch))
+        self._asked = time.perf_counter()
+
+    def on_validation_start(self, *_: Any) -> None:
+        """An evaluation begins."""
+        self._settle()
+        self._begin("evaluation")
+
+    def on_validation_end(self, *_: Any) -> None:
+        """An evaluation is over."""
+        self._settle()
+
+    def on_save_checkpoint(self, *_: Any) -> None:
+        """A checkpoint begins to be written; the next hook of the loop is its end."""
+        self._settle()
+        self._begin("checkpoint")
+
+    def on_train_end(self, *_: Any) -> None:
+        """The run closes."""
+        self._settle()
+        if self.meter is not None:
+            self.meter.finish()
+
+    def _begin(self, kind: str) -> None:
+        if self.meter is not None:
+            self.meter.phase_begins()
+            self._phase = kind
+
+    def _settle(self) -> None:
+        """The end of what goes on beside the steps, if anything does."""
+        if self.meter is not None and self._phase:
+            self.meter.phase_ends(self._phase)
+            self._phase, self._asked = "", time.perf_counter()
+
+    def on_exception(self, *_: Any) -> None:
+        """The run closes, with what it did."""
+        self.on_train_end()

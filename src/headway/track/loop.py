@@ -1,0 +1,143 @@
+"""`headway.track(loader, ...)`: any training loop, measured where it stands.
+
+Owns the iteration. Times are the host's: a device that works ahead of it evens out over steps.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any, Generic, Self, TypeVar
+
+from headway.domain.errors import UsageError
+from headway.track.meter import Meter
+from headway.track.remaining import Course, Left
+
+Batch = TypeVar("Batch")
+
+
+class Tracked(Generic[Batch]):
+    """The batches of a loader, `epochs` times over; what comes between two of them is measured.
+
+    `accumulate` micro-batches are one optimizer step, counted through the whole run; `steps` ends the run after so many
+    (None: when the epochs are over). `tokens(batch)` counts tokens, padding included. `plan` is a plan file: its newest
+    estimate completes what is not known, beside it events and the run's record are kept; `experiment` and `stage` are
+    names in it. `price` is dollars per hour of everything. `evaluate_every` and `save_every` are optimizer
+    steps; where they are not given they are learnt. `start_step`: steps that an earlier process did. An object that is
+    iterated again goes on with the same run. Raises UsageError for counts below 1.
+    """
+
+    def __init__(
+        self,
+        loader: Iterable[Batch],
+        *,
+        epochs: int = 1,
+        steps: int | None = None,
+        accumulate: int = 1,
+        tokens: Callable[[Batch], float] | None = None,
+        plan: str | os.PathLike[str] = "",
+        experiment: str = "",
+        stage: str = "",
+        price: float | None = None,
+        evaluate_every: float | None = None,
+        save_every: float | None = None,
+        start_step: int = 0,
+        run_dir: str | os.PathLike[str] | None = None,
+        quiet: bool = False,
+    ) -> None:
+        for name, value in (("epochs", epochs), ("accumulate", accumulate), ("steps", 1 if steps is None else steps)):
+            if value < 1:
+                raise UsageError("epochs, steps and micro-batches of a step count from 1", got=f"{name}={value}")
+        self._loader, self._epochs, self._steps, self._accumulate = loader, epochs, steps, accumulate
+        self._count_tokens, self._micro = tokens, 0
+        length = _length(loader)
+        known = None if length is None else start_step + max(1, length * epochs // accumulate)
+        total = known if steps is None else min(steps, known or steps)
+        self._batches = None if length is None else length * epochs
+        self._per_epoch = length
+        course = Course(total_steps=total, usd_per_hour=price, evaluate_every=evaluate_every, save_every=save_every)
+        self.meter = Meter(
+            course,
+            plan=os.fspath(plan),
+            experiment=experiment,
+            stage=stage,
+            run_dir=run_dir,
+            quiet=quiet,
+            step=start_step,
+            grad_accum=accumulate,
+        )
+
+    def __len__(self) -> int:
+        """Batches, where the loader knows its own."""
+        if self._batches is None:
+            raise TypeError("the loader has no length")
+        return self._batches
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Every batch; at the end, at a break and at an exception the run is closed."""
+        self.meter.resume()
+        try:
+            for epoch in range(self._epochs):
+                yield from self._epoch(epoch)
+                if self._steps is not None and self.meter.step >= self._steps:
+                    return
+        finally:
+            self.meter.finish()
+
+    def _epoch(self, epoch: int) -> Iterator[Batch]:
+        now, meter, count_tokens = time.perf_counter, self.meter, self._count_tokens
+        accumulate, per_epoch, last = self._accumulate, self._per_epoch, self._steps
+        asked = now()
+        for seen, batch in enumerate(self._loader, start=1):
+            meter.waited(now() - asked)
+            if count_tokens is not None:
+                meter.batch(tokens=count_tokens(batch))
+            yield batch
+            self._micro += 1
+            if self._micro % accumulate == 0:
+                meter.step_done(epoch + seen / per_epoch if per_epoch else None)
+                if last is not None and meter.step >= last:
+                    return
+            asked = now()
+        meter.waited(now() - asked)
+
+    def evaluation(self) -> AbstractContextManager[None]:
+        """`with tracked.evaluation(): ...`: an evaluation, apart from the steps."""
+        return self.meter.phase("evaluation")
+
+    def saving(self, *, final: bool = False) -> AbstractContextManager[None]:
+        """`with tracked.saving(): ...`: a checkpoint, or the final save."""
+        return self.meter.phase("final_save" if final else "checkpoint")
+
+    def loading(self) -> AbstractContextManager[None]:
+        """`with tracked.loading(): ...`: a model being loaded."""
+        return self.meter.phase("load")
+
+    def left(self) -> Left:
+        """What is left now: seconds and money."""
+        return self.meter.left()
+
+    @property
+    def run(self) -> str:
+        """Id of the run, as `headway watch` and `headway verify` take it; empty where nothing is written."""
+        return "" if self.meter.journal is None else self.meter.journal.run
+
+    def __enter__(self) -> Self:
+        """The loop itself; at the end of the block the run is closed."""
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        """Close the run."""
+        self.meter.finish()
+
+
+def _length(loader: Iterable[Any]) -> int | None:
+    """Batches of one epoch; None where the loader does not know, or knows no number."""
+    try:
+        length = len(loader)  # type: ignore[arg-type]
+    except (TypeError, NotImplementedError, AttributeError):
+        return None
+    return length if isinstance(length, int) and math.isfinite(length) and length > 0 else None

@@ -1,0 +1,218 @@
+"""One run being tracked: what its loop or trainer reports becomes events, a line now and then, and a record at the end.
+
+Owns the grouping of short steps and what each of them may cost (tens of microseconds); clocks are read here.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from headway.domain.observation import Observation
+from headway.track.causes import standing
+from headway.track.changes import Changes
+from headway.track.journal import Journal, warn
+from headway.track.machine import Sampler
+from headway.track.promise import promised
+from headway.track.remaining import Course, Left, Remaining
+from headway.track.status import Due, status_line
+
+VARIABLE = "HEADWAY_TRACK"
+"""`quiet`: no lines; `off`: no files either."""
+SHORTEST_S = 0.2
+"""Steps are gathered into events at least so long, and never more than `MOST_EVENTS` to the time so far."""
+MOST_EVENTS = 10_000
+SAMPLE_S = 10.0
+
+
+class Meter:
+    """Counts and times the steps of a run, and writes and says so.
+
+    `header` goes into the file of events; `course` is what the run means to do. Processes of rank above 0 count and
+    say nothing.
+    """
+
+    def __init__(
+        self,
+        course: Course,
+        *,
+        plan: str = "",
+        experiment: str = "",
+        stage: str = "",
+        run_dir: str | os.PathLike[str] | None = None,
+        quiet: bool = False,
+        step: int = 0,
+        **header: Any,
+    ) -> None:
+        promise = promised(plan, experiment, stage)
+        self.promise, self.stage, self.step = promise, stage, step
+        self.remaining, self.changes = Remaining(_with_promise(course, promise)), Changes()
+        said = os.environ.get(VARIABLE, "")
+        leads = os.environ.get("RANK", "0") in ("", "0")
+        self._loud = leads and not quiet and said not in ("quiet", "off") and sys.stderr is not None
+        self._live = self._loud and sys.stderr.isatty()
+        self._due, self._sampler, self._shown = Due(live=self._live), Sampler(), 0
+        names = {"plan": promise.plan, "experiment": promise.experiment or experiment, "stage": stage}
+        total = self.remaining.course.total_steps
+        self.journal = (
+            Journal({**names, "total_steps": total, **header}, plan_file=plan, folder=run_dir)
+            if leads and said != "off"
+            else None
+        )
+        self._began = time.perf_counter()
+        self._mark = self._began
+        self._carried_s = self._wait_s = 0.0
+        self._steps, self._tokens, self._rows = 0, 0.0, 0.0
+        self._next_s = self._next_sample_s = 0.0
+        self._epoch: float | None = None
+        self._ended = self._said_end = False
+        self._see(Observation(kind="begin", at_s=0.0, step=step, stage=stage))
+
+    def waited(self, seconds: float) -> None:
+        """The loop waited so long for its next batch."""
+        self._wait_s += seconds
+
+    def batch(self, tokens: float = 0.0, rows: float = 0.0) -> None:
+        """One micro-batch of the step in progress."""
+        self._tokens += tokens
+        self._rows += rows
+
+    def step_done(self, epoch: float | None = None) -> None:
+        """An optimizer step is over."""
+        self.step += 1
+        self._steps += 1
+        self._epoch = epoch
+        now = time.perf_counter()
+        at_s = now - self._began
+        if at_s >= self._next_s:
+            self._flush(now)
+            self._next_s = at_s + max(SHORTEST_S, at_s / MOST_EVENTS)
+            self._beside(at_s)
+
+    @contextmanager
+    def phase(self, kind: str) -> Iterator[None]:
+        """Everything inside is one evaluation, checkpoint, final_save, load ..., and no part of a step."""
+        self.phase_begins()
+        try:
+            yield
+        finally:
+            self.phase_ends(kind)
+
+    def phase_begins(self, at: float | None = None) -> None:
+        """From now on, or from the moment `at` of `time.perf_counter`, time is a phase's, until `phase_ends`."""
+        now = time.perf_counter() if at is None else max(at, self._mark)
+        if self._steps:
+            self._flush(now)
+        else:
+            self._carried_s += now - self._mark
+            self._mark = now
+
+    def phase_ends(self, kind: str) -> None:
+        """What lasted since `phase_begins` was `kind`."""
+        now = time.perf_counter()
+        self._see(
+            Observation(kind=kind, at_s=now - self._began, seconds=now - self._mark, step=self.step, stage=self.stage)
+        )
+        self._mark = now
+        if self._ended:
+            self._ended = False
+            self.finish()
+
+    def resume(self) -> None:
+        """The loop goes on, also after it was closed."""
+        self._ended = self._said_end = False
+
+    def left(self) -> Left:
+        """What is left now."""
+        return self.remaining.left()
+
+    def finish(self) -> None:
+        """Close the run: the last steps, `end`, and its record. A phase after it closes it once more."""
+        if self._ended:
+            return
+        self._ended = True
+        now = time.perf_counter()
+        if self._steps:
+            self._flush(now)
+        self._see(Observation(kind="end", at_s=now - self._began, step=self.step, stage=self.stage))
+        if self._loud and now - self._began >= 1.0 and not self._said_end:
+            self._say(last=True)
+            self._said_end = True
+        if self.journal is not None:
+            total = self.remaining.course.total_steps
+            name = self.promise.experiment or self.journal.run
+            wall_s = now - self._began
+            body = self.journal.record(wall_s=wall_s, step=self.step, total_steps=total, stage=self.stage, name=name)
+            self.journal.keep(body)
+
+    def _flush(self, now: float) -> None:
+        """The gathered steps as one event."""
+        seconds = now - self._mark + self._carried_s
+        self._see(
+            Observation(
+                kind="step",
+                at_s=now - self._began,
+                seconds=seconds,
+                step=self.step,
+                steps=self._steps,
+                epoch=self._epoch,
+                rows=self._rows or None,
+                tokens=self._tokens or None,
+                wait_s=min(self._wait_s, seconds),
+                stage=self.stage,
+            )
+        )
+        self._mark, self._carried_s, self._wait_s = now, 0.0, 0.0
+        self._steps, self._tokens, self._rows = 0, 0.0, 0.0
+
+    def _see(self, item: Observation) -> None:
+        self.remaining.feed(item)
+        finding = self.changes.feed(item)
+        if self.journal is not None:
+            self.journal.write(item)
+        if finding is not None and self._loud:
+            self._clear()
+            warn(f"{finding.code} {finding.message}\n  {finding.hint}")
+
+    def _beside(self, at_s: float) -> None:
+        """A sample of the machine and a line, where they are due."""
+        if at_s >= self._next_sample_s:
+            self._next_sample_s = at_s + SAMPLE_S
+            self._see(Observation(kind="device", at_s=at_s, values=self._sampler.sample(), stage=self.stage))
+        if self._loud and self._due.at(at_s):
+            self._say()
+
+    def _say(self, *, last: bool = False) -> None:
+        text = status_line(self.left(), bar=self._live, promise_p90_s=self.promise.p90_s)
+        if not self._live:
+            sys.stderr.write(f"headway: {text}\n")
+            self._shown = 1
+            return
+        sys.stderr.write(f"\r{text.ljust(self._shown)}{chr(10) if last else ''}")
+        sys.stderr.flush()
+        self._shown = 0 if last else len(text)
+
+    def _clear(self) -> None:
+        if self._live and self._shown:
+            sys.stderr.write(f"\r{' ' * self._shown}\r")
+
+    def standing(self) -> tuple[Any, ...]:
+        """What is slow in the run from its beginning, as findings."""
+        seconds = {} if self.journal is None else {term: t.seconds for term, t in self.journal.times().items()}
+        return standing(seconds, self.remaining.elapsed_s, self._sampler.sample())
+
+
+def _with_promise(course: Course, promise: Any) -> Course:
+    """The course, completed by what an estimate promised."""
+    return replace(
+        course,
+        total_steps=course.total_steps or promise.total_steps,
+        promised=course.promised or promise.each_s,
+        promised_units=course.promised_units or promise.units,
+        usd_per_hour=promise.usd_per_hour if course.usd_per_hour is None else course.usd_per_hour,
+    )

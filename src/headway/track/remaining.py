@@ -1,0 +1,245 @@
+"""What is left of a run: seconds and money to its end, from what it said of itself so far.
+
+Owns the sum over the phases to come, each at its own rate; the rate itself is `rhythm.py`. Knows no clock and no files:
+observations come in, figures come out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from headway.domain.observation import Observation
+from headway.domain.units import Range
+from headway.track.rhythm import Rhythm, high_of_mean
+
+ROUNDS = ("evaluation", "checkpoint", "final_save")
+"""Phases that are paid per round, beside the steps."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Course:
+    """What a run means to do. What is None is learnt from the run, or stays unknown."""
+
+    total_steps: int | None = None
+    """Optimizer steps at its end; micro-batches are no steps."""
+    evaluate_every: float | None = None
+    """Optimizer steps between two evaluations; 0: none."""
+    save_every: float | None = None
+    """Optimizer steps between two checkpoints; 0: none."""
+    final_saves: int = 0
+    """Saves after the last step."""
+    tokens_per_step: float | None = None
+    """Mean tokens, padding included, of the steps to come; None: as in those seen."""
+    promised: Mapping[str, Range] = field(default_factory=dict)
+    """Seconds of one unit by term (`step`, `evaluation`, ...) of an estimate, for phases not seen yet."""
+    promised_units: Mapping[str, float] = field(default_factory=dict)
+    """How often each of them is paid in the whole run, where nothing else says it."""
+    usd_per_hour: float | None = None
+    """What all devices together cost."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One phase to come."""
+
+    term: str
+    units: float
+    each_s: float | None
+    """Median seconds of one; None: nothing is known of it."""
+    p50_s: float | None
+    p90_s: float | None
+    kind: str
+    """`measured` in this run, `promised` by the estimate, or `unknown`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Left:
+    """What is left of a run at one moment."""
+
+    step: int
+    total_steps: int | None
+    elapsed_s: float
+    """Of this process, since its first known moment."""
+    parts: tuple[Part, ...]
+    p50_s: float | None
+    """Sum of the known parts; None where the number of steps or their rate is not known."""
+    p90_s: float | None
+    usd_per_hour: float | None = None
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """Phases that come and of which nothing is known: the sums are without them."""
+        return tuple(part.term for part in self.parts if part.kind == "unknown")
+
+    @property
+    def spent_usd(self) -> float | None:
+        """Money so far; None without a price."""
+        return self._usd(self.elapsed_s)
+
+    @property
+    def total_usd(self) -> float | None:
+        """Money at the end, at the median; None without a price or a forecast."""
+        return None if self.p50_s is None else self._usd(self.elapsed_s + self.p50_s)
+
+    @property
+    def total_p90_usd(self) -> float | None:
+        """The same at p90."""
+        return None if self.p90_s is None else self._usd(self.elapsed_s + self.p90_s)
+
+    def _usd(self, seconds: float) -> float | None:
+        return None if self.usd_per_hour is None else seconds / 3600.0 * self.usd_per_hour
+
+
+class Remaining:
+    """Fed with a run's observations in order, says what is left of it.
+
+    Only this attempt's rates count: what an earlier attempt did is done, not fast. The first step of an attempt
+    (compilation, caches, allocator) counts as time, not as rate, as soon as there is a second.
+    """
+
+    def __init__(self, course: Course) -> None:
+        self.course = course
+        self.step = 0
+        self.elapsed_s = 0.0
+        self.ended = False
+        self._start = 0
+        self._attempt = 0
+        self._first: Observation | None = None
+        self._pending_wait_s = 0.0
+        self._rhythm = Rhythm()
+        self._rounds: dict[str, dict[int, float]] = {kind: {} for kind in ROUNDS}
+
+    def feed(self, item: Observation) -> None:
+        """Take in one observation; those of a kind without a future are elapsed time alone."""
+        if item.kind == "begin" or item.attempt > self._attempt:
+            self._begin(item)
+        if item.at_s is not None:
+            self.elapsed_s = max(self.elapsed_s, item.at_s)
+        elif item.seconds is not None:
+            self.elapsed_s += item.seconds
+        if item.kind == "step":
+            self._step(item)
+        elif item.kind in self._rounds and item.seconds is not None:
+            rounds, at = self._rounds[item.kind], self.step if item.step is None else item.step
+            rounds[at] = rounds.get(at, 0.0) + item.seconds  # several data sets at one step are one round
+        elif item.kind == "data_wait":
+            self._pending_wait_s += item.seconds or 0.0
+        elif item.kind == "end":
+            self.ended = True
+
+    def _begin(self, item: Observation) -> None:
+        """A fresh attempt: its rates are its own."""
+        self._attempt = max(self._attempt, item.attempt)
+        self._first, self._rhythm, self._pending_wait_s, self.ended = None, Rhythm(), 0.0, False
+        if item.step is not None:
+            self.step = item.step if item.kind != "step" else item.step - (item.steps or 1)
+        self._start = self.step
+
+    def _step(self, item: Observation) -> None:
+        covered = item.steps or (item.step - self.step if item.step is not None else 1)
+        if item.step is not None and item.step < self.step:  # it went back: a restart that nobody announced
+            covered = item.steps or 1
+            self._begin(item)
+        if self._first is None and not self._rhythm and item.step is not None:
+            self._start = item.step - covered
+        self.step = self.step + covered if item.step is None else item.step
+        if item.seconds is None or covered <= 0:
+            return
+        if self._first is None:
+            self._first, self._pending_wait_s = item, 0.0
+            self._rhythm.see_tokens(covered, item.tokens)
+            return
+        wait_s = self._pending_wait_s + min(item.wait_s or 0.0, item.seconds)
+        self._rhythm.add(covered, item.seconds + self._pending_wait_s, wait_s, item.tokens)
+        self._pending_wait_s = 0.0
+
+    def left(self) -> Left:
+        """What is left now; arithmetic over at most some dozen batches, to be asked about once a second."""
+        total, course = self.course.total_steps, self.course
+        parts: list[Part] = []
+        if total is not None and not self.ended:
+            to_do = max(0, total - self.step)
+            parts = [*self._steps(to_do), *self._every("evaluation", course.evaluate_every, total)]
+            parts += [*self._every("checkpoint", course.save_every, total), *self._final()]
+        known = [part for part in parts if part.p50_s is not None and part.p90_s is not None]
+        stepping = self.ended or any(part.term == "step" or total == self.step for part in known) or total == self.step
+        p50 = sum(part.p50_s or 0.0 for part in known)
+        over = math.sqrt(sum(((part.p90_s or 0.0) - (part.p50_s or 0.0)) ** 2 for part in known))
+        says = stepping and (self.ended or total is not None)
+        return Left(
+            step=self.step,
+            total_steps=total,
+            elapsed_s=self.elapsed_s,
+            parts=tuple(parts),
+            p50_s=p50 if says else None,
+            p90_s=p50 + over if says else None,
+            usd_per_hour=course.usd_per_hour,
+        )
+
+    def _steps(self, to_do: int) -> list[Part]:
+        """Computing and waiting for the steps to do."""
+        if not to_do:
+            return []
+        if not self._rhythm:
+            return [self._early(to_do)]
+        pace = self._rhythm.pace(to_do, self.course.tokens_per_step)
+        parts = [_part("step", to_do, pace.step_s, pace.step_high_s)]
+        if pace.wait_s > 0:
+            parts.append(_part("data_wait", to_do, pace.wait_s, pace.wait_high_s))
+        return parts
+
+    def _early(self, to_do: int) -> Part:
+        """Before a second step: the promise, else the first step, which may be far too slow."""
+        promised, first = self.course.promised.get("step"), self._first
+        if promised is not None:
+            return _part("step", to_do, promised.mid, promised.high, "promised")
+        if first is None or first.seconds is None:
+            return _part("step", to_do, None, None)
+        each_s = first.seconds / max(1, first.steps or 1)
+        return _part("step", to_do, each_s, high_of_mean([each_s], 1.0))
+
+    def _every(self, term: str, every: float | None, total: int) -> list[Part]:
+        """The rounds of one phase up to the last step: those due and not seen."""
+        rounds = [at for at in self._rounds[term] if at > self._start]
+        if every is None and rounds:
+            earlier = rounds[-2] if len(rounds) > 1 else self._start
+            every = rounds[-1] - earlier
+        if every is None:
+            units = self.course.promised_units.get(term, 0.0) * max(0.0, 1.0 - self.step / max(1, total))
+            return [self._round(term, math.ceil(units - 1e-9), [])] if units > 0 else []
+        if every <= 0:
+            return []
+        done = max([*rounds, self._start, self.step - 1])
+        due = math.floor(total / every + 1e-9) - math.floor(done / every + 1e-9)
+        return [self._round(term, due, list(self._rounds[term].values()))] if due > 0 else []
+
+    def _final(self) -> list[Part]:
+        due = max(self.course.final_saves, round(self.course.promised_units.get("final_save", 0.0))) - len(
+            self._rounds["final_save"]
+        )
+        if due <= 0:
+            return []
+        seen = list(self._rounds["final_save"].values()) or list(self._rounds["checkpoint"].values())
+        return [self._round("final_save", due, seen)]
+
+    def _round(self, term: str, due: int, seen: list[float]) -> Part:
+        promised = self.course.promised.get(term)
+        if seen:
+            return _part(term, due, sum(seen) / len(seen), high_of_mean(seen, due))
+        if promised is not None:
+            return _part(term, due, promised.mid, promised.high, "promised")
+        return _part(term, due, None, None)
+
+
+def _part(term: str, units: float, each_s: float | None, high_s: float | None, kind: str = "measured") -> Part:
+    """`units` of a phase at `each_s` seconds, `high_s` at p90."""
+    return Part(
+        term=term,
+        units=units,
+        each_s=each_s,
+        p50_s=None if each_s is None else units * each_s,
+        p90_s=None if high_s is None else units * high_s,
+        kind="unknown" if each_s is None else kind,
+    )

@@ -1,0 +1,112 @@
+"""`headway.TrainerCallback`: runs of the Hugging Face Trainer (and of TRL, Axolotl, LLaMA-Factory, which build on it).
+
+Owns what the Trainer's events mean for a run. transformers is imported here and nowhere else in the room.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from headway.domain.errors import UserError
+from headway.track.meter import Meter
+from headway.track.remaining import Course
+
+try:
+    from transformers import TrainerCallback as _Base
+except ImportError:
+    raise UserError(
+        "headway.TrainerCallback needs transformers", got="no such package",
+        hint="pip install 'headway[train]'; any other loop is tracked by headway.track(loader).",
+    ) from None  # fmt: skip
+
+
+class TrainerCallback(_Base):  # type: ignore[misc,unused-ignore]
+    """Add it to a Trainer: `Trainer(..., callbacks=[headway.TrainerCallback()])`.
+
+    `plan`, `experiment` and `stage` name what was estimated, `price` is dollars per hour of everything. Tokens are
+    counted where the arguments say `include_num_input_tokens_seen`. A run that goes on from a checkpoint is an attempt
+    of its own: steps done before are done, not fast.
+    """
+
+    def __init__(
+        self,
+        *,
+        plan: str = "",
+        experiment: str = "",
+        stage: str = "",
+        price: float | None = None,
+        run_dir: str | None = None,
+        quiet: bool = False,
+    ) -> None:
+        self._given: dict[str, Any] = {
+            "plan": plan, "experiment": experiment, "stage": stage, "run_dir": run_dir, "quiet": quiet,
+        }  # fmt: skip
+        self._price = price
+        self.meter: Meter | None = None
+        self._last = 0.0
+        """When the last step, evaluation or save was over: they follow each other without a hook at their begin."""
+        self._tokens_seen = 0
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """The run, or an attempt of it, opens."""
+        course = Course(
+            total_steps=state.max_steps if state.max_steps > 0 else None,
+            evaluate_every=_every(_word(args.eval_strategy), state.eval_steps, state, args),
+            save_every=_every(_word(args.save_strategy), state.save_steps, state, args),
+            usd_per_hour=self._price,
+        )
+        self._tokens_seen = int(state.num_input_tokens_seen or 0)
+        self.meter = Meter(
+            course,
+            **self._given,
+            step=int(state.global_step),
+            micro_batch=args.per_device_train_batch_size,
+            grad_accum=args.gradient_accumulation_steps,
+            gpus=getattr(args, "world_size", 1),
+            device=str(getattr(args, "device", "")),
+        )
+        self._last = time.perf_counter()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """An optimizer step is over, all its micro-batches with it."""
+        if self.meter is None:
+            return
+        seen = int(state.num_input_tokens_seen or 0)
+        self.meter.batch(tokens=seen - self._tokens_seen)
+        self._tokens_seen = seen
+        self.meter.step_done(state.epoch)
+        self._last = time.perf_counter()
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """An evaluation is over; it began when what came before was over."""
+        self._was("evaluation")
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """A checkpoint is written."""
+        self._was("checkpoint")
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """The run closes."""
+        if self.meter is not None:
+            self.meter.finish()
+
+    def _was(self, kind: str) -> None:
+        if self.meter is not None:
+            self.meter.phase_begins(self._last)
+            self.meter.phase_ends(kind)
+            self._last = time.perf_counter()
+
+
+def _word(strategy: Any) -> str:
+    return str(getattr(strategy, "value", strategy))
+
+
+def _every(strategy: str, steps: float, state: Any, args: Any) -> float | None:
+    """Optimizer steps between two rounds of a strategy; None where that is learnt (`best`)."""
+    if strategy == "no":
+        return 0.0
+    if strategy == "steps":
+        return float(steps)
+    epochs = state.num_train_epochs
+    return state.max_steps / epochs if strategy == "epoch" and epochs and state.max_steps > 0 else None
