@@ -31,6 +31,7 @@ from headway.report.view import Detail, Page, View
 
 if TYPE_CHECKING:
     from headway.app.imported import Opened
+    from headway.app.measure import Asked, Measured
     from headway.app.verify import Verified
 
 
@@ -86,6 +87,35 @@ class CheckResult:
     def fixes(self) -> tuple[Fix, ...]:
         """The fixes that `fixed` holds."""
         return fixed(self.text, self.findings)[1]
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureResult:
+    """What a probe found, as a page, as plain data, and as the record that was kept."""
+
+    measured: Measured
+
+    @property
+    def body(self) -> Mapping[str, Any]:
+        """The record `headway.measurement/1`."""
+        return self.measured.body
+
+    @property
+    def page(self) -> Page:
+        """The page in all its forms."""
+        from headway.report.measure_view import measure_page
+
+        return measure_page(self.measured.answer)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON document `headway.measure/1`."""
+        return dict(self.page.document())
+
+    def _repr_markdown_(self) -> str:
+        return text(self.page.view(), "md")
+
+    def _repr_html_(self) -> str:
+        return text(self.page.view(), "html")
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +220,40 @@ class Project:
             recalibrate=recalibrate,
         )
         return verify(asked, self)
+
+    def measure(
+        self,
+        experiment: str = "",
+        *,
+        option: str = "",
+        device: str = "auto",
+        budget_s: float = 90.0,
+        full: bool = False,
+        seed: int | None = None,
+        share: str = "",
+    ) -> MeasureResult:
+        """Time the first stage that trains on this machine, keep it beside the plan, and say what follows.
+
+        `device` is `auto`, `cpu` or `cuda`; `full` measures the plan itself where only a CPU is there and the plan has
+        an option `cpu`; `share` names a file for what others may use. Takes up to `budget_s` seconds and the training
+        libraries. Raises UserError where this machine cannot run it.
+        """
+        from headway.app.measure import Asked
+
+        return MeasureResult(
+            self.measured(
+                Asked(
+                    experiment=experiment, option=option, device=device, budget_s=budget_s, whole=full, seed=seed,
+                    share=share,
+                )
+            )
+        )  # fmt: skip
+
+    def measured(self, asked: Asked, told: Callable[[str], None] = lambda words: None) -> Measured:
+        """The same with a listener for progress."""
+        from headway.app.measure import measure  # the probe's side, which no other verb needs
+
+        return measure(self.source, asked, self._models, told)
 
     @property
     def _kept(self) -> Kept:

@@ -5,14 +5,20 @@ Owns the process and what of its failure is said.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+import tempfile
+import threading
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from headway.domain.errors import UsageError, UserError
+
+OUT_OF_MEMORY, INTERRUPTED = 4, 130
+"""Exit codes of a program that said what it had."""
 
 
 def run_worker(program: str, words: Sequence[str], given: str = "") -> dict[str, Any]:
@@ -35,3 +41,54 @@ def run_worker(program: str, words: Sequence[str], given: str = "") -> dict[str,
         raise kind(said.removeprefix("error: "))
     found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
     return found
+
+
+def stream_worker(program: str, given: str, heard: Callable[[dict[str, Any]], None], limit_s: float) -> int:
+    """Run a program that prints JSON lines, each handed to `heard` as it comes; returns its exit code: 0, 4 or 130.
+
+    An interrupt is the program's own affair: it says what it has and ends; a second one ends it. So does `limit_s`.
+    Raises UserError with the last line that the program says when it fails.
+    """
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as words:
+        process = subprocess.Popen(
+            [sys.executable, "-m", f"headway.worker.{program}"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=words,
+            text=True,
+            encoding="utf-8",
+            env=os.environ | {"HF_HUB_OFFLINE": "1"},
+        )
+        patience = threading.Timer(limit_s, process.kill)
+        patience.start()
+        try:
+            code = _listen(process, given, heard)
+        finally:
+            patience.cancel()
+            process.kill()
+            process.wait()
+        if code in (0, OUT_OF_MEMORY, INTERRUPTED):
+            return code
+        words.seek(0)
+        said = (words.read().strip().splitlines() or [f"the worker ended with {code} and said nothing"])[-1]
+        raise (UsageError if code == 2 else UserError)(said.removeprefix("error: "))
+
+
+def _listen(process: subprocess.Popen[str], given: str, heard: Callable[[dict[str, Any]], None]) -> int:
+    """Hand over the task, then every line, until the program ends."""
+    assert process.stdin is not None and process.stdout is not None  # both are pipes
+    with contextlib.suppress(BrokenPipeError):  # it refused before it read: its words say why
+        process.stdin.write(given)
+        process.stdin.close()
+    interrupted = False
+    while True:
+        try:
+            for line in process.stdout:
+                if line.startswith("{"):
+                    heard(json.loads(line))
+            code = process.wait()
+            return INTERRUPTED if interrupted and code in (0, -2) else code
+        except KeyboardInterrupt:  # the program heard it too, as one of the same terminal
+            if interrupted:
+                raise
+            interrupted = True

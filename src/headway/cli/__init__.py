@@ -19,6 +19,7 @@ COMMANDS = {
     "estimate": "Time, money and memory of a plan, or of one run given by flags.",
     "check": "What is wrong, doubtful or missing in a plan.",
     "verify": "Runs against what was promised of them, and how promises are kept.",
+    "measure": "Time the real thing on this machine, for a minute or two.",
     "diff": "What a change of a plan costs.",
     "explain": "The chain behind one figure of an estimate, or the reason of a rule.",
     "trace": "The formulas against the real model, counted without weights.",

@@ -104,3 +104,15 @@ def outliers(values: Draws) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
     spread = max(float(np.median(np.abs(values - median))), FLOOR_SHARE * abs(float(median)))
     far = 0.6745 * np.abs(values - median) > OUTLIER_SCORE * spread
     return np.asarray(far, dtype=np.bool_)
+
+
+def without_size(values: Draws, sizes: Draws) -> Draws:
+    """`values` as they were had all `sizes` been the mean one: what a straight line explains is taken out.
+
+    Their mean stays; so few or so equal that no line can be told are returned as they are.
+    """
+    away = sizes - sizes.mean()
+    power = float(away @ away)
+    if values.size <= LEAST_BLOCKS or power <= (FLOOR_SHARE * float(sizes.mean())) ** 2 * sizes.size:
+        return values
+    return np.asarray(values - float(away @ values) / power * away)

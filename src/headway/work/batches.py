@@ -80,6 +80,11 @@ def mean_tokens(lengths: Lengths) -> float:
     return float(_largest(lengths, 1, math.inf).mean())
 
 
+def typical_rows(lengths: Lengths) -> tuple[int, ...]:
+    """Tokens of 256 rows that stand for all: one at the middle of each equal share of the distribution."""
+    return tuple(max(1, round(tokens)) for tokens in _largest(lengths, 1, math.inf).tolist())
+
+
 def with_mean(lengths: Lengths, mean: float) -> Lengths:
     """The distribution between the same ends that has the stated mean; the nearest to it where none has.
 

@@ -18,8 +18,10 @@ from typing import Any
 
 import torch
 
+from headway.worker.host import PROC as _PROC
+from headway.worker.host import host_cpu, usable_cores
+
 LIBRARIES = ("torch", "transformers", "peft", "tokenizers", "bitsandbytes", "flash_attn")
-_PROC = Path("/proc")
 
 
 def machine(device: torch.device) -> dict[str, Any]:
@@ -57,21 +59,6 @@ def machine(device: torch.device) -> dict[str, Any]:
 def device_name(device: torch.device) -> str:
     """`NVIDIA A100-SXM4-80GB`, or the model of the CPU."""
     return str(torch.cuda.get_device_name(device)) if device.type == "cuda" else host_cpu()
-
-
-def host_cpu() -> str:
-    """The CPU's model as its maker writes it, else the architecture."""
-    try:
-        said = (_PROC / "cpuinfo").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return platform.processor() or platform.machine()
-    named = re.search(r"^model name\s*:\s*(.+)$", said, re.MULTILINE)
-    return " ".join(named[1].split()) if named else platform.machine()
-
-
-def usable_cores() -> int:
-    """Logical cores that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def host_memory_bytes() -> int | None:

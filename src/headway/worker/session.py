@@ -194,6 +194,12 @@ class Session:
         return EvaluationTime(seconds=self._clock() - began, wait_s=waited, rows=len(rows), tokens=tokens,
                               squares=squares, loss=total / max(labels, 1))  # fmt: skip
 
+    def checkpoint_bytes(self) -> int:
+        """What `save` would write, without its few bytes of names."""
+        states = (one for state in self._optimizer.state.values() for one in state.values())
+        tensors = (one for one in (*self._kept().values(), *states) if isinstance(one, torch.Tensor))
+        return sum(one.numel() * one.element_size() for one in tensors)
+
     def save(self, folder: Path, keep: int | None = None) -> Moved:
         """Write `folder/checkpoint-STEP`: what is trained (all weights without adapters), optimizer, random state.
 

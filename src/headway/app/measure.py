@@ -1,0 +1,292 @@
+"""The verb `measure`: a probe of a plan's stage on this machine, kept beside the plan, and what follows from it.
+
+Owns the order: which stage, its task, the worker, its lines understood, the record, the page's answer.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from headway.app.inputs import Inputs, Request, gather
+from headway.app.kept import known_from
+from headway.app.probe import Heard, Probe, body_of, understood
+from headway.app.stored import keep, made_now
+from headway.app.task import task_of
+from headway.app.worker import INTERRUPTED, OUT_OF_MEMORY, stream_worker
+from headway.catalog import find_device
+from headway.domain.errors import UsageError, UserError
+from headway.domain.experiment import Architecture
+from headway.domain.plan import Experiment, Plan, Stage
+from headway.domain.statement import Value
+from headway.domain.units import Range
+from headway.estimate.nouns import Estimate
+from headway.estimate.questions.epochs import EpochTable, epoch_table
+from headway.estimate.resolve import Job, evaluations, machine_of
+from headway.estimate.stages import job_of
+from headway.plan import PlanFile
+from headway.report.measure_view import MeasureAnswer
+from headway.store.place import folder_of, place_of, prepared
+
+LEAST_BUDGET_S = 10.0
+GRACE_S = 300.0
+"""Beyond twice the budget, after which a probe that does not end is ended: libraries may load slowly, once."""
+CPU = "cpu"
+BUDGETS = (("30 min", 1800.0), ("1 h", 3600.0), ("2 h", 7200.0), ("4 h", 14400.0))
+"""Time budgets whose epochs are shown where the plan has none."""
+_DRIVERS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
+"""There is a GPU's driver where one of these is: NVIDIA's, AMD's, that of a Windows host."""
+
+
+class DoesNotFit(UserError):
+    """The stage asks for more memory than this machine has."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What is to be measured, and how long that may take."""
+
+    experiment: str = ""
+    option: str = ""
+    device: str = "auto"
+    budget_s: float = 90.0
+    tolerance: float = 0.01
+    whole: bool = False
+    """The plan itself, also where only a CPU is there and the plan has an option for one."""
+    seed: int | None = None
+    share: str = ""
+    """File for what others may use of it."""
+    command: str = "headway measure"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """The stage to measure, with everything it is resolved from."""
+
+    inputs: Inputs
+    request: Request
+    source: PlanFile
+    experiment: Experiment
+    index: int
+    """Of the stage in the experiment."""
+    job: Job
+    counts: Mapping[str, float]
+    option: str
+    remarks: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What was measured, kept, and what follows."""
+
+    answer: MeasureAnswer
+    body: Mapping[str, Any] = field(default_factory=dict)
+    """`headway.measurement/1`."""
+    interrupted: bool = False
+
+
+def measure(
+    source: PlanFile,
+    asked: Asked,
+    models: Mapping[str, Architecture] | None = None,
+    told: Callable[[str], None] = lambda words: None,
+) -> Measured:
+    """Measure the first stage that trains, of the plan or of one of its experiments, and keep the result.
+
+    `told` hears of progress. Raises UserError where this machine cannot run it, UsageError for a wrong request,
+    PlanError where the plan does not decide what is run.
+    """
+    if asked.budget_s < LEAST_BUDGET_S:
+        raise UsageError(f"a probe takes {LEAST_BUDGET_S:g} s at least", got=f"{asked.budget_s:g} s",
+                         hint="60-120 s give a step time within a few per cent.")  # fmt: skip
+    chosen = choose(source, asked, models or {})
+    heard, code, left_out = _run(chosen, asked, told)
+    if code == OUT_OF_MEMORY:
+        raise _too_large(heard, chosen)
+    probe = understood(heard, chosen.job)
+    device = device_of(heard, chosen)
+    plan = chosen.inputs.plan
+    remarks = (*chosen.remarks, *left_out, *heard.done.get("remarks", ()), *_elsewhere(device, chosen))
+    body = body_of(probe, chosen.job, plan.fingerprint, chosen.experiment.id, device, remarks)
+    record = made_now("measurement", body, asked.command, _about(heard))
+    place = keep(record, plan.file, told) and place_of(plan.file)
+    if asked.share:
+        from headway.app.packs import share
+
+        share(asked.share, body, chosen.job, record.made[:10])
+    answer = _answer(chosen, probe, body, record.made[:10], place or "", remarks)
+    return Measured(answer=answer, body=body, interrupted=code == INTERRUPTED)
+
+
+def _too_large(heard: Heard, chosen: Chosen) -> DoesNotFit:
+    """The refusal of a batch that does not run here, with the one that does."""
+    rows, stage = heard.facts.get("longest", {}).get("rows"), chosen.job.stage
+    hint = f"Of the longest rows {rows} run in one pass: micro_batch: {rows}." if rows else "Not even one row runs."
+    return DoesNotFit("what is measured must fit into memory", got=str(heard.done.get("stopped", "")),
+                      hint=f"{hint} Or max_length, gradient_checkpointing: full, an adapter.", where=stage.where)  # fmt: skip
+
+
+def choose(source: PlanFile, asked: Asked, models: Mapping[str, Architecture]) -> Chosen:
+    """The stage: of the option asked for; without a GPU of the plan's option `cpu`, else of the plan on this CPU."""
+    cpu, remarks = asked.device == CPU or (asked.device == "auto" and not _has_gpu()), []
+    option = asked.option
+    if cpu and not option and not asked.whole and CPU in source.plan.options:
+        option = CPU
+        remarks.append("on a CPU the plan's option `cpu` is measured; --full measures the plan itself")
+    request = Request(option=option, models=models, seed=asked.seed or 0)
+    inputs = gather(source, request)
+    experiment, stage = _stage(inputs.plan, asked.experiment)
+    if cpu and not machine_of(stage, inputs.plan, inputs.lookup).node.device.is_assumed:
+        there = machine_of(stage, inputs.plan, inputs.lookup).node.device.name
+        remarks.append(f"measured on this CPU: what surrounds a step counts for {there} too, its steps do not")
+        source = (source.variants(option)[0] if option else source).override({"run.machine": {"gpu": CPU}})
+        request = replace(request, option="")
+        inputs = gather(source, request)
+        experiment, stage = _stage(inputs.plan, experiment.id)
+    setting = inputs.setting("best", inputs.plan.run.machine)
+    predictor, machine = inputs.predictor(setting), machine_of(stage, inputs.plan, inputs.lookup, setting.machine)
+    job = job_of(stage, setting, predictor, machine)
+    times = evaluations(stage, job.steps, job.epochs, experiment.stages[-1] is stage)
+    counts = predictor.counts(stage, job, times, first=experiment.stages[0] is stage)
+    return Chosen(
+        inputs=inputs,
+        request=request,
+        source=source,
+        experiment=experiment,
+        index=experiment.stages.index(stage),
+        job=job,
+        counts=counts,
+        option=option,
+        remarks=tuple(remarks),
+    )
+
+
+def _has_gpu() -> bool:
+    """Whether a GPU's driver is there; torch would say it too, after seconds."""
+    return any(Path(one).exists() for one in _DRIVERS) or shutil.which("nvidia-smi") is not None
+
+
+def _stage(plan: Plan, experiment: str) -> tuple[Experiment, Stage]:
+    """The first training stage of the experiment of that id, or of the first that trains."""
+    trained = [
+        (one, stage) for one in plan.experiments for stage in one.stages if stage.kind == "train" and not one.optional
+    ]
+    for one, stage in trained:
+        if experiment in ("", one.id):
+            return one, stage
+    known = tuple(dict.fromkeys(one.id for one, _ in trained))
+    raise UsageError("an experiment of the plan that trains is needed", got=experiment or "none that trains",
+                     hint=f"It has {', '.join(known[:5])}{', …' if len(known) > 5 else ''}.")  # fmt: skip
+
+
+def _run(chosen: Chosen, asked: Asked, told: Callable[[str], None]) -> tuple[Heard, int, tuple[str, ...]]:
+    """The lines of the probe, its exit code, and what it was not asked for."""
+    task, left_out = task_of(chosen.job, chosen.inputs.plan, chosen.inputs.lookup, chosen.counts)
+    heard = Heard()
+
+    def take(line: Mapping[str, Any]) -> None:
+        heard.take(line)
+        told(_progress(heard))
+
+    with _scratch(chosen.inputs.plan.file) as out:
+        task |= {"device": CPU if chosen.job.node.device.is_assumed else asked.device, "budget_s": asked.budget_s}
+        task |= {"tolerance": asked.tolerance, "out": out}
+        if asked.seed is not None:
+            task["seed"] = asked.seed
+        code = stream_worker("bench", json.dumps(task), take, 2 * asked.budget_s + GRACE_S)
+    return heard, code, left_out
+
+
+@contextmanager
+def _scratch(plan_file: str) -> Iterator[str]:
+    """A folder on the disk that runs of the plan save to, gone afterwards; a temporary one where that is read-only."""
+    try:
+        beside = None if place_of(plan_file) == "none" else prepared(folder_of(plan_file))
+    except UserError:
+        beside = None
+    try:
+        with tempfile.TemporaryDirectory(prefix="probe-", dir=beside) as folder:
+            yield folder
+    except PermissionError as error:
+        raise UserError("a probe saves what it trains, to time that", got=str(error),
+                        hint="Run it where files may be written.") from None  # fmt: skip
+
+
+def _progress(heard: Heard) -> str:
+    """`212 steps`, or what is being timed before the first."""
+    last = heard.samples[-1]["term"] if heard.samples else "starting"
+    steps = len(heard.of("step"))
+    return f"{steps:,} steps" if steps else str(last)
+
+
+def device_of(heard: Heard, chosen: Chosen) -> str:
+    """The catalog's name of the device that was measured; the driver's own where it has none."""
+    if chosen.job.node.device.is_assumed:
+        return chosen.job.node.device.name
+    said = str(heard.machine.get("device", chosen.job.node.device.name))
+    try:
+        return find_device(said, memory_bytes=heard.machine.get("device_memory_bytes")).name
+    except UserError:
+        return said
+
+
+def _elsewhere(device: str, chosen: Chosen) -> tuple[str, ...]:
+    planned = chosen.job.node.device.name
+    if device == planned:
+        return ()
+    return (f"this is a {device}, the plan is for {planned}: its estimate does not use these steps",)
+
+
+def _about(heard: Heard) -> dict[str, str]:
+    """Libraries and device for the record's provenance."""
+    names = ("device", "host", "driver", "torch", "transformers")
+    return {name: str(heard.machine[name]) for name in names if heard.machine.get(name)}
+
+
+def _answer(
+    chosen: Chosen, probe: Probe, body: Mapping[str, Any], date: str, place: str, remarks: tuple[str, ...]
+) -> MeasureAnswer:
+    """What the page says: the probe, and the stage's total and epochs with it."""
+    inputs = gather(chosen.source, replace(chosen.request, kept=known_from([(body, date)])))
+    estimate = inputs.estimate("best", inputs.plan.run.machine)
+    item = estimate.experiment(chosen.experiment.id)
+    stage = item.stages[chosen.index]
+    alone = replace(estimate, experiments=(replace(item, stages=(stage,)),))
+    return MeasureAnswer(
+        plan=inputs.plan,
+        experiment=chosen.experiment.id,
+        option=chosen.option,
+        job=chosen.job,
+        device=str(body["device"]),
+        machine=probe.heard.machine,
+        body=body,
+        steps=probe.steps,
+        step=probe.step,
+        stopped=str(probe.heard.done.get("stopped", "")),
+        warm_up=probe.heard.done.get("warm_up") or {},
+        stage=stage,
+        epochs=_epochs(inputs.plan, alone),
+        remarks=remarks,
+        place=place,
+        next_command=_next(inputs.plan, chosen),
+    )
+
+
+def _epochs(plan: Plan, alone: Estimate) -> EpochTable | None:
+    """Epochs for the plan's time budgets, or the usual ones."""
+    timed = any(value.unit == "s" and not value.noun for value in plan.run.budget)
+    usual = tuple(Value(range=Range.point(seconds), unit="s", text=text) for text, seconds in BUDGETS)
+    return epoch_table(plan if timed else replace(plan, run=replace(plan.run, budget=usual)), alone)
+
+
+def _next(plan: Plan, chosen: Chosen) -> str:
+    """The estimate that uses what was measured."""
+    words = ["headway", "estimate", plan.file] if Path(plan.file).is_file() else ["headway", "estimate"]
+    return shlex.join([*words, *(["--option", chosen.option] if chosen.option else [])])

@@ -1,0 +1,210 @@
+"""What a probe said, as seconds of an estimate's terms and rates of this machine: the body of `headway.measurement/1`.
+
+Owns the conversion of units. Timing is `worker/bench.py`, the projection of steps `predict/pilot.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from headway.domain.calibration import P90_SCORE
+from headway.domain.errors import UserError
+from headway.domain.sample import Summary, mean_error, summarise
+from headway.domain.units import Range
+from headway.estimate.resolve import Job
+from headway.predict.pilot import RunSteps, StepOfRun, TimedStep, project
+
+SCHEMA = "headway.measurement/1"
+ONCE = 1.25
+"""Factor by which a thing that was timed once or twice is taken to differ from run to run. Assumed."""
+MOST_SAMPLES = 500
+"""Of one term that a record keeps, evenly spaced."""
+PLANNED = "planned"
+
+
+@dataclass(slots=True, kw_only=True)
+class Heard:
+    """The lines of one probe, as they came."""
+
+    machine: dict[str, Any] = field(default_factory=dict)
+    samples: list[dict[str, Any]] = field(default_factory=list)
+    facts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """The last line of every other kind: `disk`, `device`, `longest`, `done`."""
+
+    def take(self, line: Mapping[str, Any]) -> None:
+        """One line of the program."""
+        said = dict(line)
+        event = str(said.pop("event", ""))
+        if event == "sample":
+            self.samples.append(said)
+        elif event == "machine":
+            self.machine = said
+        else:
+            self.facts[event] = said
+
+    def of(self, term: str) -> list[dict[str, Any]]:
+        """Samples of a term that have seconds."""
+        return [one for one in self.samples if one.get("term") == term and one.get("seconds") is not None]
+
+    def seconds(self, term: str) -> list[float]:
+        """Their seconds; of steps those as planned, without the wait for data."""
+        if term != "step":
+            return [float(one["seconds"]) for one in self.of(term)]
+        return [one.compute_s for one in self.steps() if one.planned]
+
+    def steps(self) -> list[TimedStep]:
+        """Every step, those of other sizes included."""
+        return [
+            TimedStep(
+                seconds=float(one["seconds"]),
+                wait_s=float(one.get("wait_s") or 0.0),
+                tokens=float(one.get("tokens") or 0.0),
+                squares=float(one.get("squares") or 0.0),
+                micro_steps=float(one.get("micro_steps") or 1.0),
+                planned=one.get("size", PLANNED) == PLANNED,
+            )
+            for one in self.of("step")
+        ]
+
+    @property
+    def done(self) -> Mapping[str, Any]:
+        """How it ended."""
+        return self.facts.get("done", {})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """A probe of one stage, understood."""
+
+    heard: Heard
+    step: StepOfRun
+    steps: Summary
+    """Of the planned steps, waiting apart."""
+    terms: Mapping[str, Range]
+    """Seconds of one unit of each term."""
+    rates: Mapping[str, Range]
+    """Constants of the calibration."""
+
+
+def understood(heard: Heard, job: Job) -> Probe:
+    """What the lines say of the stage. Raises UserError where not a single step was timed."""
+    planned = heard.seconds("step")
+    if not planned:
+        raise UserError("a probe times at least one step", got="none",
+                        hint="Give it a longer --budget, or a smaller batch or model.")  # fmt: skip
+    step = project(heard.steps(), _run(heard, job), "cpu" if job.node.device.is_assumed else "gpu")
+    terms = {"step": Range(step.p10_s, step.p50_s, step.p90_s), "data_wait": step.wait_s}
+    terms |= dict(_terms(heard, job))
+    rates = {name: _doubted(value) for name, value in _rates(heard).items()}
+    rates["data_wait_share"] = step.wait_s * (1 / step.p50_s)
+    return Probe(heard=heard, step=step, steps=summarise(planned), terms=terms, rates=rates)
+
+
+def _run(heard: Heard, job: Job) -> RunSteps:
+    """The steps of the whole run: as long as the worker counted them in the data, else as planned."""
+    batches, run = job.batches, heard.done.get("run", {})
+    rows = batches.rows_per_step / job.recipe.parallel.data
+    return RunSteps(
+        steps=max(1.0, job.equivalent_steps),
+        tokens=float(run.get("tokens") or rows * batches.row_tokens),
+        squares=float(run.get("squares") or rows * batches.row_tokens_squared),
+        micro_steps=float(run.get("micro_steps") or job.recipe.grad_accum),
+    )
+
+
+def _terms(heard: Heard, job: Job) -> Iterator[tuple[str, Range]]:
+    for term in ("load", "tokenize", "compile", "checkpoint", "final_save"):
+        found = heard.seconds(term)
+        if found and (term != "tokenize" or heard.of(term)[0].get("tokens")):  # random rows are not tokenised
+            yield term, mean_of(found)
+    evaluated = heard.of("evaluation")
+    if evaluated and job.stage.evaluate is not None:
+        each = [float(one["seconds"]) / float(one["rows"]) for one in evaluated]
+        yield "evaluation", mean_of(each) * float(evaluated[0]["of_rows"])
+
+
+def mean_of(seconds: Sequence[float]) -> Range:
+    """p10, p50 and p90 of the mean of timings; a few are known to a factor only."""
+    values = np.asarray(seconds, dtype=float)
+    mean = float(values.mean())
+    if values.size < 3:
+        return _doubted(mean)
+    reach = P90_SCORE * mean_error(values)
+    return Range(max(mean - reach, 0.1 * mean), mean, mean + reach)
+
+
+def _doubted(value: float) -> Range:
+    return Range(value / ONCE, value, value * ONCE)
+
+
+def _rates(heard: Heard) -> dict[str, float]:
+    """Rates for other stages on this machine, from sizes and seconds."""
+    found: dict[str, float] = {}
+    per_second = (
+        ("tokenize_tokens_per_s", "tokenize", "tokens"),
+        ("checkpoint_write_bytes_per_s", "checkpoint", "bytes"),
+        ("checkpoint_write_bytes_per_s", "final_save", "bytes"),
+    )
+    for name, term, unit in per_second:
+        timed = [one for one in heard.of(term) if one.get(unit)]  # what was worked out rests on the disk's speed too
+        if timed and name not in found:
+            found[name] = sum(float(one[unit]) for one in timed) / max(1e-9, sum(float(one["seconds"]) for one in timed))
+    for one in heard.of("load"):
+        if one.get("import_s"):
+            found["import_s"] = float(one["import_s"])
+        if one.get("bytes"):  # none are read where weights are drawn at random
+            found["weights_load_bytes_per_s"] = float(one["bytes"]) / max(1e-9, float(one["build_s"]))
+    return found
+
+
+def body_of(probe: Probe, job: Job, plan: str, experiment: str, device: str, left_out: Sequence[str]) -> dict[str, Any]:
+    """The record of a probe: numbers, and names of the plan; no path, no name of a person or host."""
+    heard, longest = probe.heard, probe.heard.facts.get("longest", {})
+    repeats = {term: len(heard.seconds(term)) for term in probe.terms} | {"data_wait": len(heard.seconds("step"))}
+    memory = {"peak_bytes": _peak(heard), "longest_tokens": longest.get("tokens"),
+              "longest_peak_bytes": longest.get("peak_bytes"), "fits": longest.get("fits"),
+              "largest_micro_batch": longest.get("rows")}  # fmt: skip
+    return {
+        "schema": SCHEMA,
+        "stage": job.stage.pace,
+        "stage_name": job.stage.name,
+        "experiment": experiment,
+        "plan": plan,
+        "device": device,
+        "gpus": 1,
+        "terms": {term: _ends(value) | {"repeats": repeats[term]} for term, value in probe.terms.items()},
+        "rates": {name: _ends(value) for name, value in probe.rates.items()},
+        "memory": {name: value for name, value in memory.items() if value is not None},
+        "machine": heard.machine,
+        "task": {
+            "micro_batch": job.recipe.micro_batch,
+            "grad_accum": job.recipe.grad_accum,
+            "max_length": job.recipe.max_length,
+            "precision": job.recipe.precision,
+            "tokens_per_step": _run(heard, job).tokens,
+        },
+        "steps": {"mean_s": probe.steps.mean_s, "median_s": probe.steps.median_s, "sd_s": probe.steps.sd_s,
+                  "low_s": probe.steps.low_s, "high_s": probe.steps.high_s, "warm_up": heard.done.get("warm_up")},
+        "samples": {term: _thinned(heard.seconds(term)) for term in repeats if term != "data_wait"},
+        "remarks": list(left_out),
+    }  # fmt: skip
+
+
+def _peak(heard: Heard) -> float | None:
+    """The most memory that was seen in any step."""
+    seen = [float(one["peak_bytes"]) for one in (*heard.samples, *heard.facts.values()) if one.get("peak_bytes")]
+    return max(seen, default=None)
+
+
+def _ends(value: Range) -> dict[str, float]:
+    return {"p10": value.low, "p50": value.mid, "p90": value.high}
+
+
+def _thinned(values: Sequence[float]) -> list[float]:
+    """At most `MOST_SAMPLES`, evenly spaced, to a microsecond."""
+    every = max(1, -(-len(values) // MOST_SAMPLES))
+    return [round(value, 6) for value in values[::every]]

