@@ -6,6 +6,7 @@ The statistics are `check/scatter.py`.
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from headway.check.verdict import Verdict
 from headway.domain.errors import UserError
 from headway.domain.spread import Spread
 from headway.report.verify_view import Learnt
+from headway.worker.host import host_cpu, usable_cores
 
 if TYPE_CHECKING:
     from headway.app.load import Project
@@ -129,11 +131,18 @@ def _body(
         "terms": terms,
         "rates": {},
         "memory": {},
-        "machine": {**runs[-1].machine, "device": group.device},
+        "machine": _machine(group.device, runs[-1]),
         "task": {"runs": [ran.id for ran in runs]},
         "samples": {},
         "remarks": remarks,
     }
+
+
+def _machine(device: str, ran: Ran) -> dict[str, Any]:
+    """The machine as the run says; a CPU of this host as estimates tell CPUs apart (`app/kept.py`)."""
+    said = {**ran.machine, "device": device}
+    node = said.get("node", said.get("host", platform.node()))
+    return {**said, "host": host_cpu(), "cores": usable_cores()} if device == CPU and node == platform.node() else said
 
 
 def _ends(cost: Cost) -> dict[str, float]:

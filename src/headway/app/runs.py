@@ -7,13 +7,14 @@ its record in `track/`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from headway.check.ran import SCHEMA
+from headway.check.ran import SCHEMA, Ran, ran_from
 from headway.domain.errors import UserError
 from headway.domain.observation import Observation, RunLog, times_of
 from headway.domain.record import fingerprint
@@ -37,6 +38,12 @@ def read_run(path: str | Path) -> dict[str, Any]:
     events = place / EVENTS if place.is_dir() else place
     own = events.name == EVENTS and events.is_file()
     return run_document(read_log(events if own else place), events.parent.name if own else "")
+
+
+def ran_of(body: Mapping[str, Any]) -> Ran:
+    """The run of a record, its device by the catalog's name. Raises UserError for a record of another form."""
+    ran = ran_from(body)
+    return replace(ran, device=device_name(ran.device))
 
 
 def run_document(log: RunLog, run: str = "") -> dict[str, Any]:
@@ -76,8 +83,9 @@ def run_document(log: RunLog, run: str = "") -> dict[str, Any]:
 def device_name(said: str) -> str:
     """The catalog's name of a device, `CPU` for a processor, else as it was said."""
     from headway.catalog import find_device
+    from headway.worker.host import host_cpu
 
-    if said.lower().startswith("cpu"):
+    if said.lower() == "cpu" or (said and said == host_cpu()):
         return CPU
     try:
         return find_device(said).name if said else ""

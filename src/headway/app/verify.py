@@ -1,26 +1,26 @@
 """The verb `verify`: runs held against what was promised of them, and the ledger of all promises kept.
 
-Owns which runs are meant, which promise counts for a run, and what is recorded of it. The comparison is `check/`.
+Owns which runs are meant, and what is recorded of them. Which promise counts is `promised.py`, the comparison `check/`.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
+from headway.app.promised import History, promise_of_run
 from headway.app.recalibrate import recalibrated
-from headway.app.runs import read_run, run_folders
+from headway.app.runs import ran_of, read_run, run_folders
 from headway.app.stored import keep, made_now, records
 from headway.check.ledger import ledger
-from headway.check.promise import experiments_of, promise_for
-from headway.check.ran import Ran, ran_from
+from headway.check.ran import Ran
 from headway.check.verdict import Verdict, compare, document, verdict_from
 from headway.domain.errors import UsageError, UserError
-from headway.domain.record import Record, fingerprint
+from headway.domain.record import fingerprint
 from headway.report.render import text
 from headway.report.verify_view import VerifyAnswer, verify_document, verify_page, verify_view
 from headway.report.view import Detail, Page
@@ -76,36 +76,6 @@ class Verified:
         return text(verify_view(self.answer), "html")
 
 
-@dataclass(slots=True)
-class _History:
-    """What is stored beside the plan, and the promise that is made now where none was kept."""
-
-    project: Project | None
-    stored: list[Record]
-    made: Mapping[str, Any] | None = None
-    remarks: dict[str, None] = field(default_factory=dict)
-
-    @property
-    def file(self) -> str | None:
-        """The plan file that the store lies beside."""
-        return None if self.project is None else self.project.plan.file
-
-    def of(self, kind: str) -> list[Record]:
-        """Stored records of a kind, oldest first."""
-        return [record for record in self.stored if record.kind == kind]
-
-    def promise_now(self) -> Mapping[str, Any]:
-        """What the plan promises today. Raises UserError where there is no plan."""
-        if self.project is None:
-            raise UserError("a run is verified against a promise made before it", got="no promise on record",
-                            hint="Name the plan with --plan PLAN: what it promises now is compared.")  # fmt: skip
-        if self.made is None:
-            from headway.app.promise import promise_of
-
-            self.made = promise_of(self.project.estimate(sensitivity=False).answer)
-        return self.made
-
-
 def verify(asked: Asked, project: Project | None = None, told: Callable[[str], None] | None = None) -> Verified:
     """Runs beside their promises; every new run and verdict is recorded.
 
@@ -113,7 +83,7 @@ def verify(asked: Asked, project: Project | None = None, told: Callable[[str], N
     there is none the plan promises now, which the ledger does not count. `told` is called with what could not be
     recorded. Raises UserError where there is no run, no promise, or a run cannot be told apart.
     """
-    history = _History(project, records(plan_file=None if project is None else project.plan.file))
+    history = History(project, records(plan_file=None if project is None else project.plan.file))
     bodies = _runs(asked, history)
     judged = _judged(bodies, asked, history)
     for body, verdict in judged:
@@ -135,9 +105,9 @@ def verify(asked: Asked, project: Project | None = None, told: Callable[[str], N
     return Verified(answer)
 
 
-def _runs(asked: Asked, history: _History) -> list[Mapping[str, Any]]:
+def _runs(asked: Asked, history: History) -> list[Mapping[str, Any]]:
     """Documents of the runs that are meant."""
-    recorded = {str(record.body["run"]): record.body for record in history.of("run")}
+    recorded = {str(body["run"]): body for body in _in_time(record.body for record in history.of("run"))}
     if asked.runs:
         return [_run(word, recorded) for word in asked.runs]
     for folder in run_folders(history.file):
@@ -146,15 +116,20 @@ def _runs(asked: Asked, history: _History) -> list[Mapping[str, Any]]:
                 body = read_run(folder)
                 recorded[str(body["run"])] = body
             except UserError as error:
-                history.remarks[f"{folder.name} is left out: {error}"] = None
+                history.remark(f"{folder.name} is left out: {error}")
     done = {verdict.run for verdict in _past(history)}
     fresh = [body for run, body in recorded.items() if run not in done]
-    found = list(recorded.values()) if asked.every or not fresh else fresh
+    found = _in_time(recorded.values() if asked.every or not fresh else fresh)
     if not found:
         raise UserError("there is a run to verify", got=f"none recorded {_beside(history.file)}",
                         hint="Name a log: headway verify trainer_log.jsonl --plan plan.yaml; or record a run: "
                         "headway watch -- python train.py.")  # fmt: skip
     return found
+
+
+def _in_time(bodies: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Runs in the order in which they began."""
+    return sorted(bodies, key=lambda body: (str(body.get("started") or ""), str(body["run"])))
 
 
 def _beside(file: str | None) -> str:
@@ -178,81 +153,37 @@ def _run(word: str, recorded: Mapping[str, Mapping[str, Any]]) -> Mapping[str, A
 
 
 def _judged(
-    bodies: Iterable[Mapping[str, Any]], asked: Asked, history: _History
+    bodies: Iterable[Mapping[str, Any]], asked: Asked, history: History
 ) -> list[tuple[Mapping[str, Any], Verdict]]:
     """Each run with its verdict; one that cannot be compared is a remark, unless none can."""
     found, refused = [], []
     for body in bodies:
-        ran = ran_from(body)
+        ran = ran_of(body)
         try:
             found.append((body, _verdict(ran, asked.experiment, history)))
         except UserError as error:
             refused.append(error)
-            history.remarks[f"{ran.name} is left out: {error}"] = None
+            history.remark(f"{ran.name} is left out: {error}")
         for problem in ran.problems[:3]:
-            history.remarks[f"{ran.name}: {problem}"] = None
+            history.remark(f"{ran.name}: {problem}")
     if refused and not found:
         raise refused[0]
     return found
 
 
-def _verdict(ran: Ran, experiment: str, history: _History) -> Verdict:
-    """The run beside the latest promise that was made before it began, else the first later one, else that of now."""
-    name = experiment or ran.experiment
-    candidates = [record for record in history.of("estimate") if _covers(record.body, ran, name, history)]
-    on_device = [record for record in candidates if record.body.get("device") in ("", None, ran.device)]
-    before = [record for record in on_device or candidates if ran.started and record.made <= ran.started]
-    if before:
-        body, record, made = before[-1].body, before[-1].id, True
-    elif candidates:
-        body, record, made = candidates[0].body, candidates[0].id, False
-    else:
-        body, record, made = history.promise_now(), "", False
-    promise = promise_for(body, _experiment(body, name, history))
-    if promise is None:
-        known = experiments_of(body)
-        raise UsageError("an experiment of the plan is compared", got=name, candidates=known[:3],
-                         hint=f"It has {', '.join(known[:5])}{', …' if len(known) > 5 else ''}.")  # fmt: skip
-    if not made:
-        reason = "after it began" if ran.started else "and when it began is not known"
-        history.remarks[f"{ran.name}: no promise from before the run, compared with one made {reason}; "
-                        "the ledger does not count it."] = None  # fmt: skip
-    elif ran.device and promise.device and ran.device != promise.device:
-        history.remarks[f"{ran.name} ran on {ran.device}, promised was {promise.device}: "
-                        "the ledger does not count it."] = None  # fmt: skip
-    return compare(promise, ran, record=record, before=made)
+def _verdict(ran: Ran, experiment: str, history: History) -> Verdict:
+    """The run beside the promise that counts for it; why the ledger will not count it is a remark."""
+    found = promise_of_run(ran, experiment, history)
+    if not found.before:
+        why = "no promise was made before it began" if ran.started else "its log does not say when it began"
+        history.remark(f"{ran.name}: {why}. It is compared with a later promise, which the ledger does not count.")
+    elif ran.device and found.promise.device and ran.device != found.promise.device:
+        history.remark(f"{ran.name} ran on {ran.device}, promised was {found.promise.device}: the ledger does not "
+                       "count it.")  # fmt: skip
+    return compare(found.promise, ran, record=found.record, before=found.before)
 
 
-def _covers(body: Mapping[str, Any], ran: Ran, name: str, history: _History) -> bool:
-    """Whether a stored promise is of the run's experiment: of its plan, or of the same one in another version of it."""
-    plan = str(body.get("plan", {}).get("fingerprint", ""))
-    wanted = ran.plan or ("" if history.project is None else history.project.plan.fingerprint)
-    if not wanted or plan == wanted:
-        return not name or promise_for(body, name) is not None
-    if history.project is None:
-        return False
-    same = {
-        one.fingerprint for one in history.project.plan.experiments if not name or name in (one.id, one.fingerprint)
-    }
-    return any(promise_for(body, one) is not None for one in same if one)
-
-
-def _experiment(body: Mapping[str, Any], name: str, history: _History) -> str:
-    """The experiment that was run: as said, else the only one. Raises UsageError where there are several."""
-    known = experiments_of(body)
-    if not name and len(known) == 1:
-        return known[0]
-    if not name:
-        raise UsageError("which experiment was run is said where the plan has several", got="none named",
-                         hint=f"Add --experiment ID: {', '.join(known[:5])}{', …' if len(known) > 5 else ''}.",
-                         candidates=())  # fmt: skip
-    if name not in known and history.project is not None:
-        same = [one.fingerprint for one in history.project.plan.experiments if one.id == name]
-        return same[0] if same else name
-    return name
-
-
-def _record(body: Mapping[str, Any], verdict: Verdict, history: _History, told: Callable[[str], None] | None) -> None:
+def _record(body: Mapping[str, Any], verdict: Verdict, history: History, told: Callable[[str], None] | None) -> None:
     """Keep the run and its verdict, unless the newest of each is the same."""
     for kind, made in (("run", body), ("verdict", document(verdict))):
         same = [record.body for record in history.of(kind) if record.body.get("run") == body["run"]]
@@ -260,27 +191,27 @@ def _record(body: Mapping[str, Any], verdict: Verdict, history: _History, told: 
             keep(made_now(kind, made, COMMAND), history.file, told)
 
 
-def _past(history: _History) -> list[Verdict]:
+def _past(history: History) -> list[Verdict]:
     """Stored verdicts, oldest first; one that this version cannot read counts for nothing."""
     found = []
     for record in history.of("verdict"):
         try:
             found.append(verdict_from(record.body))
         except UserError as error:
-            history.remarks[f"A stored verdict is left out: {error}"] = None
+            history.remark(f"A stored verdict is left out: {error}")
     return found
 
 
-def _ran(judged: list[tuple[Mapping[str, Any], Verdict]], history: _History) -> list[tuple[Ran, Verdict, bool]]:
+def _ran(judged: list[tuple[Mapping[str, Any], Verdict]], history: History) -> list[tuple[Ran, Verdict, bool]]:
     """All runs with a verdict, the stored ones too; True for those that were asked for."""
     bodies = {str(record.body["run"]): record.body for record in history.of("run")}
     latest = {verdict.run: verdict for verdict in _past(history) if verdict.run in bodies}
     asked = {verdict.run for _, verdict in judged}
-    past = [(ran_from(bodies[run]), verdict, False) for run, verdict in latest.items() if run not in asked]
-    return past + [(ran_from(body), verdict, True) for body, verdict in judged]
+    past = [(ran_of(bodies[run]), verdict, False) for run, verdict in latest.items() if run not in asked]
+    return past + [(ran_of(body), verdict, True) for body, verdict in judged]
 
 
-def _next(asked: Asked, history: _History, verdicts: tuple[Verdict, ...]) -> str:
+def _next(asked: Asked, history: History, verdicts: tuple[Verdict, ...]) -> str:
     plan = "" if history.file is None else quote(history.file)
     if asked.recalibrate:
         return f"headway estimate {plan or 'PLAN'}"

@@ -67,18 +67,21 @@ class Promise:
     def together(self, parts: Iterable[Spread]) -> Spread:
         """The sum of some of the promised terms, with as much doubt as the whole has beside the doubts of its parts.
 
-        Ends of parts do not add up: doubts that are independent cancel. The promised time of the whole says how far,
-        and the same shares are taken for a part of it; without it ends are added end by end, which is too wide.
+        Ends of parts do not add up, as doubts that are independent cancel; nor do middles, where doubts are lopsided.
+        The promised time of the whole says how far: its ends are shared in proportion to theirs, and what its middle
+        has beyond the sum of theirs in proportion to how lopsided they are. Without it ends are added end by end,
+        which is too wide.
         """
         found = total(parts)
         every = total(term.seconds for stage in self.stages for term in stage.terms.values())
-        if self.wall is None or every.p50 <= 0:
+        if self.wall is None:
             return found
-        middle = found.p50 * self.wall.p50 / every.p50
+        middle = found.p50 + (self.wall.p50 - every.p50) * _skew_share(found, every)
         below = _share(self.wall.p50 - self.wall.p10, every.p50 - every.p10) * (found.p50 - found.p10)
         above = _share(self.wall.p90 - self.wall.p50, every.p90 - every.p50) * (found.p90 - found.p50)
-        return Spread(p10=max(0.0, middle - below), p50=middle, p90=middle + above, kind=found.kind,
-                      source=found.source)  # fmt: skip
+        return Spread(
+            p10=max(0.0, middle - below), p50=middle, p90=middle + above, kind=found.kind, source=found.source
+        )  # fmt: skip
 
 
 def merged(stages: Iterable[PromisedStage]) -> dict[str, PromisedTerm]:
@@ -154,3 +157,11 @@ def spread_from(said: Mapping[str, Any]) -> Spread:
 def _share(whole: float, sum_of_parts: float) -> float:
     """How much of the doubt of the parts is left in the whole: 1 where they go together, less where they cancel."""
     return max(0.0, whole / sum_of_parts) if sum_of_parts > 0 else 1.0
+
+
+def _skew_share(part: Spread, whole: Spread) -> float:
+    """How much of what is lopsided in the whole is in the part, 0 to 1; their shares of the middle where nothing is."""
+    lopsided = whole.p10 + whole.p90 - 2 * whole.p50
+    if lopsided > 0:
+        return min(1.0, max(0.0, (part.p10 + part.p90 - 2 * part.p50) / lopsided))
+    return part.p50 / whole.p50 if whole.p50 > 0 else 1.0
