@@ -33,7 +33,11 @@ def test_dmon_with_times_alone() -> None:
 
 def test_dmon_without_times_says_so(tmp_path: Path) -> None:
     place = tmp_path / "gpu.log"
-    place.write_text("# gpu   pwr gtemp mtemp    sm   mem\n# Idx     W     C     C     %     %\n    0   250    45     -    92     1\n")
+    place.write_text(
+        "# gpu   pwr gtemp mtemp    sm   mem\n"
+        "# Idx     W     C     C     %     %\n"
+        "    0   250    45     -    92     1\n"
+    )
     log = read_log(place)
     assert [item.at_s for item in log.observations] == [None]
     assert any("no times" in problem for problem in log.problems)
@@ -65,6 +69,20 @@ def test_a_job_in_columns() -> None:
     assert log.facts["state"] == "COMPLETED"
     assert log.facts["max_memory_bytes"] == 9876543 * 1024
     assert any("4712" in problem for problem in log.problems)
+
+
+def test_a_job_copied_from_a_terminal_with_its_command(tmp_path: Path) -> None:
+    place = tmp_path / "jobs.txt"
+    place.write_text(
+        "$ sacct -j 57\n"
+        "       JobID    JobName  Partition    Account  AllocCPUS      State ExitCode \n"
+        "------------ ---------- ---------- ---------- ---------- ---------- -------- \n"
+        "57           script-1.+         vm     guests          1 CANCELLED+      0:0 \n"
+        "57.batch          batch                guests          1  CANCELLED     0:15 \n"
+    )
+    log = read_log(place)
+    assert (log.format, log.facts["job"], log.facts["run_name"]) == ("sacct", "57", "script-1.+")
+    assert (log.facts["state"], log.facts["exit_code"]) == ("CANCELLED", "0:0")
 
 
 def test_a_requeued_job_is_two_attempts() -> None:

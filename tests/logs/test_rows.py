@@ -61,6 +61,20 @@ def test_what_came_before_the_first_steps_is_loading() -> None:
     assert (times_of(told)["step"].seconds, times_of(told)["step"].units) == (30.0, 30)
 
 
+def test_a_log_that_begins_late_is_of_a_resumed_run() -> None:
+    late = [trained(1010.0 + 10 * n, 5010 + 10 * n) for n in range(4)]
+    told, _ = rows.told([Row(at_s=1000, begins=True), *late], [])
+    assert (times_of(told)["step"].seconds, times_of(told)["step"].units) == (40.0, 40)
+    # The first row of a run may come sooner than an interval, and a late evaluation does not make it late.
+    told, _ = rows.told([trained(5, 1), trained(50, 10), trained(100, 20), trained(150, 30)], [])
+    assert [item.steps for item in told] == [1, 9, 10, 10]
+
+
+def test_an_evaluation_alone_says_nothing_of_its_time() -> None:
+    told, _ = rows.told([Row(at_s=1000, begins=True), Row(at_s=1069, step=0, values={"test_loss": 0.3})], [])
+    assert took(told, "evaluation") == [(0, None)]
+
+
 def test_the_means_of_an_epoch_are_no_more_steps() -> None:
     again = Row(at_s=10.1, step=20, values={"train_loss_epoch": 1.0})
     told, _ = rows.told([trained(0, 10), trained(10, 20), again, trained(20, 30)], [])
@@ -74,7 +88,9 @@ def test_a_time_of_one_step_is_taken_for_all_that_a_row_covers() -> None:
 
 def test_a_step_that_goes_back_is_another_attempt_and_said() -> None:
     problems: list[str] = []
-    told, _ = rows.told([trained(0, 10), trained(10, 20), trained(20, 30), trained(500, 20), trained(510, 30)], problems)
+    told, _ = rows.told(
+        [trained(0, 10), trained(10, 20), trained(20, 30), trained(500, 20), trained(510, 30)], problems
+    )
     assert [item.attempt for item in told] == [0, 0, 0, 1, 1]
     assert took(told, "step")[3:] == [(20, None), (30, 10.0)]
     assert any("restarted" in problem for problem in problems)
@@ -88,7 +104,9 @@ def test_a_clock_that_jumps_is_said_and_replaced() -> None:
 
 
 def test_facts_are_told_once() -> None:
-    final = Row(at_s=40, step=30, values={"train/train_runtime": 35.5, "train/total_flos": 1e12, "train/train_loss": 0.4})
+    final = Row(
+        at_s=40, step=30, values={"train/train_runtime": 35.5, "train/total_flos": 1e12, "train/train_loss": 0.4}
+    )
     told, facts = rows.told([trained(0, 10), final], [])
     assert facts == {"train_runtime_s": 35.5, "total_flop": 1e12, "train_loss": 0.4}
     assert took(told, "step") == [(10, None)]
@@ -144,7 +162,9 @@ def test_steps_and_evaluations_never_take_longer_than_the_run(
             Row,
             at_s=st.none() | st.floats(allow_nan=False, allow_infinity=False),
             step=st.none() | st.integers(min_value=-(2**63), max_value=2**63),
-            values=st.dictionaries(st.sampled_from(["loss", "eval/loss", "eval/runtime", "epoch", "step_time"]), st.floats()),
+            values=st.dictionaries(
+                st.sampled_from(["loss", "eval/loss", "eval/runtime", "epoch", "step_time"]), st.floats()
+            ),
             begins=st.booleans(),
         ),
         max_size=12,

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
+import sqlite3
 import struct
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 from statistics import median
 
 import pytest
 
 from headway.domain.observation import Observation, RunLog, times_of
-from headway.logs import lightning_csv, mlflow, tfevents, wandb_csv, wandb_offline
+from headway.logs import lightning_csv, mlflow, tfevents, wandb_csv, wandb_offline, wire
 from headway.logs.read import read_log
 
 SAMPLES = Path(__file__).parent / "samples" / "trackers"
@@ -58,7 +61,9 @@ def test_history_is_what_wandbs_own_classes_read(name: str) -> None:
         assert step.step == int(row.get("train/global_step", row["_step"]))
     assert len(of_kind(log, "evaluation")) == sum("eval/loss" in row or "val/loss" in row for row in told["history"])
     samples = of_kind(log, "device")
-    assert [item.at_s for item in samples] == pytest.approx([at_s - told["start"] for at_s, _ in told["stats"]], abs=1e-3)
+    assert [item.at_s for item in samples] == pytest.approx(
+        [at_s - told["start"] for at_s, _ in told["stats"]], abs=1e-3
+    )
     for item, (_, said) in zip(samples, told["stats"], strict=True):
         assert item.values["host_memory_utilisation"] == pytest.approx(float(said["memory_percent"]) / 100)
     assert (log.facts["run"], log.facts["exit_code"]) == (told["run"], told["exit_code"])
@@ -162,6 +167,42 @@ def test_an_exported_chart_is_read_for_the_run_that_says_most() -> None:
     assert log.facts["run_name"] == "brisk-pond-1"
     assert [(item.step, item.values["loss"]) for item in of_kind(log, "step")] == [(10, 1.6), (20, 1.5), (30, 1.4)]
     assert any("calm-sea-2" in problem for problem in log.problems)
+
+
+def test_rows_of_keras_count_epochs(tmp_path: Path) -> None:
+    # Messages by hand: wall_time 1.7e9 + 60 n, step n, summary {value {tag, simple_value}}.
+    records = b""
+    for epoch in range(3):
+        value = b"\x0a\x0aepoch_loss\x15" + struct.pack("<f", 1 / (epoch + 1))
+        summary = b"\x0a" + bytes([len(value)]) + value
+        event = b"\x09" + struct.pack("<d", 1.7e9 + 60 * epoch) + b"\x10" + bytes([epoch])
+        event += b"\x2a" + bytes([len(summary)]) + summary
+        head = struct.pack("<Q", len(event))
+        records += head + struct.pack("<I", wire.masked_crc32c(head))
+        records += event + struct.pack("<I", wire.masked_crc32c(event))
+    place = tmp_path / "events.out.tfevents.1700000000.host.1.0.v2"
+    place.write_bytes(records)
+    steps = of_kind(tfevents.read(place), "step")
+    assert [(item.epoch, item.step, item.seconds) for item in steps] == [
+        (1, None, None),
+        (2, None, None),
+        (3, None, None),
+    ]
+    assert steps[2].at_s == 120
+
+
+def test_a_store_of_mlflow_that_is_being_written_is_read(tmp_path: Path) -> None:
+    place = tmp_path / "mlflow.db"
+    shutil.copy(SAMPLES / "mlflow" / "mlflow.sqlite", place)
+    before = mlflow.read(place)
+    with closing(sqlite3.connect(place)) as writer:
+        writer.execute("pragma journal_mode = wal")
+        run = writer.execute("select run_uuid from runs").fetchone()[0]
+        writer.execute("insert into metrics values ('loss', 0.5, 1795279999000, ?, 65, 0)", (run,))
+        writer.commit()
+        after = mlflow.read(place)
+    assert len(after.observations) == len(before.observations) + 1
+    assert of_kind(after, "step")[-1].values["loss"] == 0.5
 
 
 # ---- broken files say so

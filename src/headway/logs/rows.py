@@ -72,6 +72,8 @@ _FIRST_YEAR_S: Final = 631_152_000.0
 """1990: what counts seconds since a run's start counts fewer."""
 _LAST_YEAR_S: Final = 7_258_118_400.0
 """2200."""
+_LATE: Final = 2
+"""A log that begins after so many of its intervals is of a run that was resumed."""
 _AT_ONCE_S: Final = 1.0
 """What came before the first steps is told apart from them where it took longer than this and than they usually do."""
 
@@ -98,7 +100,7 @@ def told(rows: Iterable[Row], problems: list[str]) -> tuple[tuple[Observation, .
     """
     facts: dict[str, float | str] = {}
     parts = [part for row in rows for part in _parts(row, facts)]
-    teller = _Teller(_usual_s(parts))
+    teller = _Teller(_usual_s(parts), _stride(parts))
     return settled([item for part in parts for item in teller.tell(part)], problems), facts
 
 
@@ -252,16 +254,23 @@ def _usual_s(parts: Sequence[_Part]) -> float | None:
     return median(found) if found else None
 
 
+def _stride(parts: Sequence[_Part]) -> int | None:
+    """The usual number of steps between training rows; None where fewer than three show it."""
+    steps = [part.step for part in parts if part.kind == "step" and part.step is not None]
+    found = [after - before for before, after in itertools.pairwise(steps) if after > before]
+    return int(median(found)) if len(found) > 1 else None
+
+
 class _Teller:
     """Tells parts as observations, one after the other; knows how far the run is and when it last said something."""
 
-    def __init__(self, usual_s: float | None) -> None:
+    def __init__(self, usual_s: float | None, stride: int | None) -> None:
         self._usual_s = usual_s
         self._done: int | None = 0
         self._at_s: float | None = None
         self._attempts = 0
         self._stepped = False
-        self._stride: int | None = None
+        self._stride = stride
 
     def tell(self, part: _Part) -> Iterable[Observation]:
         """The observations of one part."""
@@ -288,7 +297,8 @@ class _Teller:
         return part.at_s - self._at_s - self._usual_s * self._ahead(part)
 
     def _step(self, part: _Part) -> list[Observation]:
-        resumed = self._done is None and part.step is not None and self._stride is not None
+        late = self._done is None or (not self._stepped and self._ahead(part) > _LATE * (self._stride or math.inf))
+        resumed = late and part.step is not None and self._stride is not None
         if resumed:  # from a checkpoint that no row tells of; the interval of logging says how far back at most
             self._done = (part.step or 0) - (self._stride or 0)
         steps, first = self._ahead(part), not self._stepped
@@ -317,6 +327,8 @@ class _Teller:
                 at_s = max(at_s - took_s, self._at_s if self._at_s is not None else at_s - took_s)
             told.append(_step(part, at_s, None, part.trained))
             self._went(part)
+        elif took_s is None and not self._stepped:
+            return [replace(_evaluated(part, None), at_s=None)]  # what else was done since the run began is not said
         return [*told, _evaluated(part, took_s)]
 
     def _went(self, part: _Part) -> None:

@@ -6,6 +6,7 @@ steps (`123.batch`, `123.0`) say how much memory it took.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any, Final
 from headway.domain.errors import Position, UserError
 from headway.domain.observation import Observation, RunLog
 from headway.logs import rows
-from headway.logs.tables import header_in, moment_s, table
+from headway.logs.tables import moment_s, table
 from headway.logs.text import as_text, document, duration_s, finite, lines_of
 
 NAME = "sacct"
@@ -25,17 +26,18 @@ _SIZE: Final = re.compile(r"^(\d+(?:\.\d+)?)([KMGTP]?)[nc]?$")
 _UNIT: Final = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5}
 _NOT_OVER: Final = {"RUNNING", "PENDING", "COMPLETING", "SUSPENDED", "CONFIGURING", "R", "PD"}
 _MOST_NAMED: Final = 5
+_FIRST_LINES: Final = 20
+"""Among which the header stands: the command itself may stand before it."""
 
 
 def claims(path: Path, head: bytes) -> float:
     """How surely `path` is such an output."""
     if not head:
         return 0.0
-    columns = {name.lower() for name in header_in(head)} | {
-        name.lower() for name in as_text(head).split("\n", 1)[0].split()
-    }
-    if columns & {"jobid", "jobidraw"} and columns & {"state", "elapsed", "exitcode", "start"}:
-        return 0.95
+    for line in as_text(head).splitlines()[:_FIRST_LINES]:
+        columns = {name.lower() for name in (*line.split(), *line.split("|"), *line.split(","))}
+        if columns & {"jobid", "jobidraw"} and columns & {"state", "elapsed", "exitcode", "start"}:
+            return 0.95
     return 0.9 if b'"jobs"' in head and b'"job_id"' in head and b'"time"' in head else 0.0
 
 
@@ -145,13 +147,11 @@ def _bytes(text: str) -> float | None:
 
 def _said(path: Path, problems: list[str]) -> Iterator[dict[str, str]]:
     """The fields of each line, by their names in small letters."""
-    first = [line for _, line in zip(range(3), (line for _, line in lines_of(path, []) if line.strip()), strict=False)]
+    lines = (line for _, line in lines_of(path, []) if line.strip())
+    first = list(itertools.islice(lines, _FIRST_LINES))
     if first and first[0].lstrip().startswith("{"):
         yield from _of_json(path, problems)
-    elif first and "|" in first[0]:
-        for _, cells in table(path, problems):
-            yield {name.lower(): cell for name, cell in cells.items() if name}
-    elif len(first) > 1 and _RULE.match(first[1]):
+    elif any(map(_RULE.match, first)):
         yield from _of_columns(path, problems)
     else:
         for _, cells in table(path, problems):
@@ -164,14 +164,15 @@ def _of_columns(path: Path, problems: list[str]) -> Iterator[dict[str, str]]:
     for _, line in lines_of(path, problems):
         if _RULE.match(line):
             spans = [match.span() for match in re.finditer(r"-+", line)]
+            names = header.lower().split()
+            if len(names) != len(spans):
+                names = [header[start:end].strip().lower() for start, end in spans]
             continue
-        if not spans:
+        if not spans or line.split() == header.split():
             header = line
             continue
-        names = [header[start:end].strip().lower() for start, end in spans]
         cells = [line[start:end].strip() for start, end in spans]
-        if cells[:1] != [header[slice(*spans[0])].strip()]:
-            yield {name: cell for name, cell in zip(names, cells, strict=True) if name and cell}
+        yield {name: cell for name, cell in zip(names, cells, strict=True) if name and cell}
 
 
 def _of_json(path: Path, problems: list[str]) -> Iterator[dict[str, str]]:

@@ -11,7 +11,7 @@ import math
 import re
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from mmap import mmap
 from pathlib import Path
 from typing import Final
@@ -24,7 +24,7 @@ NAME = "tfevents"
 FILE = re.compile(r"tfevents\.\d+")
 _SUMMED_BYTES: Final = 1 << 20
 """Longer records (images, graphs) hold no scalars and are passed over: a sum in Python costs 0.1 s a megabyte."""
-_SEARCHED_BYTES: Final = 1 << 22
+_SEARCHED_BYTES: Final = 1 << 20
 """Of a broken file, in search of a record that is whole."""
 _MOST_FILES: Final = 1000
 _DTYPES: Final = {1: "f", 2: "d", 3: "i", 4: "B", 5: "h", 6: "b", 9: "q", 19: "e", 22: "I", 23: "Q"}
@@ -79,6 +79,8 @@ class EventFile:
     problems: list[str] = field(default_factory=list)
     counts_from_0: bool = False
     """Lightning names the step that it is in, not how many were done."""
+    counts_epochs: bool = False
+    """The callback of Keras writes a row an epoch, with the epoch's number in the place of the step."""
 
     @classmethod
     def at(cls, path: Path) -> EventFile:
@@ -91,7 +93,8 @@ class EventFile:
                 except (wire.WireError, ValueError, OverflowError) as problem:
                     found.problems.append(f"byte {at:,}: a record that is no event ({problem}) was left out")
         tags = {tag for _, _, tag, _ in found.scalars}
-        found.counts_from_0 = "epoch" in tags and not any(tag.startswith("train/") for tag in tags)
+        found.counts_from_0 = "epoch" in tags and ("hp_metric" in tags or (path.parent / "hparams.yaml").exists())
+        found.counts_epochs = bool(tags) and all(tag.startswith("epoch_") for tag in tags)
         return found
 
     def take(self, record: bytes) -> None:
@@ -140,7 +143,10 @@ class EventFile:
         """The scalars as rows: those of one step and one kind that were written together."""
         found = [rows.Row(at_s=self.began_s, begins=True)] if self.began_s is not None and self.scalars else []
         points = [(at_s, step + self.counts_from_0, tag, value) for at_s, step, tag, value in self.scalars]
-        return [*found, *rows.grouped(points)]
+        told = rows.grouped(points)
+        if self.counts_epochs:
+            told = [replace(row, step=None, values={**row.values, "epoch": (row.step or 0) + 1.0}) for row in told]
+        return [*found, *told]
 
 
 def _records(data: mmap, problems: list[str]) -> Iterator[tuple[int, bytes]]:

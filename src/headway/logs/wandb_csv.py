@@ -32,7 +32,8 @@ def claims(path: Path, head: bytes) -> float:
     if not head:
         return 0.0
     columns = header_in(head)
-    if len(columns) > 1 and columns[0] in (*_AXES, *_CLOCKS) and any(" - " in name for name in columns[1:]):
+    charted = [name for name in columns[1:] if " - " in name]
+    if charted and (columns[0] in (*_AXES, *_CLOCKS) or any(_BOUND.search(name) for name in charted)):
         return 0.9
     return 0.8 if len(columns) > 1 and len(_OWN & set(columns)) > 1 else 0.0
 

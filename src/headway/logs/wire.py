@@ -52,6 +52,8 @@ def fields(message: bytes) -> Iterator[tuple[int, Value]]:
 
 def varint(message: bytes, at: int) -> tuple[int, int]:
     """The base-128 number at `at`, and where the next begins. Raises WireError where it does not end."""
+    if at < len(message) and message[at] < 0x80:  # most numbers are short
+        return message[at], at + 1
     found = 0
     for place, byte in enumerate(message[at : at + LONGEST_VARINT_BYTES]):
         found |= (byte & 0x7F) << (7 * place)
