@@ -22,6 +22,7 @@ COMMANDS = {
     "measure": "Time the real thing on this machine, for a minute or two.",
     "diff": "What a change of a plan costs.",
     "explain": "The chain behind one figure of an estimate, or the reason of a rule.",
+    "watch": "A run in progress or a command: what is left, what it costs, why it is slow.",
     "trace": "The formulas against the real model, counted without weights.",
     "store": "What is recorded: estimates, measurements, runs, verdicts.",
     "catalog": "Known devices, offers and models.",

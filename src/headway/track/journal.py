@@ -90,8 +90,18 @@ class Journal:
         """Seconds and units by term so far."""
         return {term: Timed(seconds=seconds, units=self._units[term]) for term, seconds in self._seconds.items()}
 
-    def record(self, *, wall_s: float, step: int, total_steps: int | None, stage: str, name: str) -> Record:
-        """The run as `headway.run/1`, as it stands now."""
+    def record(
+        self,
+        *,
+        wall_s: float,
+        step: int,
+        total_steps: int | None,
+        stage: str,
+        name: str,
+        source: str = "headway",
+        command: str = "headway.track",
+    ) -> Record:
+        """The run as `headway.run/1`, as it stands now; `source` is the format that told of it."""
         stages = {stage: {term: {"seconds": t.seconds, "units": t.units} for term, t in self.times().items()}}
         device = str(self._header.get("device", ""))
         body = {
@@ -105,13 +115,13 @@ class Journal:
             "ended": moment(),
             "device": device,
             "machine": {"device": device, "host": platform.node()},
-            "source": "headway",
+            "source": source,
             "name": name,
             "steps": step,
             "total_steps": total_steps,
             "problems": [],
         }
-        return Record(kind="run", body=body, made=moment(), by=_provenance())
+        return Record(kind="run", body=body, made=moment(), by=_provenance(command))
 
     def keep(self, record: Record) -> str | None:
         """Append the record to the store beside the plan; None, with a warning, where that fails."""
@@ -135,7 +145,7 @@ class Journal:
             self._out = -1
 
 
-def _provenance() -> dict[str, str]:
+def _provenance(command: str) -> dict[str, str]:
     from headway import __version__
 
-    return {"headway": __version__, "command": "headway.track", "host": platform.node()}
+    return {"headway": __version__, "command": command, "host": platform.node()}

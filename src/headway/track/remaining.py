@@ -155,6 +155,11 @@ class Remaining:
         self._rhythm.add(covered, item.seconds + self._pending_wait_s, wait_s, item.tokens)
         self._pending_wait_s = 0.0
 
+    @property
+    def precision(self) -> float | None:
+        """How sure the pace is: its p90 above its mean, as a share; None where too little was seen."""
+        return self._rhythm.precision
+
     def left(self) -> Left:
         """What is left now; arithmetic over at most some dozen batches, to be asked about once a second."""
         total, course = self.course.total_steps, self.course

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 MOST_BATCHES = 64
+LEAST_BATCHES = 10
+"""Before so many, a small spread is luck."""
 T90 = (3.078, 1.886, 1.638, 1.533, 1.476, 1.440, 1.415, 1.397, 1.383, 1.372)
 """The 90 % point of Student's t by degrees of freedom, from 1."""
 LONE_SHARE = 0.2
@@ -162,6 +164,17 @@ class Rhythm:
             wait_s=wait_s,
             wait_high_s=wait_s + high_of_mean(waits, ahead) - sum(waits) / len(waits),
         )
+
+    @property
+    def precision(self) -> float | None:
+        """How far above the mean its p90 lies, as a share, by what was seen alone; None below 10 batches."""
+        each = [(batch.busy_s + batch.wait_s) / batch.steps for batch in self._batches]
+        each = each[latest_stretch(each) :]
+        mean = sum(each) / len(each) if each else 0.0
+        if len(each) < LEAST_BATCHES or mean <= 0:
+            return None
+        variance = sum((value - mean) ** 2 for value in each) / (len(each) - 1)
+        return t90(len(each) - 1) * math.sqrt(variance / len(each)) / mean
 
     def _line(self) -> Line:
         whole = _Batch()

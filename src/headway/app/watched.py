@@ -1,0 +1,328 @@
+"""The verb `watch`: a command that is run, or a run in progress, read as it goes; and `measure -- COMMAND`.
+
+Owns what is read when and where it goes. Reading lines is `logs/`, what is left is `track/`, the page `report/`.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from headway.app.process import Process, say
+from headway.domain.errors import UsageError, UserError
+from headway.domain.observation import Observation, RunLog, times_of
+from headway.domain.units import format_duration, format_share
+from headway.logs.console import LineReader
+from headway.report.view import Page
+from headway.report.watch_view import Ahead, WatchAnswer, watch_page
+from headway.track.causes import standing
+from headway.track.changes import Changes
+from headway.track.journal import EVENTS, Journal
+from headway.track.promise import Promise, promised
+from headway.track.remaining import Course, Left, Remaining
+from headway.track.status import Due, status_line
+
+SURE_SHARE = 0.01
+"""`measure -- COMMAND` stops when the mean step is known so well."""
+NOTHING = (
+    "nothing in the output was recognised as progress of a training: looked for the Trainer's rows ({'loss': ...}), "
+    "progress bars (25%|... 100/400 [00:10<00:30]), step lines (Step 10 | loss: 1.2; iteration 10/100) and MLLOG lines"
+)
+MAKE_VISIBLE = "Log more often (logging_steps=10), let Python print at once (PYTHONUNBUFFERED=1), or use headway.track."
+READ_SHARE = 0.1
+"""Reading a log may take so much of the time: a large one is read less often."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What the command line says."""
+
+    plan: str = ""
+    experiment: str = ""
+    stage: str = ""
+    price: float | None = None
+    total_steps: int | None = None
+    once: bool = False
+    every_s: float = 10.0
+    stale_s: float = 600.0
+    quiet: bool = False
+    to_stderr: bool = False
+    """The output of a command makes room for data on stdout."""
+
+
+class Follower:
+    """A run as far as it was seen."""
+
+    def __init__(self, asked: Asked) -> None:
+        self.promise = promised(asked.plan, asked.experiment, asked.stage) if asked.plan else Promise()
+        self.asked, self.seen = asked, list[Observation]()
+        course = Course(
+            total_steps=asked.total_steps or self.promise.total_steps,
+            promised=self.promise.each_s,
+            promised_units=self.promise.units,
+            usd_per_hour=self.promise.usd_per_hour if asked.price is None else asked.price,
+        )
+        self.remaining, self.changes = Remaining(course), Changes()
+
+    def take(self, items: Iterable[Observation], total_steps: int | None) -> list[Observation]:
+        """Take in what is new; what one process of the run says is kept."""
+        if total_steps and self.asked.total_steps is None:
+            self.remaining.course = replace(self.remaining.course, total_steps=total_steps)
+        first = self.seen[0].rank if self.seen else None
+        kept = [item for item in items if first is None or item.rank == first]
+        for item in kept:
+            self.remaining.feed(item)
+            self.changes.feed(item)
+        self.seen += kept
+        return kept
+
+    @property
+    def ended(self) -> bool:
+        """Whether the run said that it is over, or took its last step."""
+        total = self.remaining.course.total_steps
+        return self.remaining.ended or (total is not None and self.remaining.step >= total > 0)
+
+    def left(self, since_s: float = 0.0) -> Left:
+        """What is left, `since_s` after the last thing that was seen."""
+        left = self.remaining.left()
+        later = left.elapsed_s + since_s
+        if left.p50_s is None or left.p90_s is None:
+            return replace(left, elapsed_s=later)
+        return replace(
+            left, elapsed_s=later, p50_s=max(0.0, left.p50_s - since_s), p90_s=max(0.0, left.p90_s - since_s)
+        )
+
+    def line(self, since_s: float = 0.0) -> str:
+        """The line of its status."""
+        return status_line(self.left(since_s), bar=False, promise_p90_s=self.promise.p90_s)
+
+    def answer(self, title: str, state: str, source: str, since_s: float = 0.0) -> WatchAnswer:
+        """The page's figures."""
+        left = self.left(since_s)
+        times = times_of(self.seen)
+        seconds = {term: timed.seconds for term, timed in times.items()}
+        machine = next((dict(item.values) for item in reversed(self.seen) if item.kind == "device"), {})
+        slow = standing(seconds, max(left.elapsed_s, 1e-9), machine)
+        codes = {finding.code for finding in self.changes.found}
+        return WatchAnswer(
+            title=title,
+            state=state,
+            source=source,
+            step=left.step,
+            total_steps=left.total_steps,
+            elapsed_s=left.elapsed_s,
+            times=times,
+            ahead=tuple(
+                Ahead(term=one.term, units=one.units, p50_s=one.p50_s, p90_s=one.p90_s, kind=one.kind)
+                for one in left.parts
+            ),
+            left_p50_s=left.p50_s,
+            left_p90_s=left.p90_s,
+            spent_usd=left.spent_usd,
+            total_usd=left.total_usd,
+            total_p90_usd=left.total_p90_usd,
+            promise_p50_s=self.promise.p50_s,
+            promise_p90_s=self.promise.p90_s,
+            findings=(*self.changes.found, *(one for one in slow if one.code not in codes)),
+        )
+
+
+class _Session:
+    """A command that runs, and what its output told."""
+
+    def __init__(self, words: Sequence[str], asked: Asked, *, budget_s: float | None = None) -> None:
+        self.words, self.asked, self.budget_s = words, asked, budget_s
+        self.follower, self.reader = Follower(asked), LineReader()
+        self.journal: Journal | None = None
+        self.why = ""
+        self._due = Due(live=False)
+        self._began = self._last = time.monotonic()
+        self._process = Process(words, alone=budget_s is not None, to_stderr=asked.to_stderr)
+
+    def run(self) -> int:
+        """To its end; its exit code."""
+        code = self._process.run(self._saw, self._tick)
+        self._take(self.reader.close())
+        return code
+
+    def _saw(self, text: str) -> None:
+        self._take(self.reader.feed(text, at_s=time.monotonic() - self._began))
+
+    def _take(self, items: list[Observation]) -> None:
+        kept = self.follower.take(items, self.reader.total_steps)
+        if not kept:
+            return
+        self._last = time.monotonic()
+        if self.journal is None and self.budget_s is None:
+            promise = self.follower.promise
+            header = {"plan": promise.plan, "experiment": promise.experiment, "stage": promise.stage,
+                      "total_steps": self.reader.total_steps}  # fmt: skip
+            self.journal = Journal(header, plan_file=self.asked.plan)
+        for item in kept if self.journal is not None else ():
+            assert self.journal is not None  # for the type checker: the line above says it
+            self.journal.write(item)
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        passed = now - self._began
+        if self.follower.seen and not self.asked.quiet and self._due.at(passed):
+            self._process.say(self.follower.line(now - self._last))
+        if self.budget_s is None:
+            return
+        sure = self.follower.remaining.precision
+        if not self.why and sure is not None and sure < SURE_SHARE:
+            self.why = f"the mean step is known to {format_share(sure)}, less than {format_share(SURE_SHARE)}"
+        if not self.why and passed > self.budget_s:
+            self.why = f"the budget of {format_duration(self.budget_s)} is spent"
+        if self.why:
+            self._process.stop()
+
+    def answer(self, code: int) -> WatchAnswer:
+        """The page's figures after the end, with the run's record in the store."""
+        title, source = _short(self.words), "+".join(sorted(self.reader.marks))
+        over = code == 0 or self.follower.ended
+        state = "stopped" if self.why else "ended" if over else "failed"
+        found = replace(self.follower.answer(title, state, source), exit_code=code)
+        if not self.follower.seen:
+            return replace(found, elapsed_s=time.monotonic() - self._began, remarks=(f"{NOTHING}.", MAKE_VISIBLE))
+        if over and not self.why and found.left_p50_s:
+            found = replace(found, left_p50_s=0.0, left_p90_s=0.0, ahead=())
+        if self.journal is None:
+            return replace(found, remarks=(f"Stopped because {self.why}.",) if self.why else ())
+        wall_s = time.monotonic() - self._began
+        record = self.journal.record(
+            wall_s=wall_s, step=found.step, total_steps=found.total_steps, stage=self.follower.promise.stage,
+            name=title, source="console", command=f"headway watch -- {Path(self.words[0]).name}",
+        )  # fmt: skip
+        self.journal.write(Observation(kind="end", at_s=wall_s, step=found.step))
+        self.journal.keep(record)
+        self.journal.close()
+        return replace(
+            found, run=self.journal.run, elapsed_s=wall_s, next_command=_verify(self.journal.run, self.asked)
+        )
+
+
+def watch_command(words: Sequence[str], asked: Asked) -> WatchAnswer:
+    """Run a command and learn from its output; `exit_code` is its own. Raises UserError where it cannot be started."""
+    session = _Session(words, asked)
+    return session.answer(session.run())
+
+
+def measure_command(words: Sequence[str], budget_s: float) -> Page:
+    """The rhythm of a command's steps and when it would end: run until that is known to 1 %, or `budget_s` is spent.
+
+    It is stopped then: SIGINT, after 10 s SIGTERM, then SIGKILL. Its output goes to stderr. Raises UserError where it
+    cannot be started, and where nothing in its output tells of progress.
+    """
+    session = _Session(words, Asked(to_stderr=True), budget_s=budget_s)
+    code = session.run()
+    answer = session.answer(code)
+    if not answer.times:
+        ended = "" if session.why else f" It ended by itself with exit code {code}."
+        raise UserError(f"a training's progress is measured; {NOTHING}", hint=f"{MAKE_VISIBLE}{ended}")
+    return watch_page(replace(answer, next_command=f"headway watch -- {shlex.join(words)}"))
+
+
+def watch_log(place: str, asked: Asked) -> WatchAnswer:
+    """Follow a run by its files until it ends, or they no longer grow for `stale_s`; once, where that is asked.
+
+    `place` is a folder, a log of any format that headway reads, or a run's id; the newest run beside the plan where it
+    is empty. Raises UsageError where there is no such thing, UserError for a file that is no run log.
+    """
+    path = _found(place, asked)
+    shown = ""
+    while True:
+        began = time.monotonic()
+        log = _log(path)
+        took_s, age_s = time.monotonic() - began, max(0.0, time.time() - _changed(path))
+        follower = Follower(asked)
+        if log is not None:
+            follower.take(log.of_rank_0, log.total_steps)
+        stale = age_s > asked.stale_s
+        if asked.once or stale or follower.ended:
+            return _answer(follower, path, log, age_s, stale)
+        line = follower.line(age_s)
+        if not asked.quiet and line != shown:
+            _show(line)
+            shown = line
+        time.sleep(max(asked.every_s, took_s / READ_SHARE))
+
+
+def _answer(follower: Follower, path: Path, log: RunLog | None, age_s: float, stale: bool) -> WatchAnswer:
+    if log is None:
+        raise UserError("a run log says something", got=f"{path.name}, empty for {format_duration(age_s)}",
+                        hint=MAKE_VISIBLE)  # fmt: skip
+    state = "ended" if follower.ended else "stale" if stale else "running"
+    found = follower.answer(f"Run {path.name}", state, log.format, age_s if state == "running" else 0.0)
+    remarks = [f"{text[:1].upper()}{text[1:]}." for text in log.problems[:5]]
+    if state == "stale":
+        remarks.insert(0, f"Nothing was written for {format_duration(age_s)}: the run may have died.")
+    if not found.times:
+        remarks.append(f"The log says nothing of how long anything took. {MAKE_VISIBLE}")
+    then = f"headway watch {shlex.quote(str(path))}" if state == "running" else _verify(str(path), follower.asked)
+    return replace(found, remarks=tuple(remarks), next_command=then)
+
+
+def _log(path: Path) -> RunLog | None:
+    """What the files say; None where there is nothing in them yet."""
+    from headway.logs.read import read_log
+
+    if not any(file.stat().st_size for file in _files(path)):
+        return None
+    return read_log(path)
+
+
+def _files(path: Path) -> list[Path]:
+    return [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
+
+
+def _changed(path: Path) -> float:
+    """When the newest file was written, by the clock of files."""
+    return max((file.stat().st_mtime for file in _files(path)), default=path.stat().st_mtime)
+
+
+def _found(place: str, asked: Asked) -> Path:
+    """The path that is meant by a path, a run's id or its beginning, or by nothing."""
+    from headway.store.place import folder_of
+
+    if place and Path(place).exists():
+        return Path(place)
+    runs = folder_of(asked.plan or None) / "runs"
+    known = sorted(folder for folder in runs.glob("*") if (folder / EVENTS).exists()) if runs.is_dir() else []
+    named = [folder for folder in known if folder.name.startswith(place)]
+    if place and len(named) != 1:
+        raise UsageError(
+            "a run's folder, its log or its id is watched, or a command after --",
+            got=f"{place}: {'several runs' if named else 'no such file, folder or run'}",
+            hint=f"headway watch -- {place} ... runs a command." if not named else "",
+            candidates=tuple(folder.name for folder in named[-3:]),
+        )
+    if not named:
+        raise UsageError("a run is watched", got=f"none: there is no run in {runs}",
+                         hint="headway watch -- python train.py, or headway watch OUTPUT_FOLDER.")  # fmt: skip
+    return named[-1]
+
+
+def _show(line: str) -> None:
+    """One line that replaces the one before, on a terminal."""
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r\x1b[K{line}")
+        sys.stderr.flush()
+    else:
+        say(line)
+
+
+def _verify(run: str, asked: Asked) -> str:
+    plan = f" --plan {shlex.quote(asked.plan)}" if asked.plan else ""
+    experiment = f" --experiment {shlex.quote(asked.experiment)}" if asked.experiment else ""
+    return f"headway verify {shlex.quote(run)}{plan}{experiment}"
+
+
+def _short(words: Sequence[str]) -> str:
+    """The command, cut where it is long."""
+    text = shlex.join(words)
+    return text if len(text) <= 60 else f"{text[:59]}…"
