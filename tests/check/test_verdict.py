@@ -64,7 +64,7 @@ def test_a_run_that_is_not_finished_is_compared_at_its_progress() -> None:
     assert not found.complete
     assert found.promised.p50 == pytest.approx(0.61 * 17_100 + 450)
     assert found.difference_s == pytest.approx(0, abs=1e-6)
-    assert why(found) == "compared at 61 %: as promised"
+    assert why(found) == "seen at 61 %: as promised"
 
 
 def test_more_evaluations_than_its_progress_has_room_for_are_too_many() -> None:
@@ -75,11 +75,19 @@ def test_more_evaluations_than_its_progress_has_room_for_are_too_many() -> None:
     assert "2.5× its evaluations" in why(found)
 
 
-def test_a_finished_run_of_fewer_steps_is_a_matter_of_count() -> None:
-    found = compare(promise(QA), ran({"step": (610, 610 * 17.1), "evaluation": (4, 900.0)}, total_steps=610))
+def test_a_finished_run_of_somewhat_fewer_steps_is_a_matter_of_count() -> None:
+    found = compare(promise(QA), ran({"step": (920, 920 * 17.1), "evaluation": (4, 900.0)}, total_steps=920))
     assert found.complete
-    assert part(found, "step").count_s == pytest.approx(-390 * 17.1)
-    assert "(39 % fewer steps)" in why(found)
+    assert part(found, "step").count_s == pytest.approx(-80 * 17.1)
+    assert why(found) == "step −22.8 min (8 % fewer steps)"
+
+
+def test_a_short_trial_is_compared_with_its_part_of_the_promise_and_is_not_that_run() -> None:
+    found = compare(promise(QA), ran({"step": (40, 40 * 17.1)}, total_steps=40))
+    assert not found.complete and not found.counts
+    assert found.promised.p50 == pytest.approx(0.04 * 17_100)
+    assert found.difference_s == pytest.approx(0)
+    assert why(found) == "ended at 4 %: as promised"
 
 
 def test_a_wall_time_alone_is_compared_as_a_whole() -> None:

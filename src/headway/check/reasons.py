@@ -20,7 +20,7 @@ _UNITS = {
 
 def why(verdict: Verdict) -> str:
     """The largest parts of the difference, each with its cause; at what progress, for a run that is not finished."""
-    at = "" if verdict.complete else f"{'ended' if verdict.ended else 'compared'} at {format_share(verdict.progress)}: "
+    at = "" if verdict.complete else f"{'ended' if verdict.ended else 'seen'} at {format_share(verdict.progress)}: "
     parts = sorted(verdict.terms, key=lambda term: -abs(term.difference_s))[:MOST]
     largest = abs(parts[0].difference_s)
     least = max(LEAST_OF_PROMISE * verdict.promised.p50, LEAST_OF_LARGEST * largest)

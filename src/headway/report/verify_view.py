@@ -117,7 +117,7 @@ def _runs(answer: VerifyAnswer) -> Table:
 def _names(verdicts: Sequence[Verdict]) -> list[str]:
     """Experiments, as people know them; with the run where one was run more than once."""
     times = Counter(verdict.experiment for verdict in verdicts)
-    return [one.experiment if times[one.experiment] == 1 else f"{one.experiment} {one.name}" for one in verdicts]
+    return [one.experiment if times[one.experiment] == 1 else f"{one.experiment} {one.run}" for one in verdicts]
 
 
 def _promised(verdict: Verdict) -> str:
