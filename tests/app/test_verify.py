@@ -17,6 +17,8 @@ from headway.app.verify import Asked, verify
 from headway.domain.errors import UsageError, UserError
 from headway.domain.observation import Observation, RunLog
 
+AGNEWS = next((Path(__file__).parents[1] / "logs/samples/trackers/tfevents").glob("events.out.tfevents.1744230855*"))
+"""A published run of AguLeon/LoRA_RoBERTa_AGNews (MIT), see the README beside it."""
 PLAN = """\
 headway: 1
 name: small
@@ -177,7 +179,8 @@ def test_a_recorded_run_is_named_by_the_beginning_of_its_id(plan: str) -> None:
     assert [one.run for one in project.verify("20261121").verdicts] == ["20261121-c"]
     with pytest.raises(UsageError) as refused:
         project.verify("20261120")
-    assert refused.value.candidates == ("20261120-a", "20261120-b")
+    assert refused.value.hint == "Meant may be 20261120-a, 20261120-b."
+    assert [one.run for one in project.verify("b").verdicts] == ["20261120-b"]
     with pytest.raises(UserError, match="a folder, a log, or the id"):
         project.verify("nothing")
 
@@ -207,6 +210,33 @@ def test_a_store_that_keeps_nothing_still_answers(plan: str, monkeypatch: pytest
     tracked(plan, "a")
     assert len(headway.load(plan).verify().verdicts) == 1
     assert not (Path(plan).parent / ".headway" / "headway.db").exists()
+
+
+def test_a_published_tensorboard_log_against_a_promise_by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # AGNews: 1,200 steps and 12 evaluations, train_runtime 796.8508 s, eval/runtime 44.0043 s in all (expected.json)
+    monkeypatch.delenv("HEADWAY_STORE", raising=False)
+    monkeypatch.chdir(tmp_path)
+    spread = {"kind": "predicted", "source": "made up"}
+    stage = {
+        "name": "train", "pace": "p", "kind": "train", "gpus": 1, "counts": {"step": 1200, "evaluation": 6},
+        "terms_s": {"step": {"p10": 700, "p50": 760, "p90": 840} | spread,
+                    "evaluation": {"p10": 18, "p50": 22, "p90": 30} | spread},
+    }  # fmt: skip
+    body = {"schema": "headway.promise/1", "plan": {"name": "agnews", "fingerprint": "f"}, "device": "",
+            "experiments": [{"id": "run4", "stages": [stage]}]}  # fmt: skip
+    keep(replace(made_now("estimate", body, "headway estimate"), made="2025-04-09T20:00:00Z"))
+    (verdict,) = verify(Asked(runs=(str(AGNEWS),))).verdicts
+    terms = {term.term: term for term in verdict.terms}
+    assert verdict.complete and verdict.counts, "TensorBoard says when a run began"
+    # twice as often as promised (6 evaluations in 22 s), and each as long: 44.0043 / 12 against 22 / 6
+    evaluation = terms["evaluation"]
+    assert evaluation.count_s == pytest.approx(22)
+    assert evaluation.rate_s == pytest.approx(0.0043, abs=1e-4)
+    # what the trainer says of the whole, less evaluations and what neither term holds
+    assert verdict.measured_s == pytest.approx(796.85, rel=1e-3)
+    assert terms["step"].measured_s == pytest.approx(796.85 - 44.0043, rel=1e-3)
+    assert verdict.inside, "718-782-870 s"
+    assert verdict.error == pytest.approx((verdict.measured_s - 782) / 782)
 
 
 # ---- recalibrating

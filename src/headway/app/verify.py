@@ -137,17 +137,17 @@ def _beside(file: str | None) -> str:
 
 
 def _run(word: str, recorded: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
-    """A folder or log, else the recorded run of that id or beginning. Raises UserError, UsageError."""
+    """A folder or log, else the recorded run of that id, of its beginning or its last part. Raises UserError."""
     if os.path.exists(word):
         return read_run(word)
-    found = [run for run in recorded if run.startswith(word)]
+    found = [run for run in recorded if run.startswith(word) or run.endswith(f"-{word}")]
     if word in recorded:
         return recorded[word]
     if len(found) == 1:
         return recorded[found[0]]
     if found:
-        raise UsageError("a run is named so that it is one", got=word, hint=f"It begins {', '.join(found[:5])}.",
-                         candidates=tuple(found[:5]))  # fmt: skip
+        several = ", ".join(found[:5]) + (", …" if len(found) > 5 else "")
+        raise UsageError("a run is named so that it is one", got=word, hint=f"Meant may be {several}.")
     known = f"Recorded: {', '.join(list(recorded)[-5:])}." if recorded else "Nothing is recorded."
     raise UserError("a run is a folder, a log, or the id of a recorded run", got=word, hint=known)
 

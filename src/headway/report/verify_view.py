@@ -115,9 +115,20 @@ def _runs(answer: VerifyAnswer) -> Table:
 
 
 def _names(verdicts: Sequence[Verdict]) -> list[str]:
-    """Experiments, as people know them; with the run where one was run more than once."""
+    """Experiments, as people know them; with the end of the run's id where one was run more than once."""
     times = Counter(verdict.experiment for verdict in verdicts)
-    return [one.experiment if times[one.experiment] == 1 else f"{one.experiment} {one.run}" for one in verdicts]
+    ends = Counter(short(verdict.run) for verdict in verdicts)
+    return [
+        one.experiment
+        if times[one.experiment] == 1
+        else f"{one.experiment} {short(one.run) if ends[short(one.run)] == 1 else one.run}"
+        for one in verdicts
+    ]
+
+
+def short(run: str) -> str:
+    """The end of a run's id: `3f9a` of `20261121-165201-3f9a`."""
+    return run.rpartition("-")[2]
 
 
 def _promised(verdict: Verdict) -> str:
@@ -241,7 +252,7 @@ def spread_of(middle: Middle) -> str:
     value = format_number(middle.value)
     if middle.of == 1:
         return f"{value} (one run)"
-    return f"{value} ({format_number(middle.low)}–{format_number(middle.high)}, {format_share(middle.level)} sure)"
+    return f"{value} ({format_number(middle.low)}–{format_number(middle.high)}, {middle.level * 100:.0f} % sure)"
 
 
 def _counted(book: Ledger) -> str:

@@ -35,8 +35,9 @@ EXAMPLES = (
 def command(runs: tuple[str, ...], file: str | None, **given: Any) -> int:
     """Runs against what was promised of them, term by term, and how promises are kept in general.
 
-    RUN is a run's folder, a log of any format that headway reads, or the id of a recorded run or its beginning. Without
-    one: all runs recorded beside the plan (or in .headway of this folder) that have no verdict yet, else all.
+    RUN is a run's folder, a log of any format that headway reads, or the id of a recorded run, its beginning or its
+    last part. Without one: all runs recorded beside the plan (or in .headway of this folder) that have no verdict
+    yet, else all.
 
     A run is held against the latest estimate made before it began; where there is none, against what the plan
     promises now, which is shown and not counted. Leaves with 5 when a run is above the promise's p90 (10 % above a
