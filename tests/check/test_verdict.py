@@ -143,6 +143,16 @@ def test_the_whole_keeps_the_promised_doubt_of_the_whole() -> None:
     assert narrow.together_s == pytest.approx(-100)
 
 
+def test_what_the_whole_is_longer_than_its_middles_goes_with_the_lopsided_terms() -> None:
+    # load 10-20-100 s is what makes the whole 1,035 s and not 1,020; a run that did not time it is held against 1,000
+    terms = {"step": (1000.0, (900.0, 1000.0, 1100.0)), "load": (1.0, (10.0, 20.0, 100.0))}
+    wall = (930.0, 1035.0, 1150.0)
+    assert compare(promise(terms, wall=wall), ran({"step": (1000, 1000.0)})).promised.p50 == pytest.approx(1000)
+    both = compare(promise(terms, wall=wall), ran({"step": (1000, 1000.0), "load": (1, 20.0)}))
+    assert both.promised.p50 == pytest.approx(1035)
+    assert both.together_s == pytest.approx(-15)
+
+
 @pytest.mark.parametrize(
     ("measured", "tolerance", "missed"),
     [(19_999, None, False), (20_201, None, True), (10_000, None, False), (10_000, 0.1, True), (19_700, 0.1, False)],
