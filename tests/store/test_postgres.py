@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from tests.store.conftest import PASSWORD
@@ -11,7 +12,8 @@ from tests.store.recorded import record
 
 from headway.domain.errors import UserError
 from headway.store import open_store
-from headway.store.postgres import secrets_of, shown
+from headway.store.postgres import _LOCK, secrets_of, shown
+from headway.store.rows import CREATE
 
 
 def refusal(place: str) -> str:
@@ -89,6 +91,22 @@ def test_a_connection_that_was_cut_is_said_and_nothing_is_lost(database: str) ->
     with open_store(database) as again:
         again.append(record(2))
         assert list(again.read()) == [record(1), record(2)]
+
+
+def test_opening_waits_for_who_is_making_the_store(database: str) -> None:
+    import psycopg
+
+    waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    with psycopg.connect(database) as maker, ThreadPoolExecutor(1) as other:
+        maker.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+        opening = other.submit(open_store, database)
+        while not maker.execute(waiting).fetchone()[0]:
+            assert not opening.done()
+        for statement in (CREATE, "CREATE TABLE headway_store AS SELECT 1 AS version"):
+            maker.execute(statement)
+        maker.commit()
+        with opening.result(30) as store:
+            assert len(store) == 0
 
 
 def test_who_may_only_read_reads(database: str, server: str) -> None:

@@ -8,7 +8,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+from threading import Timer
 
 import pytest
 from tests.store.recorded import record
@@ -42,6 +44,21 @@ def test_a_commit_is_on_disk(file: str) -> None:
         live = store._live
         assert live.execute("PRAGMA synchronous").fetchone() == (2,)
         assert live.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_opening_waits_for_who_is_making_the_store(file: str) -> None:
+    """Write-ahead logging cannot be switched on meanwhile, and SQLite does not wait for that by itself."""
+    open_store(file).close()
+    changed(file, "PRAGMA journal_mode = DELETE")
+    maker = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
+    maker.execute("BEGIN IMMEDIATE")
+    with closing(sqlite3.connect(file)) as other, pytest.raises(sqlite3.OperationalError, match="locked"):
+        other.execute("PRAGMA journal_mode = WAL")
+    done = Timer(0.1, lambda: (maker.execute("COMMIT"), maker.close()))
+    done.start()
+    with open_store(file) as store:
+        assert store.append(record(1)) == record(1).id
+    done.join()
 
 
 def test_a_newer_store_is_refused_with_the_remedy_and_left_alone(file: str) -> None:

@@ -12,7 +12,6 @@ from pathlib import Path
 from headway.app.stored import store_of
 from headway.domain.errors import UsageError, UserError
 from headway.domain.record import Record
-from headway.plan import read_plan
 from headway.report.store_view import Kept, Moved, list_page, moved_page, record_page, summary_page
 from headway.report.view import Page
 from headway.store import Store
@@ -112,4 +111,8 @@ def _file(plan: str) -> str | None:
 
 def _fingerprint(plan: str) -> str:
     """That of a plan file as it stands; any other word is one, or its beginning. Raises PlanError for a bad plan."""
-    return read_plan(plan).plan.fingerprint if plan and _is_file(plan) else plan
+    if not plan or not _is_file(plan):
+        return plan
+    from headway.plan import read_plan  # the language of plans is not needed to look into a store
+
+    return read_plan(plan).plan.fingerprint

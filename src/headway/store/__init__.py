@@ -31,7 +31,8 @@ def open_store(place: str | Path) -> Store:
 
         return PostgresStore(text)
     if "://" in text:
-        raise UsageError("a store is a file, postgresql://... or none", got=f"{text.partition('://')[0]}://...")
+        raise UsageError("a store is a file, postgresql://... or none", got=f"{text.partition('://')[0]}://...",
+                         hint="Name a file by its path.")  # fmt: skip
     from headway.store.sqlite import SqliteStore
 
     return SqliteStore(Path(text))

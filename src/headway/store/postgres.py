@@ -29,6 +29,8 @@ _READ = f"""SELECT {COLUMNS} FROM headway_records WHERE (made COLLATE "C", id CO
             AND %(kind)s IN ('', kind) AND %(plan)s IN ('', plan)
             ORDER BY made COLLATE "C", id COLLATE "C" LIMIT {PAGE}"""
 _INDEX = 'CREATE INDEX headway_records_made ON headway_records (made COLLATE "C", id COLLATE "C")'
+# to_regclass('headway_store') would say no once more from its cache, after somebody else has made it meanwhile
+_IS_MADE = "SELECT count(*) FROM pg_class WHERE relname = 'headway_store' AND pg_table_is_visible(oid)"
 _T = TypeVar("_T")
 
 
@@ -114,10 +116,10 @@ class PostgresStore:
         live.execute(f"SET statement_timeout = '{_PATIENCE_S}s'")
         live.execute("SET synchronous_commit = on")  # a server may have been told to say "stored" before it is
         live.execute("SET client_encoding = 'UTF8'")
-        if _one(live, "SELECT to_regclass('headway_store')") is None:
+        if not _one(live, _IS_MADE):
             with live.transaction():
                 live.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
-                if _one(live, "SELECT to_regclass('headway_store')") is None:
+                if not _one(live, _IS_MADE):  # nobody else made it while this one waited
                     self._make(live)
         version = int(_one(live, "SELECT max(version) FROM headway_store"))
         if version > TABLE_VERSION:
