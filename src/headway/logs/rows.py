@@ -101,7 +101,12 @@ def told(rows: Iterable[Row], problems: list[str]) -> tuple[tuple[Observation, .
     facts: dict[str, float | str] = {}
     parts = [part for row in rows for part in _parts(row, facts)]
     teller = _Teller(_usual_s(parts), _stride(parts))
-    return settled([item for part in parts for item in teller.tell(part)], problems), facts
+    observations = settled([item for part in parts for item in teller.tell(part)], problems)
+    if teller.shared:
+        problems.append(
+            f"{teller.shared} evaluations are told with the steps before them: the steps have their time too"
+        )
+    return observations, facts
 
 
 def grouped(points: Iterable[tuple[float, int, str, float]]) -> list[Row]:
@@ -271,6 +276,8 @@ class _Teller:
         self._attempts = 0
         self._stepped = False
         self._stride = stride
+        self.shared = 0
+        """Evaluations whose time cannot be told from that of the steps before them."""
 
     def tell(self, part: _Part) -> Iterable[Observation]:
         """The observations of one part."""
@@ -327,6 +334,9 @@ class _Teller:
                 at_s = max(at_s - took_s, self._at_s if self._at_s is not None else at_s - took_s)
             told.append(_step(part, at_s, None, part.trained))
             self._went(part)
+            if took_s is None:
+                self.shared += 1
+                return [*told, replace(_evaluated(part, None), at_s=None)]
         elif took_s is None and not self._stepped:
             return [replace(_evaluated(part, None), at_s=None)]  # what else was done since the run began is not said
         return [*told, _evaluated(part, took_s)]

@@ -33,6 +33,7 @@ STEPS: Final = (
     ("train/step", 0),
     ("step", 0),
     ("iteration", 0),
+    ("iter", 0),
     ("_step", 0),
 )
 """Keys that count steps, the surest first, and what to add: Lightning names the step that it is in."""
