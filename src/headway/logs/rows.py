@@ -52,6 +52,7 @@ _SETTINGS: Final = {
     "max_epochs": "epochs",
     "max_steps": "total_steps",
     "total_steps": "total_steps",
+    "max_iters": "total_steps",
     "world_size": "gpus",
     "num_gpus": "gpus",
     "gpu_count": "gpus",
@@ -276,6 +277,7 @@ class _Teller:
         self._attempts = 0
         self._stepped = False
         self._stride = stride
+        self._at_start = False
         self.shared = 0
         """Evaluations whose time cannot be told from that of the steps before them."""
 
@@ -316,7 +318,7 @@ class _Teller:
         before_s = self._beyond_s(part) if first and steps else None
         if before_s is not None and part.at_s is not None and before_s > max(_AT_ONCE_S, usual_s):
             told.append(Observation(kind="load", at_s=part.at_s - usual_s, seconds=before_s))
-        seconds = part.seconds * steps if part.seconds is not None and steps else None
+        seconds = part.seconds * steps if part.seconds is not None and steps else self._since_start_s(part.at_s)
         step = _step(part, part.at_s, seconds, part.values)
         told.append(replace(step, steps=steps) if resumed else step)
         self._went(part)
@@ -332,17 +334,28 @@ class _Teller:
             at_s = part.at_s
             if at_s is not None and took_s is not None:
                 at_s = max(at_s - took_s, self._at_s if self._at_s is not None else at_s - took_s)
-            told.append(_step(part, at_s, None, part.trained))
+            told.append(_step(part, at_s, self._since_start_s(at_s), part.trained))
             self._went(part)
             if took_s is None:
                 self.shared += 1
                 return [*told, replace(_evaluated(part, None), at_s=None)]
         elif took_s is None and not self._stepped:
-            return [replace(_evaluated(part, None), at_s=None)]  # what else was done since the run began is not said
+            if part.step == 0 and part.trained:
+                told.append(_step(part, part.at_s, None, part.trained))
+                self._went(part)
+            # What else was done since the run began is not said.
+            return [*told, replace(_evaluated(part, None), at_s=None)]
         return [*told, _evaluated(part, took_s)]
+
+    def _since_start_s(self, at_s: float | None) -> float | None:
+        """Time of the first steps after a row of step 0, which shows when they began; None for any others."""
+        if not self._at_start or at_s is None or self._at_s is None:
+            return None
+        return max(0.0, at_s - self._at_s)
 
     def _went(self, part: _Part) -> None:
         self._stride = self._ahead(part) or self._stride
+        self._at_start = not self._stepped and part.step == 0
         self._stepped = True
         self._done = part.step if part.step is not None else self._done
 

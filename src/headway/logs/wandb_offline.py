@@ -31,6 +31,7 @@ STEPS: Final = (
     ("trainer/global_step", 1),
     ("global_step", 0),
     ("train/step", 0),
+    ("update_step", 0),
     ("step", 0),
     ("iteration", 0),
     ("iter", 0),
