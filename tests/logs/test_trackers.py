@@ -102,6 +102,17 @@ def test_three_trackers_of_one_run_agree() -> None:
     assert logs[0].total_steps == logs[1].total_steps
 
 
+def test_a_published_file_of_an_older_wandb_adds_up_to_the_trainers_own_time() -> None:
+    log = read_log(SAMPLES / "wandb" / "run-20231117_045208-8kelgntz")
+    times = times_of(log.of_rank_0)
+    assert times["step"].units == 12
+    assert times["step"].seconds == pytest.approx(float(log.facts["train_runtime_s"]), rel=0.015)
+    assert (log.facts["micro_batch"], log.facts["grad_accum"], log.facts["model"]) == (2, 16, "huggyllama/llama-7b")
+    assert {item.rank for item in of_kind(log, "device")} == set(range(8))
+    assert max(item.values.get("power_w", 0.0) for item in of_kind(log, "device")) == 404.13
+    assert "total_flop" not in log.facts
+
+
 def test_a_published_run_took_its_steps_and_evaluations() -> None:
     log = tfevents.read(PUBLISHED)
     rows = EXPECTED[PUBLISHED.relative_to(SAMPLES).as_posix()]

@@ -60,7 +60,7 @@ _SETTINGS: Final = {
     "model_name_or_path": "model",
     "_name_or_path": "model",
     "max_seq_length": "max_tokens",
-    "max_length": "max_tokens",
+    "model_max_length": "max_tokens",
 }
 _AXES: Final = {"global_step", "step", "iteration", "hp_metric"}
 """Values that count, and say nothing of training by themselves."""
@@ -133,7 +133,7 @@ def facts_of(settings: Mapping[str, object]) -> dict[str, float | str]:
         value = finite(said)
         if fact in ("device", "model"):
             if isinstance(said, str) and said:
-                found.setdefault(fact, said[:200])
+                found.setdefault(fact, "/".join(said.rsplit("/", 2)[-2:])[:200])  # not the folders of one machine
         elif value is not None and value > 0:
             found.setdefault(fact, value)
     if "total_steps" in found:
@@ -144,7 +144,10 @@ def facts_of(settings: Mapping[str, object]) -> dict[str, float | str]:
 def final_facts(values: Mapping[str, object]) -> dict[str, float]:
     """The facts among what a Hugging Face Trainer says once, at the end of a run."""
     bare = {name.removeprefix("train/"): value for name, value in values.items()}
-    return {fact: value for name, fact in _FINAL.items() if (value := finite(bare.get(name))) is not None}
+    found = {fact: value for name, fact in _FINAL.items() if (value := finite(bare.get(name))) is not None}
+    if not found.get("total_flop"):
+        found.pop("total_flop", None)  # where the Trainer counts none, it says 0
+    return found
 
 
 def total_steps(facts: dict[str, float | str]) -> int | None:

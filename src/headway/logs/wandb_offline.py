@@ -32,6 +32,7 @@ STEPS: Final = (
     ("global_step", 0),
     ("train/step", 0),
     ("update_step", 0),
+    ("train/update_step", 0),
     ("step", 0),
     ("iteration", 0),
     ("iter", 0),
