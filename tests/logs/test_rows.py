@@ -70,6 +70,15 @@ def test_a_log_that_begins_late_is_of_a_resumed_run() -> None:
     assert [item.steps for item in told] == [1, 9, 10, 10]
 
 
+def test_where_every_row_is_of_both_nobody_knows_the_evaluations_time() -> None:
+    problems: list[str] = []
+    both = [Row(at_s=60.0 * n, step=250 * n, values={"train/loss": 0.5, "val/loss": 0.6}) for n in range(4)]
+    told, _ = rows.told(both, problems)
+    assert took(told, "evaluation") == [(0, None), (250, None), (500, None), (750, None)]
+    assert times_of(told)["step"].seconds == 180.0
+    assert any("3 evaluations are told with the steps" in problem for problem in problems)
+
+
 def test_an_evaluation_alone_says_nothing_of_its_time() -> None:
     told, _ = rows.told([Row(at_s=1000, begins=True), Row(at_s=1069, step=0, values={"test_loss": 0.3})], [])
     assert took(told, "evaluation") == [(0, None)]

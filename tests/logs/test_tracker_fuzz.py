@@ -25,6 +25,7 @@ FILES = [
     ("wandb_offline", "wandb/offline-run-20261121_164052-g8gniqgs/run-g8gniqgs.wandb", 300),
     ("wandb_csv", "wandb_csv/history.csv", 300),
     ("wandb_csv", "wandb_csv/chart.csv", 300),
+    ("wandb_csv", "wandb_csv/runs.csv", 300),
     ("mlflow", "mlflow/mlflow.sqlite", 300),
     ("lightning_csv", "lightning/version_0/metrics.csv", 300),
     ("nvidia_smi", "nvidia_smi/dmon.txt", 300),

@@ -14,6 +14,7 @@ from statistics import median
 
 import pytest
 
+from headway.domain.errors import UserError
 from headway.domain.observation import Observation, RunLog, times_of
 from headway.logs import lightning_csv, mlflow, tfevents, wandb_csv, wandb_offline, wire
 from headway.logs.read import read_log
@@ -101,6 +102,17 @@ def test_three_trackers_of_one_run_agree() -> None:
     assert logs[0].total_steps == logs[1].total_steps
 
 
+def test_a_published_file_of_an_older_wandb_adds_up_to_the_trainers_own_time() -> None:
+    log = read_log(SAMPLES / "wandb" / "run-20231117_045208-8kelgntz")
+    times = times_of(log.of_rank_0)
+    assert times["step"].units == 12
+    assert times["step"].seconds == pytest.approx(float(log.facts["train_runtime_s"]), rel=0.015)
+    assert (log.facts["micro_batch"], log.facts["grad_accum"], log.facts["model"]) == (2, 16, "huggyllama/llama-7b")
+    assert {item.rank for item in of_kind(log, "device")} == set(range(8))
+    assert max(item.values.get("power_w", 0.0) for item in of_kind(log, "device")) == 404.13
+    assert "total_flop" not in log.facts
+
+
 def test_a_published_run_took_its_steps_and_evaluations() -> None:
     log = tfevents.read(PUBLISHED)
     rows = EXPECTED[PUBLISHED.relative_to(SAMPLES).as_posix()]
@@ -160,6 +172,27 @@ def test_an_exported_history_has_what_the_run_said() -> None:
     assert (times["evaluation"].seconds, times["load"].seconds) == (7.75, 22.5)
     assert math.isnan(of_kind(log, "step")[2].values["loss"])
     assert log.facts["started"] == "2024-05-05T08:00:00+00:00"
+
+
+def test_an_exported_table_of_runs_has_the_time_of_the_longest() -> None:
+    log = read_log(SAMPLES / "wandb_csv" / "runs.csv")
+    assert [(item.kind, item.at_s) for item in log.observations] == [("begin", 0), ("end", 1200.5)]
+    assert (log.facts["run_name"], log.facts["state"], log.facts["batch_size"], log.total_steps) == (
+        "b",
+        "crashed",
+        32,
+        5000,
+    )
+    assert log.facts["started"] == "2026-05-25T12:00:00+00:00"
+
+
+def test_an_event_file_without_scalars_is_refused_as_one(tmp_path: Path) -> None:
+    whole = PUBLISHED.read_bytes()
+    (size,) = struct.unpack("<Q", whole[:8])
+    place = tmp_path / PUBLISHED.name
+    place.write_bytes(whole[: size + 16])
+    with pytest.raises(UserError, match="TensorBoard holds scalars"):
+        read_log(place)
 
 
 def test_an_exported_chart_is_read_for_the_run_that_says_most() -> None:

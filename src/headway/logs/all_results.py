@@ -7,7 +7,7 @@ from typing import Final
 
 from headway.domain.errors import Position, UserError
 from headway.domain.observation import Observation, RunLog
-from headway.logs.hf_rows import Rows, split
+from headway.logs.hf_rows import Rows, split, steps_done
 from headway.logs.text import Problems, as_text, document_and_text, finite, flat_objects
 
 NAME: Final = "all_results"
@@ -18,6 +18,9 @@ NAMES: Final = (
     "predict_results.json",
     "test_results.json",
 )
+
+MOST_DOUBT: Final = 0.02
+"""Share of the steps that may be in doubt before their time says too little."""
 
 
 def claims(path: Path, head: bytes) -> float:
@@ -46,11 +49,13 @@ def read(path: Path) -> RunLog:
     training = reading.observe(trained) if "train_runtime" in row else []
     if not seen and not training:
         raise UserError("results have train_ or eval_ figures", got="none of them", where=Position(path.name))
-    runtime_s, rate = (finite(row.get(key)) for key in ("train_runtime", "train_steps_per_second"))
-    if runtime_s and rate:
+    done = steps_done(row)
+    if done and done[1] - 1.0 > MOST_DOUBT * done[0]:
+        problems.append("no step times: the rate has too few digits to tell how many steps there were")
+    elif done:
         # An evaluation in the file was made after the training; those within it are in the runtime, unsaid.
-        steps = max(1, round(runtime_s * rate))
-        seen.insert(0, Observation(kind="step", step=steps, steps=steps, seconds=runtime_s))
+        steps = max(1, round(done[0]))
+        seen.insert(0, Observation(kind="step", step=steps, steps=steps, seconds=finite(row.get("train_runtime"))))
         problems.append("step times are means of the whole training: evaluations and saves during it are in them")
     facts = reading.facts | {key: value for key in ("eval_samples",) if (value := finite(row.get(key))) is not None}
     return RunLog(format=NAME, name=path.name, observations=(*seen, *training), facts=facts, problems=tuple(problems))

@@ -46,7 +46,9 @@ FACTS: Final = {
     "train_loss": "train_loss",
     "train_samples": "train_rows",
 }
-OTHER: Final = frozenset(("epoch", "percentage", *STEP_KEYS, *ELAPSED_KEYS, *MEMORY_KEYS))
+OTHER: Final = frozenset(
+    ("epoch", "percentage", "train_runtime", "num_input_tokens_seen", *STEP_KEYS, *ELAPSED_KEYS, *MEMORY_KEYS)
+)
 """Keys whose numbers have a place of their own in an observation."""
 
 
@@ -72,7 +74,7 @@ class Rows:
         evaluated, trained = split(row)
         epoch = finite(str(row.get("epoch", "")).partition("/")[0])
         seen: list[Observation] = []
-        if "train_runtime" in row:
+        if is_end(row):
             self._finish(row)
             values = {"train_loss": loss} if (loss := number(row.get("train_loss"))) is not None else {}
             return [Observation(kind="end", at_s=at_s, step=step, epoch=epoch, values=values, rank=rank)]
@@ -133,6 +135,11 @@ class Rows:
         return seen - before if seen >= before else None
 
 
+def is_end(row: Mapping[str, Any]) -> bool:
+    """Whether a row closes a training; where tokens are counted, every row has the runtime so far."""
+    return "train_runtime" in row and "loss" not in row
+
+
 def split(row: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The keys of a row that are of an evaluation, and the others."""
     marks = ("eval_", "eval/", "test_", "predict_", "val_", "valid_", "validation_")
@@ -155,7 +162,7 @@ def values_of(row: Mapping[str, Any]) -> dict[str, float]:
 
 def moment_of(row: Mapping[str, Any]) -> tuple[str, float] | None:
     """The clock that a row shows and what it shows, in seconds: `elapsed` since the start, `clock` since 1970."""
-    for key in ELAPSED_KEYS:
+    for key in (*ELAPSED_KEYS, "train_runtime") if "loss" in row else ELAPSED_KEYS:
         if (elapsed := duration_s(row.get(key))) is not None:
             return "elapsed", elapsed
     for key in CLOCK_KEYS:
@@ -165,31 +172,32 @@ def moment_of(row: Mapping[str, Any]) -> tuple[str, float] | None:
 
 
 def with_mean_steps(
-    observations: Sequence[Observation], runtimes_s: Sequence[float], problems: list[str]
+    observations: Sequence[Observation], ends: Sequence[Mapping[str, Any]], problems: list[str]
 ) -> tuple[Observation, ...]:
     """Steps with the mean time of one, of a log whose only time of training is that of the whole (`train_runtime`).
 
-    What the evaluations within it took is taken off, saves are in it. `runtimes_s` are those of the `end` rows in
-    order. After a resume the runtime is of the last start alone; how many steps that did is read off `train_loss`,
-    which the Trainer sums over its own steps and divides by all.
+    What the evaluations within it took is taken off, saves are in it. `ends` are the last rows in order. After a
+    resume the runtime is of the last start alone; how many steps that did is read off their rate, and where that is
+    of all steps (older Trainers) off `train_loss`, which is summed over its own steps and divided by all.
     """
     if any(item.seconds is not None for item in observations if item.kind == "step"):
         return tuple(observations)
-    if not runtimes_s:
+    if not any(finite(row.get("train_runtime")) for row in ends):
         if any(item.kind == "step" for item in observations):
             problems.append("no times of steps: the file has no train_runtime yet, and its rows have no moments")
         return tuple(observations)
     found: list[Observation] = []
     start = 0
-    ends = [at for at, item in enumerate(observations) if item.kind == "end"]
-    for end, runtime_s in zip(ends, runtimes_s, strict=False):
-        found += _timed(observations[start : end + 1], runtime_s, problems)
-        start = end + 1
+    places = [at for at, item in enumerate(observations) if item.kind == "end"]
+    for place, row in zip(places, ends, strict=False):
+        found += _timed(observations[start : place + 1], row, problems)
+        start = place + 1
     return (*found, *observations[start:])
 
 
-def _timed(part: Sequence[Observation], runtime_s: float, problems: list[str]) -> list[Observation]:
-    """One training's observations, the last of them its `end`, with times."""
+def _timed(part: Sequence[Observation], said: Mapping[str, Any], problems: list[str]) -> list[Observation]:
+    """One training's observations, the last of them its `end`, with times; `said` is the row of that."""
+    runtime_s = finite(said.get("train_runtime")) or 0.0
     evaluations_s = sum(item.seconds or 0.0 for item in part if item.kind == "evaluation")
     rows = [item for item in part if item.kind == "step" and item.steps]
     last, end = (rows[-1].step or 0) if rows else 0, part[-1]
@@ -201,7 +209,7 @@ def _timed(part: Sequence[Observation], runtime_s: float, problems: list[str]) -
         rows.append(more)
     if not rows:
         return whole_part
-    first_own = _first_of_last_start(rows, end)
+    first_own = _first_by_rate(rows, said) or _first_of_last_start(rows, end)
     if first_own:
         evaluations_s = _evaluations_after(part, rows[first_own - 1])
         done = sum(item.steps or 0 for item in rows[first_own:])
@@ -225,6 +233,21 @@ def _evaluations_after(part: Sequence[Observation], row: Observation) -> float:
 SURELY_LESS: Final = 0.9
 """A last start with more of the steps than that is taken for the whole: logged losses are rounded and the last few
 steps are not in them."""
+
+
+def steps_done(row: Mapping[str, Any]) -> tuple[float, float] | None:
+    """Steps that a last row's runtime and rate say, and the doubt that the rate's three digits leave."""
+    runtime_s, rate = finite(row.get("train_runtime")), finite(row.get("train_steps_per_second"))
+    return (runtime_s * rate, runtime_s * 0.0005 + 1.0) if runtime_s and rate else None
+
+
+def _first_by_rate(rows: Sequence[Observation], said: Mapping[str, Any]) -> int:
+    """Index of the first row of the steps that the rate is of; 0 where it is of all of them."""
+    done, last = steps_done(said), rows[-1].step or 0
+    if done is None or done[0] + done[1] >= SURELY_LESS * last:
+        return 0
+    before = last - done[0] - done[1]
+    return next((at for at, item in enumerate(rows) if (item.step or 0) - (item.steps or 0) >= before), 0)
 
 
 def _first_of_last_start(rows: Sequence[Observation], end: Observation) -> int:

@@ -48,15 +48,14 @@ def _of_file(path: Path) -> RunLog:
     if not path.stat().st_size:
         raise UserError("a run log says something", got="an empty file", where=Position(path.name))
     ranked = _ranked(path)
-    if not ranked:
-        raise _unknown(path)
-    for reader in ranked[:-1]:
+    surest: UserError | None = None
+    for reader in ranked:
         try:
             return reader.read(path)
-        except UserError:
-            # A likelier reader that finds nothing in it leaves it to the next.
-            continue
-    return ranked[-1].read(path)
+        except UserError as problem:
+            # A likelier reader that finds nothing in it leaves it to the next, but knows best what is wrong.
+            surest = surest or problem
+    raise surest or _unknown(path)
 
 
 def _unknown(path: Path) -> UserError:

@@ -40,6 +40,8 @@ class _Track:
     """Of `passed_s`, by what is not training."""
     gaps_s: deque[float] = field(default_factory=lambda: deque(maxlen=101))
     begun: bool = False
+    fresh: bool = False
+    """Whether the attempt has begun and has shown no step yet."""
 
 
 class Course:
@@ -70,23 +72,28 @@ class Course:
         return replace(said, at_s=at_s, seconds=seconds, steps=steps, attempt=track.attempt)
 
     def _attempt(self, track: _Track, said: Observation) -> None:
+        """Counts a new attempt where one begins, and moves its clock behind the last one's."""
         again = said.kind == "begin" and track.begun
-        back = said.kind == "step" and None not in (said.step, track.step) and (said.step or 0) < (track.step or 0)
+        back = said.kind == "step" and said.step is not None and track.step is not None and said.step < track.step
         track.begun = track.begun or said.kind in ("begin", "step")
         if not self._restarts or not (again or back or said.attempt > track.attempt):
+            track.fresh = track.fresh and said.kind != "step"
             return
-        track.attempt = max(track.attempt + 1, said.attempt)
-        if back:
-            again_steps = (track.step or 0) - (said.step or 0) + (said.steps or track.stride or 1)
+        # A step that goes back after a `begin` is of the attempt which that opened.
+        if not (back and track.fresh):
+            track.attempt = max(track.attempt + 1, said.attempt)
+            if said.at_s is not None and self._zero_s is not None and track.at_s is not None:
+                shown = said.at_s - self._zero_s + track.offset_s
+                track.offset_s += max(0.0, track.at_s - shown)
+            track.moving = False
+        track.fresh = said.kind == "begin"
+        if back and said.step is not None and track.step is not None:
+            before = max(0, said.step - (said.steps or track.stride or 1))
+            twice = track.step - before
             self.problems.append(
-                f"restarted: after step {track.step} comes step {said.step}; {again_steps} steps were done twice"
+                f"restarted: after step {track.step} comes step {said.step}; {twice} steps were done twice"
             )
-        # The new attempt's clock may start anew: what the old one showed says nothing of the first gap.
-        if said.at_s is not None and self._zero_s is not None and track.at_s is not None:
-            shown = said.at_s - self._zero_s + track.offset_s
-            track.offset_s += max(0.0, track.at_s - shown)
-        track.moving = False
-        track.step = None if not back else (said.step or 0) - (said.steps or track.stride or 1)
+            track.step = before
 
     def _steps(self, track: _Track, said: Observation) -> int | None:
         if said.kind != "step" or said.step is None:

@@ -52,6 +52,7 @@ _SETTINGS: Final = {
     "max_epochs": "epochs",
     "max_steps": "total_steps",
     "total_steps": "total_steps",
+    "max_iters": "total_steps",
     "world_size": "gpus",
     "num_gpus": "gpus",
     "gpu_count": "gpus",
@@ -59,7 +60,7 @@ _SETTINGS: Final = {
     "model_name_or_path": "model",
     "_name_or_path": "model",
     "max_seq_length": "max_tokens",
-    "max_length": "max_tokens",
+    "model_max_length": "max_tokens",
 }
 _AXES: Final = {"global_step", "step", "iteration", "hp_metric"}
 """Values that count, and say nothing of training by themselves."""
@@ -101,7 +102,12 @@ def told(rows: Iterable[Row], problems: list[str]) -> tuple[tuple[Observation, .
     facts: dict[str, float | str] = {}
     parts = [part for row in rows for part in _parts(row, facts)]
     teller = _Teller(_usual_s(parts), _stride(parts))
-    return settled([item for part in parts for item in teller.tell(part)], problems), facts
+    observations = settled([item for part in parts for item in teller.tell(part)], problems)
+    if teller.shared:
+        problems.append(
+            f"{teller.shared} evaluations are told with the steps before them: the steps have their time too"
+        )
+    return observations, facts
 
 
 def grouped(points: Iterable[tuple[float, int, str, float]]) -> list[Row]:
@@ -127,7 +133,7 @@ def facts_of(settings: Mapping[str, object]) -> dict[str, float | str]:
         value = finite(said)
         if fact in ("device", "model"):
             if isinstance(said, str) and said:
-                found.setdefault(fact, said[:200])
+                found.setdefault(fact, "/".join(said.rsplit("/", 2)[-2:])[:200])  # not the folders of one machine
         elif value is not None and value > 0:
             found.setdefault(fact, value)
     if "total_steps" in found:
@@ -138,7 +144,10 @@ def facts_of(settings: Mapping[str, object]) -> dict[str, float | str]:
 def final_facts(values: Mapping[str, object]) -> dict[str, float]:
     """The facts among what a Hugging Face Trainer says once, at the end of a run."""
     bare = {name.removeprefix("train/"): value for name, value in values.items()}
-    return {fact: value for name, fact in _FINAL.items() if (value := finite(bare.get(name))) is not None}
+    found = {fact: value for name, fact in _FINAL.items() if (value := finite(bare.get(name))) is not None}
+    if not found.get("total_flop"):
+        found.pop("total_flop", None)  # where the Trainer counts none, it says 0
+    return found
 
 
 def total_steps(facts: dict[str, float | str]) -> int | None:
@@ -271,6 +280,9 @@ class _Teller:
         self._attempts = 0
         self._stepped = False
         self._stride = stride
+        self._at_start = False
+        self.shared = 0
+        """Evaluations whose time cannot be told from that of the steps before them."""
 
     def tell(self, part: _Part) -> Iterable[Observation]:
         """The observations of one part."""
@@ -309,7 +321,7 @@ class _Teller:
         before_s = self._beyond_s(part) if first and steps else None
         if before_s is not None and part.at_s is not None and before_s > max(_AT_ONCE_S, usual_s):
             told.append(Observation(kind="load", at_s=part.at_s - usual_s, seconds=before_s))
-        seconds = part.seconds * steps if part.seconds is not None and steps else None
+        seconds = part.seconds * steps if part.seconds is not None and steps else self._since_start_s(part.at_s)
         step = _step(part, part.at_s, seconds, part.values)
         told.append(replace(step, steps=steps) if resumed else step)
         self._went(part)
@@ -325,14 +337,28 @@ class _Teller:
             at_s = part.at_s
             if at_s is not None and took_s is not None:
                 at_s = max(at_s - took_s, self._at_s if self._at_s is not None else at_s - took_s)
-            told.append(_step(part, at_s, None, part.trained))
+            told.append(_step(part, at_s, self._since_start_s(at_s), part.trained))
             self._went(part)
+            if took_s is None:
+                self.shared += 1
+                return [*told, replace(_evaluated(part, None), at_s=None)]
         elif took_s is None and not self._stepped:
-            return [replace(_evaluated(part, None), at_s=None)]  # what else was done since the run began is not said
+            if part.step == 0 and part.trained:
+                told.append(_step(part, part.at_s, None, part.trained))
+                self._went(part)
+            # What else was done since the run began is not said.
+            return [*told, replace(_evaluated(part, None), at_s=None)]
         return [*told, _evaluated(part, took_s)]
+
+    def _since_start_s(self, at_s: float | None) -> float | None:
+        """Time of the first steps after a row of step 0, which shows when they began; None for any others."""
+        if not self._at_start or at_s is None or self._at_s is None:
+            return None
+        return max(0.0, at_s - self._at_s)
 
     def _went(self, part: _Part) -> None:
         self._stride = self._ahead(part) or self._stride
+        self._at_start = not self._stepped and part.step == 0
         self._stepped = True
         self._done = part.step if part.step is not None else self._done
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from headway.domain.errors import Position, UserError
 from headway.domain.observation import Observation, RunLog
-from headway.logs.hf_rows import Rows, with_mean_steps
+from headway.logs.hf_rows import Rows, is_end, moment_of, steps_done, with_mean_steps
 from headway.logs.repair import settled
 from headway.logs.text import Problems, as_text, document_and_text, finite, flat_objects, whole
 
@@ -48,19 +48,33 @@ def read(path: Path) -> RunLog:
     if isinstance(history, list) and len(rows) < len(history):
         problems.append(f"{len(history) - len(rows)} rows of log_history are none, left out")
     reading = Rows()
-    seen = settled([item for row in rows for item in reading.observe(row)], problems)
-    runtimes = [seconds for row in rows if (seconds := finite(row.get("train_runtime"))) is not None]
+    seen = settled(_observed(rows, reading), problems)
+    ends = [row for row in rows if is_end(row)]
     total = whole(state.get("max_steps"))
     facts = {fact: value for key, fact in FACTS.items() if (value := finite(state.get(key)))}
-    _consistent(reading.facts, seen, total, problems)
+    if ends:
+        _consistent(ends[-1], seen, total, problems)
     return RunLog(
         format=NAME,
         name=path.name,
-        observations=with_mean_steps(seen, runtimes, problems),
+        observations=with_mean_steps(seen, ends, problems),
         total_steps=total if total and total > 0 else None,
         facts=facts | reading.facts,
         problems=tuple(problems),
     )
+
+
+def _observed(rows: list[dict[str, Any]], reading: Rows) -> Iterator[Observation]:
+    """What the rows say, with the moments that they have where tokens are counted."""
+    last_s = None
+    for row in rows:
+        at_s = shown[1] if "train_runtime" in row and not is_end(row) and (shown := moment_of(row)) else None
+        if at_s is not None:
+            if last_s is None or at_s < last_s:
+                # The runtime is that of this start.
+                yield Observation(kind="begin", at_s=0.0)
+            last_s = at_s
+        yield from reading.observe(row, at_s=at_s)
 
 
 def _picked(text: str) -> Mapping[str, Any]:
@@ -70,16 +84,9 @@ def _picked(text: str) -> Mapping[str, Any]:
     return {**single, "log_history": rows}
 
 
-def _consistent(
-    facts: Mapping[str, float | str], seen: tuple[Observation, ...], total: int | None, problems: list[str]
-) -> None:
-    """Says where steps, their rate and the time do not go together: the rate is of the steps that were planned."""
-    runtime_s, rate = finite(facts.get("train_runtime_s")), finite(facts.get("train_steps_per_s"))
+def _consistent(row: Mapping[str, Any], seen: tuple[Observation, ...], total: int | None, problems: list[str]) -> None:
+    """Says where the runtime and its rate do not go together with the steps: more than the run could have."""
     done = max((item.step for item in seen if item.step is not None), default=0)
-    if not runtime_s or not rate or not done:
-        return
-    said = runtime_s * rate
-    # The rate has three digits behind the point.
-    doubt = runtime_s * 0.0005 + 0.01 * done
-    if abs(said - done) > doubt and (total is None or abs(said - total) > doubt):
-        problems.append(f"train_runtime and train_steps_per_second say {said:,.0f} steps, the rows {done:,}")
+    said = steps_done(row)
+    if said and done and said[0] - said[1] > 1.01 * max(done, total or 0):
+        problems.append(f"train_runtime and train_steps_per_second say {said[0]:,.0f} steps, the rows {done:,}")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from headway.domain.errors import Position, UserError
-from headway.domain.observation import RunLog
+from headway.domain.observation import Observation, RunLog
 from headway.logs import rows
 from headway.logs.tables import header_in, moment_s, table
 from headway.logs.text import finite, number, whole
@@ -22,6 +22,8 @@ NAME = "wandb_csv"
 _AXES: Final = ("Step", "_step", "train/global_step", "trainer/global_step", "global_step", "epoch", "train/epoch")
 _CLOCKS: Final = ("Relative Time (Process)", "Relative Time (Wall)", "Wall Time", "_timestamp", "_runtime")
 _SINCE: Final = ("_runtime", "Relative Time (Process)", "Relative Time (Wall)")
+_RUNS: Final = {"Name", "State", "Runtime"}
+"""Columns of the table of a project's runs."""
 _OWN: Final = {"_step", "_runtime", "_timestamp", "_wandb"}
 _BOUND: Final = re.compile(r"__(MIN|MAX)$")
 _MOST_NAMED: Final = 5
@@ -35,7 +37,7 @@ def claims(path: Path, head: bytes) -> float:
     charted = [name for name in columns[1:] if " - " in name]
     if charted and (columns[0] in (*_AXES, *_CLOCKS) or any(_BOUND.search(name) for name in charted)):
         return 0.9
-    return 0.8 if len(columns) > 1 and len(_OWN & set(columns)) > 1 else 0.0
+    return 0.8 if len(_OWN & set(columns)) > 1 or set(columns) >= _RUNS else 0.0
 
 
 def read(path: Path) -> RunLog:
@@ -44,6 +46,8 @@ def read(path: Path) -> RunLog:
     runs: dict[str, list[rows.Row]] = {}
     begun: rows.Row | None = None
     for _, cells in table(path, problems):
+        if cells.keys() >= _RUNS:
+            return _of_runs(path)
         begun = begun or _begun(cells)
         for name, row in _split(cells):
             runs.setdefault(name, []).append(row)
@@ -63,6 +67,31 @@ def read(path: Path) -> RunLog:
         name=path.name,
         observations=observations,
         facts=({"run_name": name} if name else {}) | facts | rows.started(found),
+        problems=tuple(problems),
+    )
+
+
+def _of_runs(path: Path) -> RunLog:
+    """The table of runs, a line each: the one that took longest, with its time, its settings and its last values."""
+    problems: list[str] = []
+    lines = [cells for _, cells in table(path, problems) if finite(cells.get("Runtime")) is not None]
+    if not lines:
+        raise UserError("a table of W&B's runs says how long one took", where=Position(path.name))
+    cells = max(lines, key=lambda one: finite(one["Runtime"]) or 0.0)
+    if len(lines) > 1:
+        problems.append(f"read: run {cells.get('Name', '')}, which took longest of {len(lines)}")
+    took_s = max(0.0, finite(cells["Runtime"]) or 0.0)
+    created_s = moment_s(cells.get("Created", ""))
+    facts = rows.facts_of(dict(cells)) | rows.final_facts(dict(cells)) | rows.started([rows.Row(at_s=created_s)])
+    total = rows.total_steps(facts)
+    begun = Observation(kind="begin", at_s=0.0)
+    ended = (Observation(kind="end", at_s=took_s),) if cells.get("State") != "running" else ()
+    return RunLog(
+        format=NAME,
+        name=path.name,
+        observations=(begun, *ended),
+        total_steps=total,
+        facts={"run_name": cells.get("Name", ""), "state": cells.get("State", "")} | facts,
         problems=tuple(problems),
     )
 

@@ -31,8 +31,11 @@ STEPS: Final = (
     ("trainer/global_step", 1),
     ("global_step", 0),
     ("train/step", 0),
+    ("update_step", 0),
+    ("train/update_step", 0),
     ("step", 0),
     ("iteration", 0),
+    ("iter", 0),
     ("_step", 0),
 )
 """Keys that count steps, the surest first, and what to add: Lightning names the step that it is in."""

@@ -1,6 +1,6 @@
 """Progress bars as text: tqdm's (and Lightning's, which is one), rich's in Lightning, and Keras'.
 
-Owns one printed bar to its numbers; which bar is the training's is `console.py`. Source of tqdm's form:
+Owns one printed bar to its numbers; which bar is the training's is `line_reader.py`. Source of tqdm's form:
 `tqdm/std.py: format_meter`, `{desc}: {percentage}|{bar}| {n}/{total} [{elapsed}<{remaining}, {rate}{postfix}]`.
 """
 
@@ -20,9 +20,9 @@ TQDM = re.compile(
     rf"\[(?P<elapsed>{TIME})<(?P<left>\?|{TIME})(?:,\s{{0,4}}(?P<rate>[^\]\n]{{0,2000}}))?\]?"
 )
 RICH = re.compile(
-    r"Epoch (?P<epoch>\d{1,9})(?:/(?P<epochs>-?\d{1,9}))?\s{1,9}[━╸╺─ ]{3,400}\s{0,9}(?P<n>\d{1,12})/(?P<total>\d{1,12})\s{1,9}"
-    r"(?P<elapsed>\d{1,5}:\d\d(?::\d\d)?)\s{1,9}[•·]\s{1,9}(?P<left>[-\d:]{1,20})\s{1,9}"
-    r"(?P<rate>[\d.]{1,20}it/s)?"
+    r"Epoch (?P<epoch>\d{1,9})(?:/(?P<epochs>-?\d{1,9}))?\s{1,9}[━╸╺─ ]{3,400}\s{0,9}"
+    r"(?P<n>\d{1,12})/(?P<total>\d{1,12})\s{1,9}(?P<elapsed>\d{1,5}:\d\d(?::\d\d)?)\s{1,9}[•·]\s{1,9}"
+    r"(?P<left>[-\d:]{1,20})\s{1,9}(?P<rate>[\d.]{1,20}it/s)?"
 )
 KERAS = re.compile(
     r"(?:^|\s)(?P<n>\d{1,9})/(?P<total>\d{1,9})\s{1,20}(?:\[[=>.]{3,200}\]|[━╸╺─ ]{3,400})\s{0,20}-?\s{0,20}"
@@ -43,7 +43,7 @@ TOKENIZE = re.compile(
 LOADING = re.compile(r"(?i)loading|load .*shards|weights|materializ")
 GENERATION = re.compile(r"(?i)generat(?!ing \w+ (?:split|examples))|sampling|decoding")
 OTHER = re.compile(
-    r"(?i)download|fetching|generating \w+ (?:split|examples)|saving|upload|computing|creating|resolving"
+    r"(?i)download|fetching|writing|generating \w+ (?:split|examples)|saving|upload|computing|creating|resolving"
     r"|extracting data|\.(?:safetensors|bin|json|txt|model|parquet|gz)\b"
 )
 UNIT_S: Final = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0}
@@ -62,6 +62,8 @@ class Bar:
     each_s: float | None = None
     epoch: int | None = None
     epochs: int | None = None
+    rate: str = ""
+    """As it is printed."""
     values: Mapping[str, float]
     end: int
     """Where the bar ends in its line."""
@@ -98,6 +100,7 @@ def _bar(match: re.Match[str], described: str, after: str) -> Bar:
         elapsed_s=duration_s(match["elapsed"]),
         epoch=int(epoch["epoch"]) if epoch else None,
         epochs=int(epoch["epochs"]) if epoch and epoch["epochs"] else None,
+        rate=(match["rate"] or "").partition(",")[0].strip(),
         values=named_numbers(after),
         end=match.end(),
     )

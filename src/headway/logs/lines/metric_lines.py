@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from headway.logs.bars import named_numbers
+from headway.logs.lines.bars import named_numbers
 from headway.logs.text import duration_s, finite, number, whole
 
 MEGATRON = re.compile(r"\biteration\s+(?P<step>\d{1,12})\s*/\s*(?P<total>\d{1,12})\s*\|")

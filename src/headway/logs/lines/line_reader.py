@@ -1,0 +1,391 @@
+"""`LineReader`: what a training prints, of whatever tool, to observations as it comes.
+
+Owns which bar is the training's, one clock for all that a log shows, and the order of what was said; one kind of line
+each is known in the folder's other files.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from headway.domain.observation import Observation
+from headway.logs.hf_rows import STEP_KEYS, Rows, is_end, moment_of
+from headway.logs.lines.bars import EPOCH, Bar, bars_in
+from headway.logs.lines.metric_lines import Line, metrics_in, saved_s
+from headway.logs.lines.mllog import MARK, Events
+from headway.logs.lines.prefix import moment_in, rank_of
+from headway.logs.lines.printed import SAVING, alike, begins_row, resumed_at, rows_in, settings_in
+from headway.logs.repair import Course
+from headway.logs.text import LINE_END, LONGEST_LINE, Problems, plain
+
+SWIFT_KEY: Final = "global_step/max_steps"
+FEWEST_SKIPPED: Final = 20
+"""Steps in the first advance of a bar from which it may be a resume."""
+MOST_HELD: Final = 8
+"""Rows that wait for a bar."""
+
+
+@dataclass(slots=True)
+class _Bar:
+    """A bar in progress."""
+
+    start_s: float
+    last: Bar
+    base: int = 0
+    """Steps of the epochs before."""
+    told: bool = False
+    first: Observation | None = None
+    """Its first advance, while that may be a resume, which moves it over the steps that were done before."""
+    rows: int = 0
+    """Evaluation rows that had been seen when it began."""
+    said_s: float = -1.0
+    """Elapsed when a step was last told of."""
+
+
+class LineReader:
+    """Learns from a training's output as it is printed.
+
+    `feed(text, at_s=None)` takes any piece of text and gives what its whole lines say, under the laws of `Course`;
+    `at_s`, on any clock, is when the text came: give it always or never, for it is finer than what bars say. `close()`
+    reads the last line without an end.
+    """
+
+    def __init__(self) -> None:
+        self.facts: dict[str, float | str] = {}
+        self.ends: list[Mapping[str, str]] = []
+        """Rows that closed a training."""
+        self.marks: set[str] = set()
+        """Kinds of lines that were understood: `row`, `bar`, `line`, `mllog`."""
+        self.course = Course()
+        self._rows, self._events = Rows(), Events()
+        self._rest = self._begun_row = ""
+        self._now_s: float | None = None
+        self._zeros_s: dict[str, float] = {}
+        self._bars: dict[str, _Bar] = {}
+        self._main: str | None = None
+        self._step: int | None = None
+        self._seen: dict[int, int] = {}
+        self._rows_seen: float | None = None
+        self._evaluated: Observation | None = None
+        self._resumed: int | None = None
+        self._fed_s: float | None = None
+        self._opened = self._ended = False
+        self._last_train: str | None = None
+        self._evaluation_rows = 0
+        self._held: list[tuple[Mapping[str, str], float | None, int]] = []
+        self._total: int | None = None
+        self._epoch_total: int | None = None
+        self._epochs: int | None = None
+        """Of the line `Epoch 1/5` that Keras prints above its bars."""
+
+    @property
+    def total_steps(self) -> int | None:
+        """Optimizer steps that the run means to take, as far as it said."""
+        return self._rows.total_steps or self._events.total_steps or self._total or self._epoch_total
+
+    @property
+    def problems(self) -> Problems:
+        """What was odd so far."""
+        return self.course.problems
+
+    def feed(self, text: str, *, at_s: float | None = None) -> list[Observation]:
+        """What the lines that `text` completes say."""
+        self._fed_s = at_s
+        text = self._rest + text
+        found: list[Observation] = []
+        start = 0
+        for match in LINE_END.finditer(text):
+            found += self.line(plain(text[start : match.start()]))
+            start = match.end()
+        self._rest = text[start:]
+        if len(self._rest) > LONGEST_LINE:
+            found += self.line(plain(self._rest))
+            self._rest = ""
+        return found
+
+    def close(self) -> list[Observation]:
+        """What the last line, which has no end, says, and what waited for another to be sure."""
+        rest, self._rest = self._rest, ""
+        found = self.line(plain(rest)) if rest else []
+        return found + self._let_go() + self._taken(self._pending())
+
+    def line(self, line: str) -> list[Observation]:
+        """What one whole line says."""
+        line = self._joined(line)
+        if not line.strip():
+            return []
+        rank, message = rank_of(line)
+        moment = moment_in(message)
+        if self._fed_s is not None:
+            self._now_s = self._fed_s
+        elif moment is not None:
+            self._now_s = self._on_axis("stamp", moment)
+        found: list[Observation] = []
+        if MARK in message and (event := self._events.observe(message)) is not None:
+            self.marks.add("mllog")
+            at_s = self._on_axis("mllog", event[0])
+            found += self._taken([replace(item, at_s=at_s) for item in event[1]])
+            self.facts |= self._events.facts
+            return found
+        seen = False
+        for bar in bars_in(message) if "%|" in message or "/" in message else ():
+            seen = True
+            found += self._bar(bar, rank or 0)
+        for row in rows_in(message):
+            seen = True
+            found += (self._let_go() if is_end(row) else []) + self._row(row, rank or 0, moment is not None)
+        return found if seen else found + self._other(message, rank or 0, moment is not None)
+
+    # ---- one kind of line each
+
+    def _row(self, row: Mapping[str, str], rank: int, stamped: bool) -> list[Observation]:
+        """A row; without a step of its own it waits for the bar that tqdm prints anew below it."""
+        if is_end(row):
+            if any(alike(row, end) for end in self.ends):
+                # `TrainOutput(...)` and the metrics of a script repeat the last row.
+                return []
+            self.ends.append(row)
+        at_s = self._now_s
+        if (shown := moment_of(row)) is not None and self._fed_s is None and not stamped:
+            at_s = self._on_axis(shown[0], shown[1])
+        if self._ended and "loss" in row and self._last_train is not None:
+            self._main, self._ended = self._last_train, False
+        if not is_end(row) and self._main is not None and not any(key in row for key in (*STEP_KEYS, SWIFT_KEY)):
+            self._held.append((row, at_s, rank))
+            return [] if len(self._held) < MOST_HELD else self._let_go()
+        found = self._told(row, at_s, rank)
+        if is_end(row):
+            # What comes after is another training of the same script.
+            self._opened, self._ended = False, True
+            self._zeros_s.pop("elapsed", None)
+        return found
+
+    def _told(self, row: Mapping[str, str], at_s: float | None, rank: int) -> list[Observation]:
+        """What a row says, at the step that is known now."""
+        found = self._rows.observe(row, step=self._step, at_s=at_s, rank=rank)
+        if not found:
+            return []
+        self.marks.add("row")
+        self.facts |= self._rows.facts
+        if any(item.kind == "evaluation" and item.seconds is not None for item in found):
+            self._evaluated = None
+            self._evaluation_rows += 1
+        steps = [item.step for item in found if item.kind == "step" and item.step is not None]
+        self._seen |= {rank: steps[-1]} if steps else {}
+        begun = [Observation(kind="begin", at_s=self._zeros_s["elapsed"], rank=rank)] if self._opens("elapsed") else []
+        return self._taken(begun + self._pending() + found)
+
+    def _bar(self, bar: Bar, rank: int) -> list[Observation]:
+        """A bar of the training tells of steps, any other of its end alone."""
+        self.marks.add("bar")
+        key = re.sub(r"[\d.,:/=-]+", "#", bar.description)[:80] + f"|{bar.total}" + f"|{rank}"
+        known, fresh = self._bars.get(key), False
+        if known is None or bar.n < known.last.n or (bar.epoch is not None and bar.epoch != known.last.epoch):
+            fresh = True
+            start_s = (self._now_s or 0.0) if self._fed_s is None else self._fed_s - (bar.elapsed_s or 0.0)
+            base = self._base(key, known, bar)
+            known = self._bars[key] = _Bar(
+                start_s=start_s, last=replace(bar, n=0), base=base, rows=self._evaluation_rows
+            )
+            if len(self._bars) > 1_000:
+                self._bars.pop(next(iter(self._bars)))
+        if bar.kind == "train" and self._main is None and bar.total > 1:
+            self._main = key
+        if bar.kind == "train" and bar.n < bar.total:
+            self._last_train = key
+        elapsed_s = bar.elapsed_s
+        if elapsed_s is not None and self._fed_s is None:
+            self._now_s = max(self._now_s or 0.0, known.start_s + elapsed_s)
+        before, known.last = known.last, bar
+        if bar.kind == "train" and self._is_main(key, bar):
+            # Printed anew with the rate it had, the bar shows the step that the rows above it are of.
+            if bar.rate and bar.rate == before.rate and bar.n >= before.n:
+                self._step = known.base + bar.n
+            if known.first is not None and bar.n <= (known.first.step or 0):
+                return []
+            found = self._resolved(known, bar) + self._let_go() if known.first is not None else self._let_go()
+            return found + self._taken(self._steps(known, bar, rank, begins=fresh and known.base == 0))
+        kind = "evaluation" if bar.kind == "train" else bar.kind
+        if not kind or bar.n < bar.total or (before.n >= bar.total and not fresh) or elapsed_s is None:
+            return []
+        done = Observation(kind=kind, at_s=self._now_s, seconds=elapsed_s, step=self._step, rank=rank)
+        if kind != "evaluation":
+            return self._taken([done])
+        # The row of the same evaluation comes after its bar and is exact.
+        if self._held or self._evaluation_rows > known.rows:
+            return []
+        waiting, self._evaluated = self._pending(), done
+        return self._taken(waiting)
+
+    def _resolved(self, known: _Bar, bar: Bar) -> list[Observation]:
+        """The first advance of a bar, now that its second shows whether the steps in it were done or skipped."""
+        first, known.first = known.first, None
+        if first is None or first.step is None or first.at_s is None:
+            return []
+        first_s, since_s = first.at_s - known.start_s, (self._now_s or 0.0) - first.at_s
+        more = known.base + bar.n - first.step
+        # Both elapsed times are cut to whole seconds.
+        slower = 5.0 * (first_s + 1.0) / first.step < max(0.0, since_s - 1.0) / more
+        if slower or (first_s <= 1.0 and 20 * more <= first.step):
+            self.course.problems.append(f"resumed: the bar of the training begins at step {first.step}")
+            first = replace(first, steps=1)
+        now, self._step = self._step, first.step
+        found = self._taken([first]) + self._let_go()
+        self._step = now
+        return found
+
+    def _is_main(self, key: str, bar: Bar) -> bool:
+        """Whether a bar is the training's: the first that counted, its later epochs, and after its end the next."""
+        if key == self._main:
+            return True
+        main = self._bars.get(self._main or "")
+        alike = key.partition("|")[0] == (self._main or "").partition("|")[0]
+        if main is not None and alike and bar.description and bar.epoch is not None and main.last.epoch != bar.epoch:
+            self._main = key
+        return key == self._main
+
+    def _base(self, key: str, known: _Bar | None, bar: Bar) -> int:
+        """Steps before the first of a bar that begins again: those of the epochs before, none after a restart."""
+        if known is None:
+            return 0
+        if self._ended and key == self._main:
+            self._ended = False
+            return 0
+        ahead = bar.epoch is not None and known.last.epoch is not None and bar.epoch > known.last.epoch
+        return known.base + known.last.total if ahead or known.last.n >= known.last.total else 0
+
+    def _steps(self, known: _Bar, bar: Bar, rank: int, *, begins: bool) -> list[Observation]:
+        epochs = bar.epochs or (None if bar.epoch is not None or known.base else 1)
+        epochs = epochs if bar.description != "keras" else self._epochs
+        self._epoch_total = bar.total * epochs if epochs and known.base < bar.total * epochs else None
+        opened = [Observation(kind="begin", at_s=known.start_s, rank=rank)] if begins and self._opens("bar") else []
+        step = known.base + bar.n
+        self._step = step
+        quiet = bar.elapsed_s is not None and bar.elapsed_s <= known.said_s and bar.n < bar.total
+        if bar.description == "keras" and self._fed_s is None and bar.elapsed_s is None:
+            # Its bars in progress show no time, and its last of an epoch covers them.
+            return opened
+        if bar.n == 0 or (step == self._seen.get(rank) and not bar.values) or (quiet and self._fed_s is None):
+            return opened
+        known.said_s = bar.elapsed_s if bar.elapsed_s is not None else known.said_s
+        resumed, self._resumed = self._resumed, None
+        steps = step - resumed if resumed is not None and resumed < step else None
+        self._seen[rank] = step
+        seconds = bar.elapsed_s if bar.description == "keras" and self._fed_s is None else None
+        said = Observation(
+            kind="step",
+            at_s=self._now_s,
+            step=step,
+            steps=bar.total if seconds is not None else steps,
+            seconds=seconds,
+            epoch=None if bar.epoch is None else float(bar.epoch),
+            values=bar.values,
+            rank=rank,
+        )
+        if known.base == 0 and not known.told and steps is None and step >= FEWEST_SKIPPED and seconds is None:
+            known.first, known.told = said, True
+            return [*opened, *self._pending()]
+        known.told = True
+        return [*opened, *self._pending(), said]
+
+    def _other(self, message: str, rank: int, stamped: bool) -> list[Observation]:
+        """Lines that are no bar and no row."""
+        self._banner(message)
+        if (seconds := saved_s(message)) is not None:
+            return self._taken([Observation(kind="checkpoint", seconds=seconds, step=self._step, rank=rank)])
+        if SAVING.search(message[:400]):
+            return self._taken([Observation(kind="checkpoint", step=self._step, rank=rank)])
+        line = (
+            metrics_in(message)
+            if any(mark in message for mark in ("tep", "ter", "TEP", "TER", "atch", "pdate"))
+            else None
+        )
+        if line is None:
+            return []
+        self.marks.add("line")
+        opened: list[Observation] = []
+        elapsed = line.elapsed_s is not None and line.kind == "step"
+        # An evaluation is timed by the moments around it only where nothing was trained between them.
+        timed = line.kind == "step" or (line.step == self._step and line.elapsed_s is None)
+        if elapsed and line.elapsed_s is not None and self._fed_s is None and not stamped:
+            self._now_s = self._on_axis("elapsed", line.elapsed_s)
+            opened = (
+                [Observation(kind="begin", at_s=self._zeros_s["elapsed"], rank=rank)] if self._opens("elapsed") else []
+            )
+        self._total = line.total or self._total
+        self._step = line.step if line.kind == "step" else self._step
+        said = Observation(
+            kind=line.kind,
+            at_s=self._now_s if timed and (stamped or elapsed or self._fed_s is not None) else None,
+            step=line.step,
+            rows=self._new_rows(line),
+            values=line.values,
+            rank=rank,
+        )
+        return self._taken([*opened, *self._pending(), said], each_s=line.each_s)
+
+    def _banner(self, message: str) -> None:
+        if message.startswith("Epoch ") and len(message) < 100 and (epoch := EPOCH.fullmatch(message.strip())):
+            self._epochs = int(epoch["epochs"]) if epoch["epochs"] else None
+        settings = settings_in(message)
+        total = settings.pop("total_steps", None)
+        self._total = int(total) if total else self._total
+        self.facts |= settings
+        self._resumed = resumed_at(message) or self._resumed
+
+    # ---- clocks, and what waits
+
+    def _on_axis(self, clock: str, shown_s: float) -> float:
+        """A moment that one of a log's clocks shows, on the one axis of all; each is set by where it is first seen."""
+        if clock not in self._zeros_s:
+            main = self._bars.get(self._main or "")
+            if clock == "elapsed" and "stamp" not in self._zeros_s:
+                # It runs since the training's start, as its bar does.
+                self._zeros_s[clock] = main.start_s if main is not None else (self._now_s or 0.0)
+            else:
+                self._zeros_s[clock] = self._now_s - shown_s if self._now_s is not None else 0.0
+        self._now_s = self._zeros_s[clock] + shown_s
+        return self._now_s
+
+    def _opens(self, clock: str) -> bool:
+        """True once: where a clock that runs since the start of the training was first seen."""
+        if self._opened or (clock == "elapsed" and clock not in self._zeros_s):
+            return False
+        self._opened = True
+        return True
+
+    def _let_go(self) -> list[Observation]:
+        """What the rows that waited say."""
+        held, self._held = self._held, []
+        main = self._bars.get(self._main or "")
+        first = main.first if main is not None else None
+        if main is not None and first is not None:
+            main.first = None
+        return (self._taken([first]) if first is not None else []) + [
+            item for row, at_s, rank in held for item in self._told(row, at_s, rank)
+        ]
+
+    def _pending(self) -> list[Observation]:
+        waiting, self._evaluated = self._evaluated, None
+        return [] if waiting is None else [waiting]
+
+    def _new_rows(self, line: Line) -> float | None:
+        before, self._rows_seen = self._rows_seen, line.rows_seen
+        if line.rows_seen is None or (before is not None and line.rows_seen < before):
+            return None
+        return line.rows_seen - (before or 0.0) if before is not None else None
+
+    def _taken(self, said: list[Observation], each_s: float | None = None) -> list[Observation]:
+        return [self.course.take(item, each_s=each_s if item.kind == "step" else None) for item in said]
+
+    def _joined(self, line: str) -> str:
+        """A row that was printed over several lines, as one."""
+        if self._begun_row:
+            line, self._begun_row = f"{self._begun_row} {line}", ""
+        if begins_row(line):
+            self._begun_row = line
+            return ""
+        return line

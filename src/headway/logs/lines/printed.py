@@ -1,0 +1,68 @@
+"""Rows and settings that a training prints: dictionaries of Python or JSON, the Trainer's banner, a resume.
+
+Owns finding them in a line; what a row says is `logs/hf_rows.py`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from headway.logs.text import finite
+
+ROW = re.compile(r"\{\s{0,4}['\"][^{}]{1,20000}\}")
+ROW_BEGUN = re.compile(r"\{\s{0,4}['\"][\w/]{1,60}['\"]\s?:[^{}]{0,4000}$")
+ROW_PAIR = re.compile(
+    r"""['"]([^'"]{1,120})['"]\s{0,4}:\s{0,4}(?:"([^"]{0,400})"|'([^']{0,400})'|(?:[\w.]{1,40}\()?([-+]?\w[\w.+-]{0,60})\)?)"""
+)
+BANNER: Final = (
+    ("total_steps", re.compile(r"Total optimization steps\s?=\s?([\d,]{1,15})")),
+    ("rows", re.compile(r"Num examples\s?=\s?([\d,]{1,15})")),
+    ("epochs", re.compile(r"Num Epochs\s?=\s?([\d,]{1,15})")),
+    ("micro_batch", re.compile(r"[Bb]atch size per device\s?=\s?([\d,]{1,9})")),
+    ("grad_accum", re.compile(r"Gradient [Aa]ccumulation steps\s?=\s?([\d,]{1,9})")),
+    ("global_batch", re.compile(r"Total train batch size .{0,60}=\s?([\d,]{1,9})")),
+)
+RESUMED = re.compile(
+    r"(?i)continuing training from global step (\d{1,12})|resum\w{1,3} .{0,80}?\bstep[ :=]{1,2}(\d{1,12})"
+)
+SAVING = re.compile(r"(?i)saving model checkpoint to|saving checkpoint(?: at iteration)?\b|saved checkpoint")
+
+
+def rows_in(message: str) -> Iterator[Mapping[str, str]]:
+    """The dictionaries printed in a line, Python's or JSON's, values as text."""
+    if "{" not in message:
+        return
+    for match in ROW.finditer(message):
+        row = {
+            found[1]: next(part for part in (found[2], found[3], found[4], "") if part is not None)
+            for found in ROW_PAIR.finditer(match.group())
+        }
+        if row:
+            yield row
+
+
+def alike(row: Mapping[str, str], other: Mapping[str, str]) -> bool:
+    """Whether two last rows are of one training, printed with more or fewer digits."""
+    one, two = finite(row["train_runtime"]), finite(other["train_runtime"])
+    return one is not None and two is not None and abs(one - two) <= 0.001 * abs(two)
+
+
+def begins_row(line: str) -> bool:
+    """Whether a line ends within a row, which the next lines go on with."""
+    return "{" in line and len(line) < 8_000 and ROW_BEGUN.search(line[-4_200:]) is not None
+
+
+def settings_in(message: str) -> dict[str, float]:
+    """What the Trainer's banner says of the run: `total_steps`, `rows`, `epochs`, `micro_batch`, `grad_accum` ..."""
+    if "=" not in message:
+        return {}
+    found = {name: match[1] for name, form in BANNER if (match := form.search(message[:1_000]))}
+    return {name: value for name, text in found.items() if (value := finite(text)) is not None}
+
+
+def resumed_at(message: str) -> int | None:
+    """The step that a line says the training goes on from; None for other lines."""
+    match = RESUMED.search(message[:1_000]) if "esum" in message or "ontinuing" in message else None
+    return int(match[1] or match[2]) if match else None
