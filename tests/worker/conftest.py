@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 collect_ignore = (
-    [] if find_spec("torch") else ["test_kernels.py", "test_tensors.py", "test_step.py", "test_formulas.py"]
+    []
+    if find_spec("torch")
+    else ["test_kernels.py", "test_tensors.py", "test_step.py", "test_formulas.py", "test_trainer_callback.py"]
 )
 
 TINY = {

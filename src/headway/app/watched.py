@@ -184,16 +184,17 @@ class _Session:
     def answer(self, code: int) -> WatchAnswer:
         """The page's figures after the end, with the run's record in the store."""
         title, source = _short(self.words), "+".join(sorted(self.reader.marks))
+        wall_s = self.follower.remaining.elapsed_s = time.monotonic() - self._began
         over = code == 0 or self.follower.ended
         state = "stopped" if self.why else "ended" if over else "failed"
         found = replace(self.follower.answer(title, state, source), exit_code=code)
         if not self.follower.seen:
-            return replace(found, elapsed_s=time.monotonic() - self._began, remarks=(f"{NOTHING}.", MAKE_VISIBLE))
+            unseen = (f"{NOTHING[:1].upper()}{NOTHING[1:]}.", MAKE_VISIBLE)
+            return replace(found, remarks=unseen if code == 0 else ("The command failed before any progress.",))
         if over and not self.why and found.left_p50_s:
             found = replace(found, left_p50_s=0.0, left_p90_s=0.0, ahead=())
         if self.journal is None:
             return replace(found, remarks=(f"Stopped because {self.why}.",) if self.why else ())
-        wall_s = time.monotonic() - self._began
         record = self.journal.record(
             wall_s=wall_s, step=found.step, total_steps=found.total_steps, stage=self.follower.promise.stage,
             name=title, source="console", command=f"headway watch -- {Path(self.words[0]).name}",
@@ -201,9 +202,7 @@ class _Session:
         self.journal.write(Observation(kind="end", at_s=wall_s, step=found.step))
         self.journal.keep(record)
         self.journal.close()
-        return replace(
-            found, run=self.journal.run, elapsed_s=wall_s, next_command=_verify(self.journal.run, self.asked)
-        )
+        return replace(found, run=self.journal.run, next_command=_verify(self.journal.run, self.asked))
 
 
 def watch_command(words: Sequence[str], asked: Asked) -> WatchAnswer:
@@ -264,6 +263,7 @@ def _answer(follower: Follower, path: Path, log: RunLog | None, age_s: float, st
     if not found.times:
         remarks.append(f"The log says nothing of how long anything took. {MAKE_VISIBLE}")
     then = f"headway watch {shlex.quote(str(path))}" if state == "running" else _verify(str(path), follower.asked)
+    then = then if found.times else ""
     return replace(found, remarks=tuple(remarks), next_command=then)
 
 

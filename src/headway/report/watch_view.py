@@ -16,6 +16,8 @@ from headway.report.figures import dollars
 from headway.report.view import Column, Fact, Item, Note, Page, Section, View, by_columns
 
 SCHEMA = "headway.watch/1"
+FEW = 3
+"""Steps after which a log that knows their times has shown them."""
 NAMES = {
     "load": "loading", "tokenize": "tokenizing", "compile": "compiling", "step": "steps",
     "data_wait": "waiting for data", "evaluation": "evaluations", "checkpoint": "saves", "final_save": "final save",
@@ -133,16 +135,19 @@ def _view(answer: WatchAnswer) -> View:
 
 
 def _how(answer: WatchAnswer) -> str:
-    code = "" if answer.exit_code is None else f", exit code {answer.exit_code}"
+    code = "" if answer.exit_code is None else f" with exit code {answer.exit_code}"
     read = f" · read as {answer.source}" if answer.source else ""
     return f"{answer.state}{code}{read}"
 
 
 def _facts(answer: WatchAnswer) -> Iterator[Fact]:
     done = f"{answer.step:,}" if answer.total_steps is None else f"{answer.step:,} of {answer.total_steps:,}"
-    share = "" if not answer.total_steps else f"{format_share(answer.step / answer.total_steps)}"
-    yield Fact(label="steps", text=done, note=share)
-    yield Fact(label="time so far", text=format_duration(answer.elapsed_s), kind="measured")
+    share = "" if not answer.total_steps else f" ({format_share(answer.step / answer.total_steps)})"
+    yield Fact(label="steps", text=f"{done}{share}")
+    if answer.elapsed_s or not answer.step:
+        yield Fact(label="time so far", text=format_duration(answer.elapsed_s), kind="measured")
+    else:
+        yield Fact(label="time so far", text="unknown")
     if answer.state != "ended":
         yield Fact(label="left", text=_span(answer.left_p50_s, answer.left_p90_s), note=_without(answer))
         if answer.end_p50_s is not None:
@@ -164,7 +169,9 @@ def _span(p50_s: float | None, p90_s: float | None) -> str:
 def _without(answer: WatchAnswer) -> str:
     unseen = [NAMES[one.term] for one in answer.ahead if one.p50_s is None]
     if answer.left_p50_s is None:
-        return "the log does not say how many steps there are" if answer.total_steps is None else "too few steps yet"
+        if answer.total_steps is None:
+            return "the log does not say how many steps there are; --steps N does"
+        return "too few steps yet" if answer.step < FEW else "the log does not say how long steps took"
     return f"without {' and '.join(unseen)}, not seen yet" if unseen else ""
 
 

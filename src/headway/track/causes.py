@@ -14,6 +14,8 @@ from headway.domain.errors import Finding
 from headway.domain.units import format_bytes, format_duration, format_share
 from headway.track.rhythm import Line
 
+SLOWED: Final = {"evaluation": ("HW904", "evaluation", 0.5), "checkpoint": ("HW905", "save", 0.1)}
+"""Phases beside the steps: code, what one is called, and the share of the whole time from which they are in the way."""
 EXPLAINS = 0.5
 """Share of a slowdown that a cause has to account for."""
 SLOW_LOAD_S = 60.0
@@ -45,9 +47,9 @@ CAUSES: Final[Mapping[str, Cause]] = {
               remedy="Tokenize and extract features once, before training, and cache them; more loader workers."),
         Cause(code="HW903", name="slow storage", symptom="steps wait for batches, while processors idle or wait",
               remedy="Copy the dataset to a local SSD, or hold it in memory; read large files, not many small ones."),
-        Cause(code="HW904", name="evaluation in the way", symptom="evaluations take longer or come more often",
+        Cause(code="HW904", name="evaluation in the way", symptom="evaluations take much longer, or most of the time",
               remedy="Evaluate less often, on fewer rows, or with a larger batch."),
-        Cause(code="HW905", name="saving in the way", symptom="checkpoints take longer or come more often",
+        Cause(code="HW905", name="saving in the way", symptom="saves take much longer, or much of the time",
               remedy="Save less often, adapters only, or to a faster disk."),
         Cause(code="HW906", name="throttling", symptom="the clock fell, or the device is hot or at its power limit",
               remedy="Check cooling and power limit (nvidia-smi -q -d CLOCK,PERFORMANCE); plan with the lower clock."),
@@ -74,9 +76,6 @@ class Span:
     """Of a step, waiting included."""
     wait_s: float = 0.0
     tokens: float = 0.0
-    evaluation_s: float = 0.0
-    """Of evaluations, per observation of steps; it lies beside `seconds`."""
-    checkpoint_s: float = 0.0
     line: Line = FLAT
     machine: Mapping[str, float] = field(default_factory=dict)
 
@@ -91,14 +90,26 @@ def explained(before: Span, after: Span, step: int) -> Finding:
     return _finding("HW919", before, after, step, "nothing that was measured explains it")
 
 
+def slower_rounds(kind: str, usual_s: float, seconds: float, step: int) -> Finding:
+    """An evaluation or a save after `step` that took much longer than those before."""
+    code, name, _ = SLOWED[kind]
+    said = f"the {name} at step {step:,} took {format_duration(seconds)}, {format_duration(usual_s)} before"
+    return finding(code, said, {"step": step, "before_s": usual_s, "after_s": seconds})
+
+
 def finding(code: str, message: str, evidence: Mapping[str, object]) -> Finding:
     """The finding of one cause, with its remedy."""
     return Finding(code=code, severity="warning", message=message, evidence=evidence, hint=CAUSES[code].remedy)
 
 
 def standing(seconds: Mapping[str, float], elapsed_s: float, machine: Mapping[str, float]) -> tuple[Finding, ...]:
-    """What is slow in a run from its beginning: loading, waiting, memory; `seconds` by term."""
-    found = []
+    """What is slow in a run from its beginning: loading, waiting, memory; `seconds` by term.
+
+    Nothing of a run whose steps have no times.
+    """
+    found: list[Finding] = []
+    if "step" not in seconds:
+        return ()  # without the time of steps nothing is a share of anything
     load_s, wait_s = seconds.get("load", 0.0), seconds.get("data_wait", 0.0)
     stepping_s = seconds.get("step", 0.0) + wait_s
     if load_s > SLOW_LOAD_S and load_s > SLOW_LOAD_SHARE * elapsed_s:
@@ -109,6 +120,11 @@ def standing(seconds: Mapping[str, float], elapsed_s: float, machine: Mapping[st
         share = wait_s / stepping_s
         said = f"{format_share(share)} of the steps' time is waiting for data"
         found.append(finding(code, said, {"data_wait_share": share}))
+    for kind, (code, name, most) in SLOWED.items():
+        share = seconds.get(kind, 0.0) / max(elapsed_s, 1e-9)
+        if share > most:
+            words = f"{format_share(share)} of the time so far went into {name}s"
+            found.append(finding(code, words, {"share": share}))
     said = _pressed({}, machine)
     if said:
         found.append(finding("HW907", said, dict(machine)))
@@ -154,16 +170,6 @@ def _reading_data(before: Span, after: Span, more_s: float) -> str:
 def _idle(machine: Mapping[str, float]) -> bool:
     """Whether processors wait for disks, or have nothing to do; False where nobody looked."""
     return machine.get("io_wait_share", 0.0) > 0.10 or machine.get("cpu_busy_share", 1.0) < 0.30
-
-
-def _evaluating(before: Span, after: Span, more_s: float) -> str:
-    more = after.evaluation_s - before.evaluation_s
-    return f"evaluations take {format_duration(more)} more per log line" if more > EXPLAINS * more_s else ""
-
-
-def _saving(before: Span, after: Span, more_s: float) -> str:
-    more = after.checkpoint_s - before.checkpoint_s
-    return f"saves take {format_duration(more)} more per log line" if more > EXPLAINS * more_s else ""
 
 
 def _throttled(before: Span, after: Span, more_s: float) -> str:
@@ -220,8 +226,6 @@ _LOOKS: Final[tuple[tuple[str, Callable[[Span, Span, float], str]], ...]] = (
     ("HW901", _longer_rows),
     ("HW902", _computing_data),
     ("HW903", _reading_data),
-    ("HW904", _evaluating),
-    ("HW905", _saving),
     ("HW906", _throttled),
     ("HW907", _memory),
     ("HW908", _neighbours),

@@ -144,6 +144,8 @@ class Journal:
             os.close(self._out)
             self._out = -1
 
+    __del__ = close  # a loop may go on after its end, so that nothing else knows when it is over
+
 
 def _provenance(command: str) -> dict[str, str]:
     from headway import __version__

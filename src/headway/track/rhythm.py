@@ -188,7 +188,7 @@ class Rhythm:
 def latest_stretch(values: Sequence[float]) -> int:
     """Where the last stretch of one level begins: cut in two at the clearest change, again, until there is none."""
     begin = 0
-    while (cut := _clearest(values[begin:])) is not None:
+    while (cut := clearest(values[begin:])) is not None:
         begin += cut
     return begin
 
@@ -213,7 +213,7 @@ def drifted(values: Sequence[float], ahead: float) -> tuple[float, float]:
     return now + later / 2, now + later
 
 
-def _clearest(values: Sequence[float]) -> int | None:
+def clearest(values: Sequence[float]) -> int | None:
     """Where two means differ most, in standard errors; None where no difference is clear and large enough."""
     count, total, squares = len(values), sum(values), sum(value * value for value in values)
     best, where, left, left_squares = CHANGE_Z, None, 0.0, 0.0

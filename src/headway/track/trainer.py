@@ -68,6 +68,11 @@ class TrainerCallback(_Base):  # type: ignore[misc,unused-ignore]
         )
         self._last = time.perf_counter()
 
+    def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """The batches of a step have come: the Trainer fetches all its micro-batches before."""
+        if self.meter is not None:
+            self.meter.waited(time.perf_counter() - self._last)
+
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """An optimizer step is over, all its micro-batches with it."""
         if self.meter is None:

@@ -51,10 +51,11 @@ def command(words: tuple[str, ...], file: str | None, **given: Any) -> None:
 
 def _rule(code: str, form: str, file: str | None) -> None:
     """The page of one rule."""
+    from headway.app.explain import explain_cause
     from headway.report.check_view import rule_view
     from headway.report.contract import view_document
 
-    view = rule_view(code)
+    view = explain_cause(code) if code.upper().startswith("HW9") else rule_view(code)
     write(Page(view=lambda: view, document=lambda: view_document(SCHEMA, view)), form=form, file=file)
 
 

@@ -1,0 +1,48 @@
+"""`measure -- COMMAND`: stopped when the rhythm is known, or when the budget is spent; else told how to be seen."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from headway.app import process
+from headway.app.watched import measure_command
+from headway.domain.errors import UserError
+
+STEADY = """
+import time
+for step in range(1, 100001):
+    time.sleep(0.02)
+    print(f"{{'loss': 1.0}} {step * 100 // 100000}%|bar| {step}/100000 [00:00<00:00, 9.00it/s]", flush=True)
+"""
+STUBBORN = (
+    "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+)
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A working directory of its own, and no patience."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(process, "PATIENCE_S", 0.3)
+
+
+@pytest.mark.parametrize("program", [STEADY, STUBBORN + STEADY])
+def test_a_run_is_stopped_and_projected(program: str, tmp_path: Path) -> None:
+    page = measure_command([sys.executable, "-c", program], budget_s=1.5).document()
+    assert (page["state"], page["total_steps"]) == ("stopped", 100_000)
+    (step,) = [phase for phase in page["phases"] if phase["term"] == "step"]
+    each_s = step["seconds"] / step["units"]
+    assert 0.02 <= each_s < 0.1
+    assert page["left_s"]["p50"] == pytest.approx((100_000 - page["step"]) * each_s, rel=0.5)
+    assert page["remarks"][0].startswith("Stopped because")
+    assert not (tmp_path / ".headway").exists()
+
+
+def test_what_cannot_be_seen_is_said() -> None:
+    with pytest.raises(UserError, match="progress is measured") as error:
+        measure_command([sys.executable, "-c", "print('hello')"], budget_s=5.0)
+    assert "logging_steps" in error.value.hint
+    assert "exit code 0" in error.value.hint

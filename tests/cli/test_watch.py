@@ -1,0 +1,172 @@
+"""`headway watch` from the outside: what it passes on, says, and leaves with."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+import headway
+from headway.domain.observation import Observation
+
+SOURCE = str(Path(headway.__file__).parents[1])
+TRAINING = """
+import sys, time
+for step in range(1, 41):
+    time.sleep(0.005)
+    print(f"Step {step} | loss:{1 / step} lr:0.001", flush=True)
+    sys.stderr.write(f"\\r{step * 100 // 40:3d}%|bar| {step}/40 [00:00<00:00, 9.00it/s]")
+print("wide: \\u00e9\\u4e2d")
+sys.exit(int(sys.argv[1]))
+"""
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with a training of 40 steps in it."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "train.py").write_text(TRAINING, encoding="utf-8")
+    return tmp_path
+
+
+def environment() -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("HEADWAY")}
+    return {**kept, "PYTHONPATH": SOURCE, "COLUMNS": "80", "PYTHONIOENCODING": "utf-8"}
+
+
+def run(*words: str) -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-m", "headway", "watch", *words]
+    return subprocess.run(command, env=environment(), capture_output=True, timeout=60, check=False)
+
+
+def training(code: int = 0) -> Sequence[str]:
+    return (sys.executable, "train.py", str(code))
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_output_and_exit_code_are_the_commands_own(here: Path, code: int) -> None:
+    alone = subprocess.run(training(code), env=environment(), capture_output=True, check=False)
+    done = run("--", *training(code))
+    assert done.returncode == code
+    assert done.stdout == alone.stdout
+    assert done.stderr.startswith(alone.stderr)
+    assert b"40 of 40 (100 %)" in done.stderr
+    assert b"next: headway verify " in done.stderr
+
+
+def test_with_json_stdout_is_the_page(here: Path) -> None:
+    done = run("--json", "--price", "$36/h", "--", *training())
+    page = json.loads(done.stdout)
+    assert (page["schema"], page["state"], page["exit_code"]) == ("headway.watch/1", "ended", 0)
+    assert (page["step"], page["total_steps"]) == (40, 40)
+    assert page["usd"]["spent"] == pytest.approx(page["elapsed_s"] / 100)
+    assert b"Step 40 |" in done.stderr
+    assert [folder.name for folder in (here / ".headway" / "runs").iterdir()] == [page["run"]]
+
+
+def test_a_signal_that_ended_the_command_is_passed_on(here: Path) -> None:
+    done = run("--", "sh", "-c", "kill -TERM $$")
+    assert done.returncode == 128 + signal.SIGTERM
+
+
+def test_ctrl_c_is_the_commands_to_answer(here: Path) -> None:
+    program = (
+        "import time\ntry:\n  print('ready', flush=True); time.sleep(30)\nexcept KeyboardInterrupt:\n  print('saved')"
+    )
+    words = [sys.executable, "-m", "headway", "watch", "--", sys.executable, "-c", program]
+    with subprocess.Popen(words, env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE) as child:  # fmt: skip
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"ready\n"
+        child.send_signal(signal.SIGINT)
+        rest, _ = child.communicate(timeout=20)
+    assert (rest, child.returncode) == (b"saved\n", 0)
+
+
+def test_a_command_that_says_nothing_is_told_how_to(here: Path) -> None:
+    done = run("--", "echo", "hello")
+    assert (done.returncode, done.stdout) == (0, b"hello\n")
+    assert b"othing in the output was recognised" in done.stderr
+    assert b"logging_steps" in done.stderr
+    assert not (here / ".headway").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (("--", "no-such-program-at-all"), 1, "No such file"),
+        (("--",), 2, "is watched"),
+        (("run", "--", "true"), 2, "is watched"),
+        (("--once", "--", "true"), 2, "is watched"),
+        (("no-such-run",), 2, "no such file, folder or run"),
+        ((), 2, "there is no run in .headway"),
+        (("--experiment", "qa"), 2, "without --plan"),
+        (("train.py", "--every", "soon"), 2, "a duration is needed"),
+        (("train.py",), 1, "without a step, a loss or a progress bar"),
+    ],
+)
+def test_mistakes_are_answered(here: Path, words: Sequence[str], code: int, says: str) -> None:
+    done = run(*words)
+    text = " ".join(done.stderr.decode().split())
+    assert done.returncode == code, text
+    assert says in text
+    assert "Traceback" not in text
+
+
+def events(folder: Path, steps: int, *, total: int, end: bool = False) -> Path:
+    header = {"schema": "headway.events/1", "started": "2026-11-21T10:00:00Z", "total_steps": total}
+    items = [Observation(kind="begin", at_s=0.0)]
+    items += [Observation(kind="step", at_s=2.0 * n, seconds=2.0, step=n, steps=1) for n in range(1, steps + 1)]
+    items += [Observation(kind="end", at_s=2.0 * steps)] if end else []
+    folder.mkdir(parents=True)
+    text = "\n".join([json.dumps(header), *(item.to_line() for item in items)])
+    (folder / "events.jsonl").write_text(text + "\n", encoding="utf-8")
+    return folder
+
+
+def test_once_says_what_is_left(here: Path) -> None:
+    """10 of 100 steps of 2 s: 180 s are left, less what has passed since."""
+    events(here / "run", 10, total=100)
+    page = json.loads(run("run", "--once", "--json").stdout)
+    assert page["state"] == "running"
+    assert page["left_s"]["p50"] == pytest.approx(180.0, abs=20.0)
+    assert page["whole_s"]["p50"] == pytest.approx(200.0)
+
+
+def test_a_run_that_has_ended_is_reported_at_once(here: Path) -> None:
+    folder = events(here / ".headway" / "runs" / "20261121-100000-abcd", 5, total=5, end=True)
+    for words in ((), ("20261121",), (str(folder),)):
+        done = run(*words)
+        assert done.returncode == 0
+        assert b"5 of 5 (100 %)" in done.stdout
+        assert b"next: headway verify" in done.stdout
+
+
+def test_a_log_that_no_longer_grows_is_left(here: Path) -> None:
+    folder = events(here / "run", 5, total=50)
+    old = time.time() - 100.0
+    os.utime(folder / "events.jsonl", (old, old))
+    done = run("run", "--stale", "50 s")
+    assert done.returncode == 1
+    assert b"the run may have died" in done.stdout
+
+
+def test_a_run_is_followed_to_its_end(here: Path) -> None:
+    folder = events(here / "run", 5, total=6)
+    words = [sys.executable, "-m", "headway", "watch", "run", "--every", "100 ms"]
+    with subprocess.Popen(words, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+        assert child.stderr is not None
+        first = child.stderr.readline()
+        with (folder / "events.jsonl").open("a", encoding="utf-8") as out:
+            out.write(Observation(kind="step", at_s=12.0, seconds=2.0, step=6, steps=1).to_line() + "\n")
+        said, _ = child.communicate(timeout=30)
+    assert b"83% 5/6" in first
+    assert b"6 of 6 (100 %)" in said
+    assert child.returncode == 0

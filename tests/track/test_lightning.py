@@ -1,0 +1,72 @@
+"""`headway.LightningCallback` against Lightning's hooks, called in their order by a stand-in for its Trainer."""
+
+from __future__ import annotations
+
+import sys
+import time
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+
+from headway.domain.errors import UserError
+
+
+@pytest.fixture
+def callback_class(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """The callback, on a Callback of no behaviour: Lightning's own has none either."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HEADWAY_STORE", "none")
+    package = ModuleType("pytorch_lightning")
+    package.Callback = type("Callback", (), {})  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "pytorch_lightning", package)
+    monkeypatch.delitem(sys.modules, "headway.track.lightning", raising=False)
+    yield import_module("headway.track.lightning").LightningCallback
+    sys.modules.pop("headway.track.lightning", None)
+
+
+def test_a_fit_is_told_apart(callback_class: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """8 batches of 1 s in steps of 2, each waited for 0.25 s; an evaluation of 5 s and a save after 4 batches."""
+    now = [50.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+    trainer = SimpleNamespace(
+        global_step=0, current_epoch=0, accumulate_grad_batches=2, num_devices=1, num_nodes=1,
+        estimated_stepping_batches=4,
+    )  # fmt: skip
+    callback = callback_class(run_dir="run", quiet=True)
+    callback.on_validation_start(trainer, None)  # the sanity check comes before the training
+    callback.on_validation_end(trainer, None)
+    callback.on_train_start(trainer, None)
+    for number in range(1, 9):
+        now[0] += 0.25
+        callback.on_train_batch_start(trainer, None, None, number)
+        now[0] += 1.0
+        trainer.global_step = number // 2
+        callback.on_train_batch_end(trainer, None, None, None, number)
+        if number == 4:
+            callback.on_validation_start(trainer, None)
+            now[0] += 5.0
+            callback.on_validation_end(trainer, None)
+            callback.on_save_checkpoint(trainer, None, {})
+            now[0] += 1.75
+    callback.on_train_end(trainer, None)
+    times = {term: (timed.seconds, timed.units) for term, timed in callback.meter.journal.times().items()}
+    # a save has no hook at its end: the wait for the batch after it, 0.25 s, counts to it
+    assert times == {
+        "step": (8.0, 4.0), "data_wait": (1.75, 1.0), "evaluation": (5.0, 1.0), "checkpoint": (2.0, 1.0),
+    }  # fmt: skip
+    assert callback.meter.left().total_steps == 4
+
+
+@pytest.mark.skipif(
+    any(find_spec(name) for name in ("lightning", "pytorch_lightning")), reason="Lightning is installed here"
+)
+def test_without_lightning_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "headway.track.lightning", raising=False)
+    import headway
+
+    with pytest.raises(UserError, match="needs Lightning"):
+        _ = headway.LightningCallback
