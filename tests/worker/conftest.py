@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-collect_ignore = (
-    []
-    if find_spec("torch")
-    else ["test_kernels.py", "test_tensors.py", "test_step.py", "test_formulas.py", "test_trainer_callback.py"]
-)
+_OF_TORCH = (
+    "kernels", "tensors", "step", "formulas", "rows", "session", "train", "machine", "bench", "measure",
+    "trainer_callback",
+)  # fmt: skip
+collect_ignore = [] if find_spec("torch") else [f"test_{name}.py" for name in _OF_TORCH]
 
 TINY = {
     "model_type": "llama",
@@ -32,3 +32,19 @@ TINY = {
 def tiny() -> dict[str, Any]:
     """The config of a Llama of 3.4 million parameters."""
     return dict(TINY)
+
+
+SMALL = {
+    "model_type": "llama",
+    "num_hidden_layers": 2,
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_attention_heads": 2,
+    "vocab_size": 300,
+}
+
+
+@pytest.fixture
+def small() -> dict[str, Any]:
+    """The config of a Llama that trains a step in milliseconds."""
+    return dict(SMALL)

@@ -122,7 +122,9 @@ def _findings(inputs: Inputs, estimate: Estimate) -> tuple[Finding, ...]:
         )
     if inputs.problem:
         message = f"what was measured could not be read: {inputs.problem}"
-        found.append(Finding(code="HW006", severity="warning", message=message, hint="HEADWAY_STORE=none looks at none."))
+        found.append(
+            Finding(code="HW006", severity="warning", message=message, hint="HEADWAY_STORE=none looks at none.")
+        )
     found += [*_shared(estimate), *_unknown_framework(inputs)]
     found += [Finding(code="HW002", severity="info", message=remark) for remark in unpriced(plan)]
     return tuple(found)
@@ -178,6 +180,8 @@ def _narrower(estimate: Estimate, moved: tuple[Effect, ...]) -> str:
     if first.source == MODEL and bases:
         narrows = max(bases, key=lambda narrows: bases[narrows])
         return f"{narrows}; {first.name} alone moves the total by {format_share(reach)}"
+    if first.kind == "measured":
+        return f"what was measured moves the total by {format_share(reach)}: measure longer"
     return f"{first.name} alone moves the total by {format_share(reach)}: measure that first"
 
 

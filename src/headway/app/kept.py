@@ -18,6 +18,8 @@ from headway.domain.units import Range
 from headway.store.place import is_there, place_of
 
 SOURCE = "measured here"
+CPU = "CPU"
+"""The catalog's device that stands for all of them."""
 HOST = ("host", "cores")
 """Of a CPU's measurement, what the machine must have in common with this one."""
 
@@ -75,7 +77,7 @@ def measurements_of(body: Mapping[str, Any], date: str, source: str = SOURCE) ->
             device=body["device"],
             gpus=int(body["gpus"]),
             term=term,
-            seconds=_range(said),
+            seconds=range_of(said),
             repeats=int(said["repeats"]),
             source=source,
             date=date,
@@ -89,19 +91,20 @@ def _rates(body: Mapping[str, Any], date: str) -> dict[str, Constant]:
     """Constants that the calibration has, with what was measured in their place."""
     shipped = shipped_calibration().constants
     return {
-        name: replace(shipped[name], range=_range(said), kind="measured", source=f"{SOURCE} {date}", date=date)
+        name: replace(shipped[name], range=range_of(said), kind="measured", source=f"{SOURCE} {date}", date=date)
         for name, said in body.get("rates", {}).items()
         if name in shipped
     }
 
 
-def _range(said: Mapping[str, float]) -> Range:
+def range_of(said: Mapping[str, float]) -> Range:
+    """The range of `{"p10", "p50", "p90"}`, in order."""
     return Range(*sorted((float(said["p10"]), float(said["p50"]), float(said["p90"]))))
 
 
 def counts_here(body: Mapping[str, Any]) -> bool:
     """Whether a measurement speaks for this machine: a GPU is the same everywhere, a CPU is only itself."""
-    if body.get("device") != "CPU":
+    if body.get("device") != CPU:
         return True
     from headway.worker.host import host_cpu, usable_cores
 

@@ -187,15 +187,6 @@ class Project:
         found = findings(self.source, request, select=select, ignore=ignore)
         return CheckResult(found, "" if self.imported else plan_text(self.plan.file))
 
-    def records(self, kind: str = "") -> list[Record]:
-        """What is stored of this plan as it stands: estimates, measurements, runs, verdicts, oldest first.
-
-        `kind` is one of `estimate`, `measurement`, `run`, `verdict`, or empty for all.
-        """
-        from headway.app.stored import records
-
-        return records(kind, self.plan.file, self.plan.fingerprint)
-
     def verify(
         self,
         *runs: str | Path,
@@ -253,17 +244,30 @@ class Project:
         """The same with a listener for progress."""
         from headway.app.measure import measure  # the probe's side, which no other verb needs
 
-        return measure(self.source, asked, self._models, told)
+        return measure(self.source, asked, self._models, told, self._packed)
+
+    def records(self, kind: str = "") -> list[Record]:
+        """What is stored of this plan as it stands: estimates, measurements, runs, verdicts, oldest first.
+
+        `kind` is one of `estimate`, `measurement`, `run`, `verdict`, or empty for all.
+        """
+        from headway.app.stored import records
+
+        return records(kind, self.plan.file, self.plan.fingerprint)
 
     @property
     def _kept(self) -> Kept:
         """What the store beside the plan knows of this machine, and where it does not, the packs."""
         own = kept(self.plan.file)
+        return self._packed.before(own) if self.packs else own
+
+    @property
+    def _packed(self) -> Kept:
         if not self.packs:
-            return own
+            return Kept()
         from headway.app.packs import packed
 
-        return packed(self.packs, self.source, self._models).before(own)
+        return packed(self.packs, self.source, self._models)
 
     @property
     def _models(self) -> Mapping[str, Architecture]:
@@ -275,13 +279,21 @@ def load(
     *,
     assume: Mapping[str, Any] | None = None,
     told: Callable[[str], None] | None = None,
+    packs: str = "",
 ) -> Project:
     """The plan at `path`, or given as a mapping. Raises PlanError where it cannot be read.
 
     `assume` overrides the plan's keys by dotted path, and headway's priors by name (`mfu`, `data_wait_share`). A
     configuration of another tool is read as a plan; there `assume` also completes it: gpu, gpus, samples,
-    tokens_per_sample, model, params, epochs, steps; `told` is called with the guess of what the file is.
+    tokens_per_sample, model, params, epochs, steps; `told` is called with the guess of what the file is. `packs` is a
+    folder of measurements that others share.
     """
+    return replace(_loaded(path, assume, told), packs=packs)
+
+
+def _loaded(
+    path: str | Path | Mapping[str, Any], assume: Mapping[str, Any] | None, told: Callable[[str], None] | None
+) -> Project:
     if isinstance(path, Mapping):
         return _project(plan_from_mapping(path), assume or {})
     if is_plan(path):

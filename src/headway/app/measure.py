@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from headway.app.inputs import Inputs, Request, gather
-from headway.app.kept import known_from
+from headway.app.kept import Kept, known_from
 from headway.app.probe import Heard, Probe, body_of, understood
 from headway.app.stored import keep, made_now
 from headway.app.task import task_of
@@ -26,7 +26,7 @@ from headway.domain.errors import UsageError, UserError
 from headway.domain.experiment import Architecture
 from headway.domain.plan import Experiment, Plan, Stage
 from headway.domain.statement import Value
-from headway.domain.units import Range
+from headway.domain.units import Range, format_bytes
 from headway.estimate.nouns import Estimate
 from headway.estimate.questions.epochs import EpochTable, epoch_table
 from headway.estimate.resolve import Job, evaluations, machine_of
@@ -34,6 +34,7 @@ from headway.estimate.stages import job_of
 from headway.plan import PlanFile
 from headway.report.measure_view import MeasureAnswer
 from headway.store.place import folder_of, place_of, prepared
+from headway.worker.host import free_host_bytes
 
 LEAST_BUDGET_S = 10.0
 GRACE_S = 300.0
@@ -78,6 +79,8 @@ class Chosen:
     """Of the stage in the experiment."""
     job: Job
     counts: Mapping[str, float]
+    least_bytes: float
+    """Predicted peak of memory, p10."""
     option: str
     remarks: tuple[str, ...]
 
@@ -97,16 +100,18 @@ def measure(
     asked: Asked,
     models: Mapping[str, Architecture] | None = None,
     told: Callable[[str], None] = lambda words: None,
+    packs: Kept | None = None,
 ) -> Measured:
     """Measure the first stage that trains, of the plan or of one of its experiments, and keep the result.
 
-    `told` hears of progress. Raises UserError where this machine cannot run it, UsageError for a wrong request,
-    PlanError where the plan does not decide what is run.
+    `told` hears of progress; `packs` count for what was not measured. Raises UserError where this machine cannot run
+    it (DoesNotFit for lack of memory), UsageError for a wrong request, PlanError where the plan does not decide what is run.
     """
     if asked.budget_s < LEAST_BUDGET_S:
         raise UsageError(f"a probe takes {LEAST_BUDGET_S:g} s at least", got=f"{asked.budget_s:g} s",
                          hint="60-120 s give a step time within a few per cent.")  # fmt: skip
     chosen = choose(source, asked, models or {})
+    _refuse_too_large(chosen)
     heard, code, left_out = _run(chosen, asked, told)
     if code == OUT_OF_MEMORY:
         raise _too_large(heard, chosen)
@@ -121,16 +126,35 @@ def measure(
         from headway.app.packs import share
 
         share(asked.share, body, chosen.job, record.made[:10])
-    answer = _answer(chosen, probe, body, record.made[:10], place or "", remarks)
+    answer = _answer(
+        chosen, probe, body, place or "", remarks, (packs or Kept()).before(known_from([(body, record.made[:10])]))
+    )
     return Measured(answer=answer, body=body, interrupted=code == INTERRUPTED)
+
+
+def _refuse_too_large(chosen: Chosen) -> None:
+    """Raises DoesNotFit for what this host surely has no memory for: Linux would end whatever it likes, maybe not us."""
+    free = free_host_bytes()
+    if not chosen.job.node.device.is_assumed or free is None or chosen.least_bytes <= free:
+        return
+    raise DoesNotFit(
+        "what is measured must fit into memory",
+        got=f"{format_bytes(chosen.least_bytes)} at least, and {format_bytes(free)} are free",
+        hint="Measure an option with a smaller model or batch: --option NAME, or --assume micro_batch=1.",
+        where=chosen.job.stage.where,
+    )
 
 
 def _too_large(heard: Heard, chosen: Chosen) -> DoesNotFit:
     """The refusal of a batch that does not run here, with the one that does."""
     rows, stage = heard.facts.get("longest", {}).get("rows"), chosen.job.stage
     hint = f"Of the longest rows {rows} run in one pass: micro_batch: {rows}." if rows else "Not even one row runs."
-    return DoesNotFit("what is measured must fit into memory", got=str(heard.done.get("stopped", "")),
-                      hint=f"{hint} Or max_length, gradient_checkpointing: full, an adapter.", where=stage.where)  # fmt: skip
+    return DoesNotFit(
+        "what is measured must fit into memory",
+        got=str(heard.done.get("stopped", "")),
+        hint=f"{hint} Or max_length, gradient_checkpointing: full, an adapter.",
+        where=stage.where,
+    )
 
 
 def choose(source: PlanFile, asked: Asked, models: Mapping[str, Architecture]) -> Chosen:
@@ -163,6 +187,7 @@ def choose(source: PlanFile, asked: Asked, models: Mapping[str, Architecture]) -
         index=experiment.stages.index(stage),
         job=job,
         counts=counts,
+        least_bytes=predictor.basis(job).peak_memory_bytes.p10,
         option=option,
         remarks=tuple(remarks),
     )
@@ -251,10 +276,10 @@ def _about(heard: Heard) -> dict[str, str]:
 
 
 def _answer(
-    chosen: Chosen, probe: Probe, body: Mapping[str, Any], date: str, place: str, remarks: tuple[str, ...]
+    chosen: Chosen, probe: Probe, body: Mapping[str, Any], place: str, remarks: tuple[str, ...], known: Kept
 ) -> MeasureAnswer:
     """What the page says: the probe, and the stage's total and epochs with it."""
-    inputs = gather(chosen.source, replace(chosen.request, kept=known_from([(body, date)])))
+    inputs = gather(chosen.source, replace(chosen.request, kept=known))
     estimate = inputs.estimate("best", inputs.plan.run.machine)
     item = estimate.experiment(chosen.experiment.id)
     stage = item.stages[chosen.index]

@@ -1,1 +1,127 @@
-"""Measurements that people share: written without names, read where nothing of one's own is known."""
+"""Measurements that people share: numbers without names, used where nothing of one's own is known, and wider.
+
+Owns the file `headway.pack/1`. One's own measurements are `app/kept.py`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+from headway.app.inputs import Request, gather
+from headway.app.kept import Kept, counts_here, known_from, range_of
+from headway.domain.errors import UserError
+from headway.domain.experiment import Architecture
+from headway.domain.measurement import Measurement
+from headway.domain.record import fingerprint
+from headway.domain.units import Range
+from headway.estimate.resolve import Job, machine_of, resolve
+from headway.plan import PlanFile
+
+SCHEMA = "headway.pack/1"
+WIDER = 1.3
+"""Factor by which another machine of the same kind, with other software, may be faster or slower. Assumed."""
+SAME_TOKENS = 1.25
+"""A step counts for one of up to so many times its tokens, in proportion."""
+STEPS = ("step", "data_wait")
+_MACHINE = ("host", "cores", "threads", "driver", "cuda", "torch", "transformers", "peft")
+"""What is shared of a machine: models and versions, no name, no path."""
+_ABOUT = ("name", "source", "date", "parameters_stated")
+
+
+def work_of(job: Job) -> str:
+    """Identity of what a step of a job computes, its lengths apart: shape of the model and recipe, without names."""
+    shape = {one.name: getattr(job.architecture, one.name) for one in fields(Architecture) if one.name not in _ABOUT}
+    return fingerprint([shape, replace(job.recipe, max_length=None)])
+
+
+def share(file: str, body: Mapping[str, Any], job: Job, date: str) -> None:
+    """Write what others may use of a measurement. Raises UserError for a file that cannot be written."""
+    pack = {
+        "schema": SCHEMA,
+        "device": body["device"],
+        "gpus": body["gpus"],
+        "date": date,
+        "machine": {name: body["machine"][name] for name in _MACHINE if name in body["machine"]},
+        "rates": body["rates"],
+        "work": work_of(job),
+        "tokens_per_step": body["task"]["tokens_per_step"],
+        "terms": {term: said for term, said in body["terms"].items() if term in STEPS},
+    }
+    try:
+        Path(file).write_text(json.dumps(pack, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise UserError("what is shared must be written", got=f"{file}: {error.strerror or error}",
+                        hint="The measurement itself is kept; choose another --share FILE.") from None  # fmt: skip
+
+
+def packed(folder: str, source: PlanFile, models: Mapping[str, Architecture]) -> Kept:
+    """What the packs in a folder know of the plan's machines and steps. Raises UserError for a folder without any."""
+    packs = [pack for pack in _read(folder) if counts_here(pack)]
+    found = known_from(({**pack, "stage": "", "terms": {}}, str(pack.get("date", ""))) for pack in packs)
+    rates = {
+        device: {
+            name: replace(one, range=_wider(one.range), source=f"measured by others {one.date}")
+            for name, one in known.items()
+        }
+        for device, known in found.rates.items()
+    }
+    steps = tuple(_steps(packs, source, models)) if any(pack.get("terms") for pack in packs) else ()
+    return Kept(measurements=steps, rates=rates)
+
+
+def _read(folder: str) -> Iterator[dict[str, Any]]:
+    """The packs of a folder, oldest first; other JSON files are passed over."""
+    files = sorted(Path(folder).glob("*.json")) if Path(folder).is_dir() else []
+    packs = []
+    for file in files:
+        try:
+            said = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise UserError("a pack of measurements must be JSON", got=f"{file.name}: {error}"[:200]) from None
+        if isinstance(said, dict) and said.get("schema") == SCHEMA:
+            packs.append(said)
+    if not packs:
+        raise UserError("--packs names a folder of measurements that others share", got=folder,
+                        hint="They are written by headway measure --share FILE.json.")  # fmt: skip
+    yield from sorted(packs, key=lambda pack: str(pack.get("date", "")))
+
+
+def _wider(value: Range) -> Range:
+    return Range(value.low / WIDER, value.mid, value.high * WIDER)
+
+
+def _steps(packs: list[dict[str, Any]], source: PlanFile, models: Mapping[str, Architecture]) -> Iterator[Measurement]:
+    """Steps of others that compute what a stage of the plan computes, on rows of about the same length."""
+    inputs = gather(source, Request(models=models))
+    stages = {
+        stage.pace: stage
+        for experiment in inputs.plan.experiments
+        for stage in experiment.stages
+        if stage.kind == "train" and not stage.micro_batch_auto
+    }
+    jobs = [resolve(one, inputs.plan, inputs.lookup, machine_of(one, inputs.plan, inputs.lookup))
+            for one in stages.values()]  # fmt: skip
+    works: dict[tuple[str, str, int], list[Job]] = {}
+    for job in jobs:
+        works.setdefault((work_of(job), job.node.device.name, job.node.total_gpus), []).append(job)
+    for pack in packs:
+        for job in works.get((str(pack.get("work")), pack["device"], pack["gpus"]), ()):
+            longer = job.batches.tokens_per_step / float(pack["tokens_per_step"])
+            if 1 / SAME_TOKENS <= longer <= SAME_TOKENS:
+                yield from (
+                    Measurement(
+                        stage=job.stage.pace,
+                        device=pack["device"],
+                        gpus=pack["gpus"],
+                        term=term,
+                        seconds=_wider(range_of(said) * longer),
+                        repeats=int(said["repeats"]),
+                        source="measured by others",
+                        date=str(pack.get("date", "")),
+                    )
+                    for term, said in pack["terms"].items()
+                )

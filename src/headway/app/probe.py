@@ -152,7 +152,9 @@ def _rates(heard: Heard) -> dict[str, float]:
     for name, term, unit in per_second:
         timed = [one for one in heard.of(term) if one.get(unit)]  # what was worked out rests on the disk's speed too
         if timed and name not in found:
-            found[name] = sum(float(one[unit]) for one in timed) / max(1e-9, sum(float(one["seconds"]) for one in timed))
+            found[name] = sum(float(one[unit]) for one in timed) / max(
+                1e-9, sum(float(one["seconds"]) for one in timed)
+            )
     for one in heard.of("load"):
         if one.get("import_s"):
             found["import_s"] = float(one["import_s"])

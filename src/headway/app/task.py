@@ -41,7 +41,9 @@ class Rows:
     """For people; empty where the data itself is read."""
 
 
-def task_of(job: Job, plan: Plan, lookup: Lookup, counts: Mapping[str, float]) -> tuple[dict[str, Any], tuple[str, ...]]:
+def task_of(
+    job: Job, plan: Plan, lookup: Lookup, counts: Mapping[str, float]
+) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The task of a job on one device, without `device`, `budget_s` and `out`; and what it leaves out, in words.
 
     Raises UserError for what no task can be.

@@ -66,7 +66,9 @@ def stream_worker(program: str, given: str, heard: Callable[[dict[str, Any]], No
         finally:
             patience.cancel()
             process.kill()
-            process.wait()
+            for pipe in filter(None, (process.stdin, process.stdout)):
+                with contextlib.suppress(BrokenPipeError):  # what it did not read is flushed once more
+                    pipe.close()
         if code in (0, OUT_OF_MEMORY, INTERRUPTED):
             return code
         words.seek(0)

@@ -90,6 +90,9 @@ def rates(command: Command) -> Command:
             show_default=True,
             help="Whose rates: the plan author's, headway's, your measurements, or the best known.",
         ),
+        click.option(
+            "--packs", default="", metavar="DIR", help="Measurements that others share, where yours are none."
+        ),
         click.option("--assume", multiple=True, metavar="KEY=VALUE", help="Override a key of the plan; repeatable."),
     ):
         command = decorate(command)

@@ -127,8 +127,9 @@ class Predictor:
         constants = self.setting.constants
         arch = self.setting.lookup.architectures[stage.model.use] if stage.model else None
         size = count_parameters(arch).total * BYTES_16_BIT if arch else 0.0
-        draws = constants["import_s"] + size / constants["weights_load_bytes_per_s"]
-        return self._drawn(draws, "weights_load_bytes_per_s")
+        reading = size / constants["weights_load_bytes_per_s"]
+        imports = "import_s" in self.setting.own and middle(constants["import_s"]) > middle(reading)
+        return self._drawn(constants["import_s"] + reading, "import_s" if imports else "weights_load_bytes_per_s")
 
     def _data_wait(self, basis: Basis) -> Spread:
         share = self.setting.constants["data_wait_share"]

@@ -112,11 +112,10 @@ class Setting:
     def measured(self, stage: Stage, machine: Machine) -> dict[str, Spread]:
         """Seconds per unit of every term that was measured for this stage on this device, as draws."""
         found = self.measurements.get((stage.pace, machine.node.device.name), {})
-        gpus = max(1, math.ceil(gpu_range(stage).mid))
         return {
             term: self.usable(Spread.from_range(item.seconds, "measured", _source(item)))
             for term, item in found.items()
-            if item.gpus == gpus
+            if item.gpus == _gpus(stage)
         }
 
 
@@ -176,6 +175,10 @@ def _by_stage(measurements: Iterable[Measurement]) -> dict[tuple[str, str], _Ter
     return dict(found)
 
 
+def _gpus(stage: Stage) -> int:
+    return max(1, math.ceil(gpu_range(stage).mid))
+
+
 def _source(item: Measurement) -> str:
     """`measured here 2026-11-21, 212 steps`."""
     noun = "step" if item.term in ("step", "data_wait") else "timing"
@@ -217,12 +220,14 @@ def _with_own_steps(
     return calibrate(speed, own), framework
 
 
-def _measured_jobs(plan: Plan, lookup: Lookup, measured: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Job]:
-    """The jobs behind measured steps, by pace and device."""
+def _measured_jobs(
+    plan: Plan, lookup: Lookup, measured: Mapping[tuple[str, str], Measurement]
+) -> dict[tuple[str, str], Job]:
+    """The jobs behind measured steps, by pace and device; a step on another number of GPUs is another step."""
     stages = {stage.pace: stage for experiment in plan.experiments for stage in experiment.stages}
     machines = {machine.node.device.name: machine for machine in lookup.machines.values()}
     return {
         (pace, device): resolve(stages[pace], plan, lookup, machines[device])
-        for pace, device in measured
-        if pace in stages and device in machines and stages[pace].kind == "train"
+        for (pace, device), item in measured.items()
+        if pace in stages and device in machines and stages[pace].kind == "train" and item.gpus == _gpus(stages[pace])
     }

@@ -126,7 +126,11 @@ def _where(answer: MeasureAnswer) -> str:
     if answer.job.node.device.is_assumed:
         device += f" (CPU, {count(int(machine.get('threads') or machine.get('cores') or 1), 'thread')})"
     memory = machine.get("device_memory_bytes") or machine.get("memory_bytes")
-    parts = [device, format_bytes(float(memory)) if memory else "", f"torch {machine['torch']}" if "torch" in machine else ""]
+    parts = [
+        device,
+        format_bytes(float(memory)) if memory else "",
+        f"torch {machine['torch']}" if "torch" in machine else "",
+    ]
     return " · ".join([*filter(None, parts), recipe.precision])
 
 
@@ -146,13 +150,18 @@ def _facts(answer: MeasureAnswer) -> Iterator[Fact]:
             value = Spread.from_range(Range(said["p10"], said["p50"], said["p90"]), "measured")
             yield Fact(label=name, text=duration(value, 0.8), kind="measured", note=_each(term, said["repeats"]))
     if table is not None:
-        seconds = table.epoch_s.p50
-        yield Fact(label="one epoch", text=duration(table.epoch_s, 0.8), kind=table.epoch_s.kind,
-                   note=f"{table.rows:,.0f} rows in {table.steps_per_epoch:,.0f} steps: {seconds:,.1f} s = "
-                   f"{fixed(seconds / 60, places(seconds / 60))} min = {fixed(seconds / 3600, places(seconds / 3600))} h")  # fmt: skip
+        steps_of = f"{table.rows:,.0f} rows in {table.steps_per_epoch:,.0f} steps"
+        note = f"{steps_of}: {_in_every_unit(table.epoch_s.p50)}"
+        yield Fact(label="one epoch", text=duration(table.epoch_s, 0.8), kind=table.epoch_s.kind, note=note)
     yield Fact(label="this stage", text=duration(answer.stage.wall_s, 0.8), kind=answer.stage.wall_s.kind,
                note=f"{answer.stage.steps:,} steps with everything around them")  # fmt: skip
     yield Fact(label="stopped", text=_stopped(answer))
+
+
+def _in_every_unit(seconds: float) -> str:
+    """`1,686.4 s = 28.1 min = 0.468 h`."""
+    units = ((1.0, "s"), (60.0, "min"), (3600.0, "h"))
+    return " = ".join(f"{fixed(seconds / factor, max(1, places(seconds / factor)))} {unit}" for factor, unit in units)
 
 
 def _share(share: float) -> str:

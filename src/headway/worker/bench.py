@@ -41,7 +41,9 @@ class Lines:
         known = {
             name: None if isinstance(one, float) and not math.isfinite(one) else one for name, one in facts.items()
         }
-        print(json.dumps({"event": event, **known}, ensure_ascii=False), flush=True)  # noqa: T201 - a program's own stream
+        line = json.dumps({"event": event, **known}, ensure_ascii=False)
+        sys.stdout.write(line + "\n")  # in one call: an interruption leaves no half a line
+        sys.stdout.flush()
         if self._watched:
             self._show(event, facts)
 
@@ -66,6 +68,7 @@ def bench(task: Task) -> int:
         session, import_s = prepare(task)
         from headway.worker.machine import machine
         from headway.worker.probe import OutOfMemoryHere, Probe
+        from headway.worker.session import is_out_of_memory
         from headway.worker.stopping import Budget
 
         lines.say("machine", schema=SCHEMA, weights=session.weights, **machine(session.device))
@@ -74,6 +77,10 @@ def bench(task: Task) -> int:
             stopped, code = probe.measure(import_s), OK
         except OutOfMemoryHere as error:
             stopped, code = str(error), OUT_OF_MEMORY
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            stopped, code = "out of memory, in what a step as planned left room for", OUT_OF_MEMORY
     except KeyboardInterrupt:
         stopped, code = "interrupted", INTERRUPTED
     lines.say("done", stopped=stopped, **(probe.facts() if probe else {}))

@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
 from headway.domain.errors import UserError
 
 MANIFEST = "manifest.json"
@@ -56,9 +58,10 @@ def write_folder(place: Path, write: Callable[[Path], None], about: dict[str, An
         shutil.rmtree(place, ignore_errors=True)
         os.replace(beside, place)
         _to_disk(place.parent)
-    except OSError as error:
+    except (OSError, RuntimeError, SafetensorError) as error:  # each library says "disk full" with a class of its own
         shutil.rmtree(beside, ignore_errors=True)
-        raise UserError("a checkpoint must be written", got=error.strerror or str(error),
+        why = error.strerror if isinstance(error, OSError) else None
+        raise UserError("a checkpoint must be written", got=why or str(error).splitlines()[0],
                         hint="Free space on the disk, or name another folder.") from None  # fmt: skip
     total = sum(one["bytes"] for one in files.values())
     return Moved(seconds=time.perf_counter() - began, bytes=total, check_s=check_s)

@@ -38,7 +38,7 @@ class Events:
         first = {"schema": SCHEMA, "started": started.isoformat(timespec="seconds").replace("+00:00", "Z"), **header}
         if out is not None:
             self._open(Path(out), first, started, resume)
-        self._write(json.dumps(first, ensure_ascii=False), self._streams())
+        self._write(json.dumps(first, ensure_ascii=False), [sys.stdout])
 
     def _open(self, folder: Path, header: Mapping[str, Any], started: datetime, resume: bool) -> None:
         path = folder / FILE

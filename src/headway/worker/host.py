@@ -1,6 +1,6 @@
 """Which host this is, without torch: what a measurement of a CPU must have in common with the machine it counts for.
 
-Owns the CPU's model and the cores that may be used. The whole of a machine is `machine.py`.
+Owns the CPU's model, the cores that may be used and the memory that is free. The whole of a machine is `machine.py`.
 """
 
 from __future__ import annotations
@@ -26,3 +26,13 @@ def host_cpu() -> str:
 def usable_cores() -> int:
     """Logical cores that this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def free_host_bytes() -> int | None:
+    """Memory that a new program could take, as Linux estimates it; None: not known."""
+    try:
+        said = (PROC / "meminfo").read_text(encoding="ascii")
+    except OSError:
+        return None
+    found = re.search(r"^MemAvailable:\s+(\d+) kB$", said, re.MULTILINE)
+    return int(found[1]) * 1024 if found else None

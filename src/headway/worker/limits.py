@@ -6,6 +6,7 @@ on a CPU the need of many rows is worked out from few.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -54,11 +55,20 @@ def tried(session: Session, step: Step) -> StepTime | None:
     return None
 
 
-def longest(session: Session, rows: Sequence[Row]) -> Longest:
-    """Run the planned micro-batch on the longest rows; where memory is too small, find the most rows that run."""
+def longest(session: Session, rows: Sequence[Row], most_s: float = math.inf) -> Longest:
+    """Run the planned micro-batch on the longest rows; where memory is too small, find the most rows that run.
+
+    On a CPU a step that would take over `most_s` seconds is not run where few rows show that it fits.
+    """
     planned = session.task.batches.micro_batch
-    if session.device.type == "cpu" and (most := rows_by_memory(session, rows)) < planned:
-        return _most(session, rows, most, worked_out=True)
+    if session.device.type == "cpu":
+        need = host_need(session, rows)
+        if need.rows < planned:
+            return _most(session, rows, need.rows, worked_out=True)
+        if need.seconds > most_s:
+            tokens = max(map(len, rows))
+            return Longest(tokens=tokens, rows=planned, fits=True, seconds=None, peak_bytes=need.peak_bytes,
+                           worked_out=True)  # fmt: skip
     found = _try(session, rows, planned)
     return found if found is not None else _most(session, rows, planned - 1, worked_out=False)
 
@@ -93,28 +103,38 @@ def _most(session: Session, rows: Sequence[Row], at_most: int, *, worked_out: bo
                    worked_out=worked_out)  # fmt: skip
 
 
-def rows_by_memory(session: Session, rows: Sequence[Row]) -> int:
-    """The most rows up to the planned ones whose step stays within the host's free memory.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostNeed:
+    """What a step on the longest rows takes of the host, worked out from few of them."""
 
-    From the peak of one row, and what one more adds; 0 where one row has no room. The planned number where the system
-    does not say what is free.
-    """
-    planned = session.task.batches.micro_batch
+    rows: int
+    """The most, up to the planned ones, whose step stays within what is free; 0 where one row has no room."""
+    peak_bytes: int = 0
+    """Of the process with the planned rows."""
+    seconds: float = 0.0
+    """Of a step with the planned rows, in proportion."""
+
+
+def host_need(session: Session, rows: Sequence[Row]) -> HostNeed:
+    """From the peak of one row, and what one more adds. The planned rows where the system does not say what is free."""
+    planned, micro_steps = session.task.batches.micro_batch, session.task.batches.grad_accum
     session.peak.forget()
     held, free = session.peak.bytes(), free_memory_bytes(session.device)
     if free is None or not held:
-        return planned
-    room = USABLE * free
-    peaks: dict[int, int] = {}
+        return HostNeed(rows=planned)
+    room, peaks, seconds, more = USABLE * free, {0: 0.0}, 0.0, 0.0
     for count in [one for one in TRIED if one <= planned]:
         session.peak.forget()
-        if tried(session, longest_step(rows, count, session.task.batches.grad_accum)) is None:
-            return max(peaks, default=0)
-        peaks[count] = session.peak.bytes() - held
+        took = tried(session, longest_step(rows, count, micro_steps))
+        if took is None:
+            return HostNeed(rows=max(peaks))
+        peaks[count], seconds = session.peak.bytes() - held, took.seconds * planned / count
         if peaks[count] / count * planned < SMALL * free:  # as if all of it grew with rows
-            return planned
-        low, high = min(peaks), max(peaks)
-        more = (peaks[high] - peaks[low]) / (high - low) if high > low else peaks[high]
-        if peaks[high] + more * high > room and count < planned:  # no room to try twice as many
+            return HostNeed(rows=planned, peak_bytes=held + int(peaks[count] / count * planned), seconds=seconds)
+        below = max(one for one in peaks if one < count and (one or count == 1))
+        more = max((peaks[count] - peaks[below]) / (count - below), 1.0)
+        if peaks[count] + more * count > room:  # no room to try twice as many
             break
-    return min(planned, max(high + int((room - peaks[high]) / max(more, 1.0)), 0))
+    high = max(peaks)
+    fitting = min(planned, max(high + math.floor((room - peaks[high]) / more), 0))
+    return HostNeed(rows=fitting, peak_bytes=held + int(peaks[high] + more * (planned - high)), seconds=seconds)

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from headway.worker.host import PROC as _PROC
-from headway.worker.host import host_cpu, usable_cores
+from headway.worker.host import free_host_bytes, host_cpu, usable_cores
 
 LIBRARIES = ("torch", "transformers", "peft", "tokenizers", "bitsandbytes", "flash_attn")
 
@@ -73,12 +73,7 @@ def free_memory_bytes(device: torch.device) -> int | None:
     """Memory that a new tensor could take now: of the GPU, or of the host as Linux estimates it; None: not known."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    try:
-        said = (_PROC / "meminfo").read_text(encoding="ascii")
-    except OSError:
-        return None
-    found = re.search(r"^MemAvailable:\s+(\d+) kB$", said, re.MULTILINE)
-    return int(found[1]) * 1024 if found else None
+    return free_host_bytes()
 
 
 def free_disk_bytes(folder: str | Path) -> int:

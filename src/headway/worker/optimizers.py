@@ -12,9 +12,8 @@ from torch import nn
 
 from headway.domain.errors import UserError
 from headway.domain.optimizer import optimizer_name
-from headway.worker.task import TrainingRecipe
+from headway.worker.task import OF_BITSANDBYTES, TrainingRecipe
 
-_OF_BITSANDBYTES = {"adamw_8bit": "AdamW8bit", "lion": "Lion32bit", "lion_8bit": "Lion8bit"}
 _MOMENTUM = 0.9
 
 
@@ -38,8 +37,8 @@ def make_optimizer(model: nn.Module, recipe: TrainingRecipe) -> torch.optim.Opti
         from transformers.optimization import Adafactor
 
         return Adafactor(groups, lr=rate, scale_parameter=False, relative_step=False)  # as transformers' Trainer
-    if name in _OF_BITSANDBYTES:
-        return _of_bitsandbytes(_OF_BITSANDBYTES[name], groups, rate)
+    if name in OF_BITSANDBYTES:
+        return _of_bitsandbytes(OF_BITSANDBYTES[name], groups, rate)
     raise UserError("the optimizer must be one that is trained with here", got=name,
                     hint="adamw, adam, adamw_8bit, sgd, momentum, adafactor, lion or lion_8bit.")  # fmt: skip
 
@@ -52,3 +51,17 @@ def _of_bitsandbytes(name: str, groups: list[dict[str, Any]], rate: float) -> to
                         hint="pip install bitsandbytes") from None  # fmt: skip
     made: torch.optim.Optimizer = getattr(bitsandbytes.optim, name)(groups, lr=rate)
     return made
+
+
+def restore(optimizer: torch.optim.Optimizer, saved: dict[str, Any]) -> None:
+    """Give the optimizer the state of `saved` (its `state_dict`), every tensor in the format it was saved in.
+
+    torch alone casts floating states to their parameter's format, which rounds Adafactor's fp32 states to bf16.
+    """
+    optimizer.load_state_dict(saved)
+    ordered = [one for group in optimizer.param_groups for one in group["params"]]
+    for at, kept in saved["state"].items():
+        mine = optimizer.state[ordered[at]]
+        for name, value in kept.items():
+            if isinstance(value, torch.Tensor) and mine[name].dtype != value.dtype:
+                mine[name] = value.to(mine[name].device, copy=True)

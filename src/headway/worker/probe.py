@@ -22,14 +22,16 @@ from headway.worker.checkpoint import Moved
 from headway.worker.disk import disk_speed
 from headway.worker.limits import longest, tried
 from headway.worker.machine import free_disk_bytes, sensors
-from headway.worker.rows import Rows, Step, optimizer_steps, read_rows
-from headway.worker.session import Session, StepTime
+from headway.worker.rows import Rows, Step, optimizer_steps, read_rows, unlike_batches
+from headway.worker.session import Session, StepTime, is_out_of_memory
 from headway.worker.sizes import counts_of, fewer, run_sizes, shorter
 from headway.worker.stopping import LEAST_SHARE, LEAST_STEPS, ONCE_SHARE, Budget, Total, discarded
 from headway.worker.task import Task
 
 Say = Callable[..., None]
 """Prints one event: its name and its facts."""
+LONGEST_SHARE = 0.3
+"""Of what is left that a step on the longest rows may take where its memory can be worked out."""
 OTHER_SIZES = 3
 """Steps of each size but the planned one; the first of a size is not counted."""
 OTHER_SHARE = 0.15
@@ -58,16 +60,18 @@ class Probe:
         self.run: dict[str, float] = {}
         self._sensed: dict[str, float] = {}
         self._sense_at = 0.0
+        self._on_host = session.device.type == "cpu"
 
     def measure(self, import_s: float) -> str:
         """All of it; why it stopped. Raises OutOfMemoryHere, UserError."""
         rows = self._load(import_s)
         self.run = run_sizes(rows, self.task)
-        self._longest_on_cpu(rows)
-        order = optimizer_steps(rows.train, self.task.batches, self.task.seed)
         self._compile(rows)
+        if self._on_host:  # before anything large: nothing refuses there
+            self._longest(rows)
+        order = optimizer_steps(rows.train, self.task.batches, self.task.seed)
         self._warm_up(order, rows)
-        if self.session.device.type != "cpu":
+        if not self._on_host:
             self._longest(rows)
         self._disk_and_saves()
         chunks = self._chunks(rows)
@@ -105,23 +109,33 @@ class Probe:
         return rows
 
     def _compile(self, rows: Rows) -> None:
-        if self.task.recipe.compile:
-            first = next(optimizer_steps(rows.train, self.task.batches, self.task.seed))
-            seconds = self.session.compile(first[0])
+        """Kernels as a run makes them; on a host for two rows, as nobody knows yet whether there is room for more."""
+        if not self.task.recipe.compile:
+            return
+        batches = unlike_batches(self.task, rows.train)
+        try:
+            seconds = self.session.compile([batch[:2] for batch in batches] if self._on_host else batches)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+        else:
             self.say("sample", term="compile", seconds=seconds)
             self.total.add("compile", seconds)
-
-    def _longest_on_cpu(self, rows: Rows) -> None:
-        """Before anything large: the host has to have room, as nothing refuses there."""
-        if self.session.device.type == "cpu":
-            self._longest(rows)
+            return
+        raise self._refused(rows)
 
     def _longest(self, rows: Rows) -> None:
-        found = longest(self.session, rows.train)
+        found = longest(self.session, rows.train, LONGEST_SHARE * self.budget.left_s)
         said = {name: value for name, value in asdict(found).items() if name != "fits"}
         self.say("longest", fits=found.fits, planned_rows=self.task.batches.micro_batch, **said)
         if not found.fits:
             raise OutOfMemoryHere(out_of_memory(self.task, found.rows))
+
+    def _refused(self, rows: Rows) -> OutOfMemoryHere:
+        """A step as planned ran out of memory: what to raise once it is known what runs. Raises it where less does."""
+        self.session.recover()
+        self._longest(rows)
+        return OutOfMemoryHere("out of memory in a step as planned, though the longest rows ran: it is at the limit")
 
     def _warm_up(self, order: Iterator[Step], rows: Rows) -> None:
         """Steps until they are typical; the typical ones count."""
@@ -129,19 +143,18 @@ class Probe:
         while True:
             step = tried(self.session, next(order))
             if step is None:
-                self._longest(rows)
-                raise OutOfMemoryHere(out_of_memory(self.task, 0))
+                raise self._refused(rows)
             took.append(step)
             costs = [(one.seconds - one.wait_s) / one.tokens for one in took]
             spent = sum(one.seconds for one in took)
             if (first := discarded(costs, spent, self.budget.left_s)) is not None:
                 break
-            if not self.budget.left_s:
+            if self.budget.left_s < step.seconds:
                 first = len(took) - 1
                 break
         self.warm_up = {"steps": first, "seconds": sum(one.seconds for one in took[:first])}
         if first == 0:
-            self.remarks.append("the budget was spent before the warm-up: the first step counts")
+            self.remarks.append("there was no time for a warm-up: the first step counts")
         self._sensed = sensors(self.session.device)
         for step in took[first:]:
             self._say_step(step, "planned")
@@ -218,7 +231,7 @@ class Probe:
         evaluation = self.task.evaluation
         if evaluation is None:
             return
-        if not self.total.seconds.get("evaluation"):
+        if not self.total.seconds.get("evaluation") and self.budget.left_s:
             self.session.evaluate(chunk[0])  # kernels of another shape are made in the first
         seen = self.session.evaluate(chunk[0])
         self.say("sample", term="evaluation", seconds=seen.seconds, rows=seen.rows, tokens=seen.tokens,
@@ -273,7 +286,7 @@ class Probe:
 
     def _sense_now_and_then(self) -> None:
         """What a GPU says of itself, every few seconds."""
-        if self.session.device.type != "cpu" and time.perf_counter() > self._sense_at:
+        if not self._on_host and time.perf_counter() > self._sense_at:
             self._sense_at = time.perf_counter() + SENSE_S
             self.say("device", **sensors(self.session.device))
 

@@ -27,6 +27,8 @@ MicroBatch = tuple[Row, ...]
 Step = tuple[MicroBatch, ...]
 """The micro-batches of one optimizer step."""
 _T = TypeVar("_T")
+_LOOKED_AT = 64
+"""Steps in which another width is looked for."""
 _POOL = 1 << 20
 """Random ids from which rows of given lengths are cut."""
 
@@ -158,3 +160,14 @@ def optimizer_steps(rows: Sequence[Row], batching: Batching, seed: int, done: in
             chosen = [rows[at] for at in order[start : start + size]]
             yield tuple(tuple(chosen[at : at + micro]) for at in range(0, len(chosen), micro))
         epoch, skipped = epoch + 1, 0
+
+
+def unlike_batches(task: Task, rows: Sequence[Row]) -> tuple[MicroBatch, ...]:
+    """The first micro-batch of a run, and one of another width among those that follow, where there is one."""
+    batching = task.batches
+    order = optimizer_steps(rows, batching, task.seed)
+    following = itertools.islice(order, min(steps_per_epoch(len(rows), batching), _LOOKED_AT))
+    seen = [batch for step in following for batch in step]
+    width = max(map(len, seen[0]))
+    other = next((batch for batch in seen if len(batch) == len(seen[0]) and max(map(len, batch)) != width), None)
+    return (seen[0],) if other is None else (seen[0], other)

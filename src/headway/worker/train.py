@@ -7,11 +7,12 @@ of memory, 130 interrupted: the step that runs is finished and saved, a second s
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import os
 import signal
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 
 from headway.domain.errors import UsageError, UserError
 from headway.domain.observation import Observation
+from headway.domain.optimizer import optimizer_name
 from headway.worker.events import Events
-from headway.worker.task import Task, read_task
+from headway.worker.task import OF_BITSANDBYTES, Task, read_task
 from headway.worker.trace import ERROR, INSTALL, OK, USAGE, require
 
 if TYPE_CHECKING:
@@ -63,12 +65,21 @@ def prepare(task: Task) -> tuple[Session, float]:
     try:
         from headway.worker.session import Session
 
-        if task.recipe.rank:
-            importlib.import_module("peft")  # used later, and seconds to import
+        for name in _used_later(task):
+            importlib.import_module(name)
     except ImportError as error:
         raise UserError("training needs newer training libraries", got=str(error), hint=f"{INSTALL} -U") from None
     session = Session(task)
     return session, time.perf_counter() - began
+
+
+def _used_later(task: Task) -> Iterator[str]:
+    """Installed libraries that take seconds to import and would be imported while the model is made."""
+    if task.recipe.rank:
+        yield "peft"
+    packed = task.recipe.quantize != "none" or optimizer_name(task.recipe.optimizer) in OF_BITSANDBYTES
+    if packed and importlib.util.find_spec("bitsandbytes") is not None:
+        yield "bitsandbytes"
 
 
 def header_of(task: Task, session: Session) -> dict[str, Any]:
@@ -93,7 +104,7 @@ class Run:
 
     def go(self) -> None:
         """Do all of it; every observation is said as soon as it is made."""
-        from headway.worker.rows import optimizer_steps, read_rows, steps_per_epoch
+        from headway.worker.rows import optimizer_steps, read_rows, steps_per_epoch, unlike_batches
 
         task, session = self.task, self.session
         self.events.say(Observation(kind="begin"))
@@ -105,8 +116,7 @@ class Run:
         self._load(rows)
         order = optimizer_steps(rows.train, task.batches, task.seed, session.done)
         if task.recipe.compile and session.done < task.steps:
-            first = next(optimizer_steps(rows.train, task.batches, task.seed, session.done))
-            self.events.say(Observation(kind="compile", seconds=session.compile(first[0])))
+            self.events.say(Observation(kind="compile", seconds=session.compile(unlike_batches(task, rows.train))))
         each = steps_per_epoch(len(rows.train), task.batches)
         self.stop.waits = True
         while session.done < task.steps and not self.stop.asked:
@@ -193,8 +203,8 @@ def _fault(error: Exception, session: Session) -> tuple[dict[str, float], int, s
         return (
             {"out_of_memory": 1.0, "memory_bytes": float(session.peak.bytes())},
             OUT_OF_MEMORY,
-            f"error: step {session.done + 1} must fit into memory, got out of memory with {micro} rows at a time. "
-            "Use a smaller micro_batch, a smaller max_length, or checkpointing.",
+            f"error: step {session.done + 1} must fit into memory, got out of memory with micro_batch {micro}. Use "
+            "a smaller micro_batch, a smaller max_length, or checkpointing.",
         )
     if isinstance(error, UserError):
         return {"error": 1.0}, USAGE if isinstance(error, UsageError) else ERROR, f"error: {error}"
@@ -204,6 +214,9 @@ def _fault(error: Exception, session: Session) -> tuple[dict[str, float], int, s
 
 def main() -> int:
     """Train the task on standard input; events on standard output, on standard error what is wrong."""
+    warnings.simplefilter("ignore")  # the libraries' own, for those who write code with them
+    if sys.stdin.isatty():
+        _tell("reading a task (headway.task/1) from standard input")
     stop = Stop()
     stop.listen()
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -69,6 +70,10 @@ def command(plan: str | None, file: str | None, **given: Any) -> int:
 
     detail = Detail(confidence=given["confidence"], verbose=given["verbose"], sensitivity=given["sensitivity"])
     write(estimate_page(result.answer, detail), form=form, file=file)
+    if plan and result.answer.imported is None:
+        from headway.app.promise import keep_promise
+
+        keep_promise(result.answer, shlex.join(["headway", "estimate", plan]))
     if file and file != "-" and not given["quiet"]:
         click.echo(f"wrote {file}; next: {result.answer.next_command}", err=True)
     return _verdict(result.answer, given)
@@ -85,7 +90,7 @@ def _project(plan: str | None, given: dict[str, Any]) -> Project:
         from headway.app.inputs import as_keys
         from headway.app.load import Project
 
-        return Project(made.override(as_keys(assume)) if assume else made)
+        return Project(made.override(as_keys(assume)) if assume else made, packs=given["packs"])
     if flags.given:
         raise UsageError(
             "a plan file says itself what is run",
@@ -94,7 +99,8 @@ def _project(plan: str | None, given: dict[str, Any]) -> Project:
         )
     from headway.app.load import load
 
-    return load(plan, assume=assume, told=None if given["quiet"] else lambda guess: click.echo(guess, err=True))
+    return load(plan, assume=assume, packs=given["packs"],
+                told=None if given["quiet"] else lambda guess: click.echo(guess, err=True))  # fmt: skip
 
 
 def _verdict(answer: Any, given: dict[str, Any]) -> int:

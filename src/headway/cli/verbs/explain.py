@@ -43,7 +43,7 @@ def command(words: tuple[str, ...], file: str | None, **given: Any) -> None:
     from headway.report.contract import view_document
 
     with as_plan_error():
-        project = load(plan, assume=assumptions(given["assume"]))
+        project = load(plan, assume=assumptions(given["assume"]), packs=given["packs"])
         view = explain(project, number, rates=given["rates"], machine=given["machine"], seed=given["seed"])
     write(Page(view=lambda: view, document=lambda: view_document(SCHEMA, view)), form=form, file=file)
     return None

