@@ -155,6 +155,21 @@ def test_a_run_that_was_broken_off_is_compared_at_its_progress_and_not_counted(p
     assert not verdict.counts
 
 
+def test_a_tracked_loop_is_verified_by_the_record_it_left(plan: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADWAY_TRACK", "quiet")
+    promised(plan)
+    for _ in headway.track(range(40), plan=plan, experiment="small/1k"):
+        pass
+    (record,) = records("run", plan)
+    # waiting is paid per step, as in an estimate: a mean over the run would be taken for that of one step
+    assert {term: timed["units"] for term, timed in record.body["stages"][""].items()} == {"step": 40, "data_wait": 40}
+    (verdict,) = headway.load(plan).verify(recalibrate=True).verdicts
+    assert (verdict.run, verdict.progress, verdict.before) == (record.body["run"], pytest.approx(0.04), True)
+    (measured,) = records("measurement", plan)
+    waited_s = record.body["stages"][""]["data_wait"]["seconds"]
+    assert measured.body["terms"]["data_wait"]["p50"] == pytest.approx(waited_s / 40)
+
+
 def test_a_log_of_another_tool_is_verified_and_recorded_once(plan: str, tmp_path: Path) -> None:
     promised(plan)
     log = tmp_path / "trainer_log.jsonl"
