@@ -212,8 +212,15 @@ def _ran(judged: list[tuple[Mapping[str, Any], Verdict]], history: History) -> l
 
 
 def _next(asked: Asked, history: History, verdicts: tuple[Verdict, ...]) -> str:
-    plan = "" if history.file is None else quote(history.file)
+    file = history.file or _plan_here(history)
+    plan = quote(file) if file else ""
     if asked.recalibrate:
         return f"headway estimate {plan or 'PLAN'}"
     runs = " ".join(quote(word) for word in asked.runs[:3]) or " ".join(quote(one.run) for one in verdicts[:1])
     return f"headway verify {runs}{f' --plan {plan}' if plan else ''} --recalibrate"
+
+
+def _plan_here(history: History) -> str:
+    """The file of the newest promise, where it lies in the working directory."""
+    names = [str(record.body.get("plan", {}).get("file", "")) for record in history.of("estimate")]
+    return names[-1] if names and names[-1] and Path(names[-1]).is_file() else ""
