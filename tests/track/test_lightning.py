@@ -56,7 +56,7 @@ def test_a_fit_is_told_apart(callback_class: Any, monkeypatch: pytest.MonkeyPatc
     times = {term: (timed.seconds, timed.units) for term, timed in callback.meter.journal.times().items()}
     # a save has no hook at its end: the wait for the batch after it, 0.25 s, counts to it
     assert times == {
-        "step": (8.0, 4.0), "data_wait": (1.75, 1.0), "evaluation": (5.0, 1.0), "checkpoint": (2.0, 1.0),
+        "step": (8.0, 4.0), "data_wait": (1.75, 4.0), "evaluation": (5.0, 1.0), "checkpoint": (2.0, 1.0),
     }  # fmt: skip
     assert callback.meter.left().total_steps == 4
 

@@ -123,7 +123,7 @@ def test_time_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
                 now[0] += 5.0
     times = loop.meter.journal.times()
     assert {term: (timed.seconds, timed.units) for term, timed in times.items()} == {
-        "step": (4.0, 2.0), "data_wait": (1.0, 1.0), "evaluation": (5.0, 1.0),
+        "step": (4.0, 2.0), "data_wait": (1.0, 2.0), "evaluation": (5.0, 1.0),
     }  # fmt: skip
     (record,) = runs()
     assert record.body["wall_s"] == 10.0

@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
-_OF_TORCH = ("kernels", "tensors", "step", "formulas", "rows", "session", "train", "machine", "bench", "measure")
-_OF_TORCH += ("trainer_callback",)
+_OF_TORCH = (
+    "kernels", "tensors", "step", "formulas", "rows", "session", "train", "machine", "bench", "measure",
+    "trainer_callback",
+)  # fmt: skip
 collect_ignore = [] if find_spec("torch") else [f"test_{name}.py" for name in _OF_TORCH]
 
 TINY = {

@@ -32,6 +32,7 @@ from headway.report.view import Detail, Page, View
 if TYPE_CHECKING:
     from headway.app.imported import Opened
     from headway.app.measure import Asked, Measured
+    from headway.app.verify import Verified
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +186,31 @@ class Project:
         request = Request(seed=seed, today=today, models=self._models, kept=self._kept)
         found = findings(self.source, request, select=select, ignore=ignore)
         return CheckResult(found, "" if self.imported else plan_text(self.plan.file))
+
+    def verify(
+        self,
+        *runs: str | Path,
+        experiment: str = "",
+        tolerance: float | None = None,
+        every: bool = False,
+        recalibrate: bool = False,
+    ) -> Verified:
+        """Runs against what was promised of them: folders, logs, ids of recorded runs; none: those without a verdict.
+
+        `experiment` says which one was run, where run and plan leave it open; `tolerance` (a share) is how far a run
+        may be off, by default up to the promise's p90; `every` takes runs with a verdict too; `recalibrate` makes
+        measurements of them. New runs and verdicts are recorded beside the plan. Raises UserError for no run.
+        """
+        from headway.app.verify import Asked, verify
+
+        asked = Asked(
+            runs=tuple(str(run) for run in runs),
+            experiment=experiment,
+            tolerance=tolerance,
+            every=every,
+            recalibrate=recalibrate,
+        )
+        return verify(asked, self)
 
     def measure(
         self,

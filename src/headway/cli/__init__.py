@@ -18,6 +18,7 @@ COMMANDS = {
     "init": "Write a commented plan to start from.",
     "estimate": "Time, money and memory of a plan, or of one run given by flags.",
     "check": "What is wrong, doubtful or missing in a plan.",
+    "verify": "Runs against what was promised of them, and how promises are kept.",
     "measure": "Time the real thing on this machine, for a minute or two.",
     "diff": "What a change of a plan costs.",
     "explain": "The chain behind one figure of an estimate, or the reason of a rule.",
@@ -69,7 +70,8 @@ def headway() -> None:
 def main() -> None:
     """Run the command line and leave with its exit code.
 
-    0 ok · 1 error · 2 usage · 3 plan invalid · 4 does not fit or over budget (with --fail-on) · 130 interrupted.
+    0 ok · 1 error · 2 usage · 3 plan invalid · 4 does not fit or over budget (with --fail-on) ·
+    5 estimate missed (verify) · 130 interrupted.
     """
     # a command's matrices are small: starting a BLAS's threads costs more than they save
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

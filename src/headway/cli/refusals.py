@@ -17,7 +17,7 @@ import click
 
 from headway.domain.errors import PlanError, Position, UsageError, UserError
 
-OK, ERROR, USAGE, INVALID_PLAN, FAILED_ON, INTERRUPTED = 0, 1, 2, 3, 4, 130
+OK, ERROR, USAGE, INVALID_PLAN, FAILED_ON, MISSED, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
 _LONGEST_LINE = 100
 _CUT = "…"
 

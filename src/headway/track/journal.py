@@ -79,7 +79,7 @@ class Journal:
         """One event, out of this process when the call returns: kill -9 does not lose it."""
         for term, timed in times_of((item,)).items():
             self._seconds[term] = self._seconds.get(term, 0.0) + timed.seconds
-            self._units[term] = 1.0 if term == "data_wait" else self._units.get(term, 0.0) + timed.units
+            self._units[term] = self._units.get(term, 0.0) + timed.units
         self._line(item.to_line())
 
     def _line(self, text: str) -> None:

@@ -1,0 +1,158 @@
+"""Runs as they are recorded: a log or a run's folder as a document `headway.run/1`.
+
+Owns what of a log becomes part of the record, and where runs of a plan lie. Reading logs is `logs/`, a live run writes
+its record in `track/`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from headway.check.ran import SCHEMA, Ran, ran_from
+from headway.domain.errors import UserError
+from headway.domain.observation import Observation, RunLog, times_of
+from headway.domain.record import fingerprint
+from headway.domain.sample import mean_error
+from headway.logs.read import read_log
+from headway.store.place import folder_of
+
+EVENTS = "events.jsonl"
+MOST_PROBLEMS = 20
+CPU = "CPU"
+
+
+def run_folders(plan_file: str | None = None) -> list[Path]:
+    """Folders of runs beside a plan file, or in the working directory, by name."""
+    return sorted(path.parent for path in folder_of(plan_file).glob(f"runs/*/{EVENTS}"))
+
+
+def read_run(path: str | Path) -> dict[str, Any]:
+    """The run of a folder or a log of any format. Raises UserError where nothing in it can be read."""
+    place = Path(path)
+    events = place / EVENTS if place.is_dir() else place
+    own = events.name == EVENTS and events.is_file()
+    return run_document(read_log(events if own else place), events.parent.name if own else "")
+
+
+def ran_of(body: Mapping[str, Any]) -> Ran:
+    """The run of a record, its device by the catalog's name. Raises UserError for a record of another form."""
+    ran = ran_from(body)
+    return replace(ran, device=device_name(ran.device))
+
+
+def run_document(log: RunLog, run: str = "") -> dict[str, Any]:
+    """A log as `headway.run/1`; `run` is its id where the log names none, else its own fingerprint.
+
+    Raises UserError for a log that times nothing.
+    """
+    said = log.of_rank_0
+    wall_s = _wall_s(log)
+    stages = _stages(said, str(log.facts.get("stage", "")))
+    if not any(stages.values()) and wall_s is None:
+        raise UserError("a run is verified by its times", got=f"{log.name} ({log.format}) without any",
+                        hint="Logs with times: console output, TensorBoard, or a run tracked by headway.")  # fmt: skip
+    started = moment(log.facts.get("started"))
+    finished = any(item.kind == "end" for item in said) or "train_runtime_s" in log.facts
+    known = [item.step for item in said if item.step is not None]
+    return {
+        "schema": SCHEMA,
+        "run": str(log.facts.get("run") or run or _identity(log)),
+        "name": run or log.name,
+        "plan": str(log.facts.get("plan", "")),
+        "experiment": str(log.facts.get("experiment", "")),
+        "stages": stages or {"": {}},
+        "wall_s": wall_s,
+        "steps": max(known, default=0) or sum(item.steps or 1 for item in said if item.kind == "step"),
+        "total_steps": log.total_steps,
+        "started": started,
+        "ended": _later(started, wall_s) if finished else None,
+        "finished": finished,
+        "device": device_name(str(log.facts.get("device", ""))),
+        "machine": {"node": str(log.facts["host"])} if "host" in log.facts else {},
+        "source": log.format,
+        "problems": list(log.problems[:MOST_PROBLEMS]),
+    }
+
+
+def device_name(said: str) -> str:
+    """The catalog's name of a device, `CPU` for a processor, else as it was said."""
+    from headway.catalog import find_device
+    from headway.worker.host import host_cpu
+
+    if said.lower() == "cpu" or (said and said == host_cpu()):
+        return CPU
+    try:
+        return find_device(said).name if said else ""
+    except UserError:
+        return said
+
+
+def moment(said: object) -> str:
+    """A moment as UTC with seconds and `Z`; local time where it names no zone; empty for what is none."""
+    try:
+        if isinstance(said, int | float):
+            found = datetime.fromtimestamp(said, tz=UTC)
+        else:
+            found = datetime.fromisoformat(str(said)).astimezone(UTC)
+    except (ValueError, OverflowError, OSError):
+        return ""
+    return found.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _later(started: str, seconds: float | None) -> str | None:
+    if not started or seconds is None:
+        return None
+    return moment((datetime.fromisoformat(started) + timedelta(seconds=seconds)).isoformat())
+
+
+def _identity(log: RunLog) -> str:
+    """The same log is the same run, wherever it lies."""
+    lines = [item.to_line() for item in log.observations]
+    return f"log-{fingerprint([log.format, {name: str(fact) for name, fact in log.facts.items()}, lines])[:12]}"
+
+
+def _wall_s(log: RunLog) -> float | None:
+    """From the first to the last moment of the log, or what it says of the whole training, whichever is longer."""
+    said = [item for item in log.of_rank_0 if item.at_s is not None]
+    moments: list[float] = []
+    if len(said) > 1:
+        first = said[0]
+        begun = (first.seconds or 0.0) if first.kind != "begin" and not first.at_s else 0.0
+        moments.append(max(item.at_s or 0.0 for item in said) + begun)
+    runtime = log.facts.get("train_runtime_s")
+    if isinstance(runtime, int | float) and runtime > 0:
+        moments.append(float(runtime))
+    return max(moments, default=None)
+
+
+def _stages(said: Iterable[Observation], named: str) -> dict[str, dict[str, dict[str, float]]]:
+    """Seconds and units by stage and term; `named` is the stage of observations that name none."""
+    groups: dict[str, list[Observation]] = {}
+    for item in said:
+        groups.setdefault(item.stage or named, []).append(item)
+    return {
+        name: {
+            term: {"seconds": timed.seconds, "units": timed.units, **_doubt(term, items)}
+            for term, timed in times_of(items).items()
+        }
+        for name, items in groups.items()
+        if times_of(items)
+    }
+
+
+def _doubt(term: str, said: Iterable[Observation]) -> Mapping[str, float]:
+    """Standard error of the mean of one unit, where there are timings to tell it from."""
+    each = []
+    for item in said:
+        if term == "data_wait" and item.kind == "step" and item.wait_s is not None:
+            each.append(item.wait_s / (item.steps or 1))
+        elif item.kind == term and item.seconds is not None:
+            wait_s = min(item.wait_s or 0.0, item.seconds) if term == "step" else 0.0
+            each.append((item.seconds - wait_s) / (item.steps or 1 if term == "step" else 1))
+    return {"each_error_s": mean_error(np.asarray(each))} if len(each) > 1 else {}

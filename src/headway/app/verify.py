@@ -1,0 +1,226 @@
+"""The verb `verify`: runs held against what was promised of them, and the ledger of all promises kept.
+
+Owns which runs are meant, and what is recorded of them. Which promise counts is `promised.py`, the comparison `check/`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from shlex import quote
+from typing import TYPE_CHECKING, Any
+
+from headway.app.promised import History, promise_of_run
+from headway.app.recalibrate import recalibrated
+from headway.app.runs import ran_of, read_run, run_folders
+from headway.app.stored import keep, made_now, records
+from headway.check.ledger import ledger
+from headway.check.ran import Ran
+from headway.check.verdict import Verdict, compare, document, verdict_from
+from headway.domain.errors import UsageError, UserError
+from headway.domain.record import fingerprint
+from headway.report.render import text
+from headway.report.verify_view import VerifyAnswer, verify_document, verify_page, verify_view
+from headway.report.view import Detail, Page
+
+if TYPE_CHECKING:
+    from headway.app.load import Project
+
+COMMAND = "headway verify"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What is to be verified."""
+
+    runs: tuple[str, ...] = ()
+    """Folders, logs, or ids of recorded runs or their beginnings; none: those recorded without a verdict."""
+    experiment: str = ""
+    tolerance: float | None = None
+    """Share of the promised middle that a run may be off by, either way; None: up to the p90."""
+    every: bool = False
+    """All recorded runs, those with a verdict too."""
+    recalibrate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What `verify` found; shows itself in notebooks and turns into plain data."""
+
+    answer: VerifyAnswer
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """One for each run."""
+        return self.answer.verdicts
+
+    @property
+    def missed(self) -> tuple[Verdict, ...]:
+        """Runs that were off by more than is tolerated."""
+        return self.answer.missed
+
+    def page(self, detail: Detail | None = None) -> Page:
+        """The page in all its forms."""
+        return verify_page(self.answer, detail)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON document `headway.verify/1`."""
+        return verify_document(self.answer)
+
+    def _repr_markdown_(self) -> str:
+        return text(verify_view(self.answer), "md")
+
+    def _repr_html_(self) -> str:
+        return text(verify_view(self.answer), "html")
+
+
+def verify(asked: Asked, project: Project | None = None, told: Callable[[str], None] | None = None) -> Verified:
+    """Runs beside their promises; every new run and verdict is recorded.
+
+    The promise is the latest one of the plan that was recorded before the run began and covers its experiment; where
+    there is none the plan promises now, which the ledger does not count. `told` is called with what could not be
+    recorded. Raises UserError where there is no run, no promise, or a run cannot be told apart.
+    """
+    history = History(project, records(plan_file=None if project is None else project.plan.file))
+    bodies = _runs(asked, history)
+    judged = _judged(bodies, asked, history)
+    for body, verdict in judged:
+        _record(body, verdict, history, told)
+    verdicts = tuple(verdict for _, verdict in judged)
+    known = [*_past(history), *verdicts]
+    devices = {verdict.device for verdict in verdicts}
+    changed = recalibrated(_ran(judged, history), project, told) if asked.recalibrate else None
+    answer = VerifyAnswer(
+        verdicts=verdicts,
+        tolerance=asked.tolerance,
+        ledger=ledger(known),
+        here=ledger(verdict for verdict in known if verdict.device in devices),
+        remarks=(*history.remarks, *(changed.remarks if changed else ())),
+        measurements=None if changed is None else changed.bodies,
+        learnt=changed.learnt if changed else (),
+        next_command=_next(asked, history, verdicts),
+    )
+    return Verified(answer)
+
+
+def _runs(asked: Asked, history: History) -> list[Mapping[str, Any]]:
+    """Documents of the runs that are meant."""
+    recorded = {str(body["run"]): body for body in _in_time(record.body for record in history.of("run"))}
+    if asked.runs:
+        return [_run(word, recorded) for word in asked.runs]
+    for folder in run_folders(history.file):
+        if folder.name not in recorded:
+            try:
+                body = read_run(folder)
+                recorded[str(body["run"])] = body
+            except UserError as error:
+                history.remark(f"{folder.name} is left out: {error}")
+    done = {verdict.run for verdict in _past(history)}
+    fresh = [body for run, body in recorded.items() if run not in done]
+    found = _in_time(recorded.values() if asked.every or not fresh else fresh)
+    if not found:
+        raise UserError("there is a run to verify", got=f"none recorded {_beside(history.file)}",
+                        hint="Name a log: headway verify trainer_log.jsonl --plan plan.yaml; or record a run: "
+                        "headway watch -- python train.py.")  # fmt: skip
+    return found
+
+
+def _in_time(bodies: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Runs in the order in which they began."""
+    return sorted(bodies, key=lambda body: (str(body.get("started") or ""), str(body["run"])))
+
+
+def _beside(file: str | None) -> str:
+    return f"beside {Path(file).name}" if file else "in .headway of this folder"
+
+
+def _run(word: str, recorded: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
+    """A folder or log, else the recorded run of that id, of its beginning or its last part. Raises UserError."""
+    if os.path.exists(word):
+        return read_run(word)
+    found = [run for run in recorded if run.startswith(word) or run.endswith(f"-{word}")]
+    if word in recorded:
+        return recorded[word]
+    if len(found) == 1:
+        return recorded[found[0]]
+    if found:
+        several = ", ".join(found[:5]) + (", …" if len(found) > 5 else "")
+        raise UsageError("a run is named so that it is one", got=word, hint=f"Meant may be {several}.")
+    known = f"Recorded: {', '.join(list(recorded)[-5:])}." if recorded else "Nothing is recorded."
+    raise UserError("a run is a folder, a log, or the id of a recorded run", got=word, hint=known)
+
+
+def _judged(
+    bodies: Iterable[Mapping[str, Any]], asked: Asked, history: History
+) -> list[tuple[Mapping[str, Any], Verdict]]:
+    """Each run with its verdict; one that cannot be compared is a remark, unless none can."""
+    found, refused = [], []
+    for body in bodies:
+        ran = ran_of(body)
+        try:
+            found.append((body, _verdict(ran, asked.experiment, history)))
+        except UserError as error:
+            refused.append(error)
+            history.remark(f"{ran.name} is left out: {error}")
+        for problem in ran.problems[:3]:
+            history.remark(f"{ran.name}: {problem}")
+    if refused and not found:
+        raise refused[0]
+    return found
+
+
+def _verdict(ran: Ran, experiment: str, history: History) -> Verdict:
+    """The run beside the promise that counts for it; why the ledger will not count it is a remark."""
+    found = promise_of_run(ran, experiment, history)
+    if not found.before:
+        why = "no promise was made before it began" if ran.started else "its log does not say when it began"
+        history.remark(f"{ran.name}: {why}. It is compared with a later promise, which the ledger does not count.")
+    elif ran.device and found.promise.device and ran.device != found.promise.device:
+        history.remark(f"{ran.name} ran on {ran.device}, promised was {found.promise.device}: the ledger does not "
+                       "count it.")  # fmt: skip
+    return compare(found.promise, ran, record=found.record, before=found.before)
+
+
+def _record(body: Mapping[str, Any], verdict: Verdict, history: History, told: Callable[[str], None] | None) -> None:
+    """Keep the run and its verdict, unless the newest of each is the same."""
+    for kind, made in (("run", body), ("verdict", document(verdict))):
+        same = [record.body for record in history.of(kind) if record.body.get("run") == body["run"]]
+        if not same or (kind == "verdict" and fingerprint(same[-1]) != fingerprint(made)):
+            keep(made_now(kind, made, COMMAND), history.file, told)
+
+
+def _past(history: History) -> list[Verdict]:
+    """Stored verdicts, oldest first; one that this version cannot read counts for nothing."""
+    found = []
+    for record in history.of("verdict"):
+        try:
+            found.append(verdict_from(record.body))
+        except UserError as error:
+            history.remark(f"A stored verdict is left out: {error}")
+    return found
+
+
+def _ran(judged: list[tuple[Mapping[str, Any], Verdict]], history: History) -> list[tuple[Ran, Verdict, bool]]:
+    """All runs with a verdict, the stored ones too; True for those that were asked for."""
+    bodies = {str(record.body["run"]): record.body for record in history.of("run")}
+    latest = {verdict.run: verdict for verdict in _past(history) if verdict.run in bodies}
+    asked = {verdict.run for _, verdict in judged}
+    past = [(ran_of(bodies[run]), verdict, False) for run, verdict in latest.items() if run not in asked]
+    return past + [(ran_of(body), verdict, True) for body, verdict in judged]
+
+
+def _next(asked: Asked, history: History, verdicts: tuple[Verdict, ...]) -> str:
+    file = history.file or _plan_here(history)
+    plan = quote(file) if file else ""
+    if asked.recalibrate:
+        return f"headway estimate {plan or 'PLAN'}"
+    runs = " ".join(quote(word) for word in asked.runs[:3]) or " ".join(quote(one.run) for one in verdicts[:1])
+    return f"headway verify {runs}{f' --plan {plan}' if plan else ''} --recalibrate"
+
+
+def _plan_here(history: History) -> str:
+    """The file of the newest promise, where it lies in the working directory."""
+    names = [str(record.body.get("plan", {}).get("file", "")) for record in history.of("estimate")]
+    return names[-1] if names and names[-1] and Path(names[-1]).is_file() else ""

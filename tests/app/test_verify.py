@@ -1,0 +1,352 @@
+"""The verb `verify` end to end: which promise counts, what is recorded, what the next estimate says."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import headway
+from headway.app import verify as verb
+from headway.app.promise import promise_of
+from headway.app.runs import device_name, moment, read_run, run_document
+from headway.app.stored import keep, made_now, records
+from headway.app.verify import Asked, verify
+from headway.domain.errors import UsageError, UserError
+from headway.domain.observation import Observation, RunLog
+
+AGNEWS = next((Path(__file__).parents[1] / "logs/samples/trackers/tfevents").glob("events.out.tfevents.1744230855*"))
+"""A published run of AguLeon/LoRA_RoBERTa_AGNews (MIT), see the README beside it."""
+PLAN = """\
+headway: 1
+name: small
+model: Qwen/Qwen2-0.5B
+adapter: {method: lora, rank: 4}
+micro_batch: 8
+max_length: 128
+stated: {step: 1.6-2.0 s}
+data: {rows: 80k, length: 100}
+matrix: {steps: [1k, 2k]}
+run: {machine: {gpu: RTX 4090}}
+"""
+
+
+@pytest.fixture
+def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A plan of two runs, 1,000 and 2,000 steps of 1.6-2.0 s as stated, in a folder of its own."""
+    monkeypatch.delenv("HEADWAY_STORE", raising=False)
+    path = tmp_path / "plan.yaml"
+    path.write_text(PLAN, encoding="utf-8")
+    return str(path)
+
+
+def promised(plan: str, made: str = "2026-11-20T08:00:00Z") -> None:
+    """The stated rates, recorded as a promise of that moment."""
+    body = promise_of(headway.load(plan).estimate(rates="stated").answer)
+    assert keep(replace(made_now("estimate", body, "headway estimate plan.yaml"), made=made), plan)
+
+
+def tracked(plan: str, run: str, *, experiment: str = "small/1k", steps: int = 1000, step_s: float = 1.9,
+            started: str = "2026-11-20T10:00:00Z", total_steps: int = 0, **header: Any) -> Path:  # fmt: skip
+    """A run's folder beside the plan, as tracking leaves it: `steps` of `step_s` in lines of ten."""
+    said = {
+        "schema": "headway.events/1", "started": started, "run": run, "plan": headway.load(plan).plan.fingerprint,
+        "experiment": experiment, "stage": "", "total_steps": total_steps or steps, "device": "NVIDIA GeForce RTX 4090",
+    }  # fmt: skip
+    events = [Observation(kind="begin", at_s=0.0)]
+    for step in range(10, steps + 1, 10):
+        events.append(Observation(kind="step", at_s=step * step_s, seconds=10 * step_s, step=step, steps=10))
+    events.append(Observation(kind="end", at_s=steps * step_s))
+    folder = Path(plan).parent / ".headway" / "runs" / run
+    folder.mkdir(parents=True)
+    lines = [json.dumps(said | header), *(event.to_line() for event in events)]
+    (folder / "events.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return folder
+
+
+# ---- a run is found, judged and recorded
+
+
+def test_a_run_is_held_against_the_latest_promise_made_before_it(plan: str) -> None:
+    promised(plan)
+    tracked(plan, "a")
+    found = headway.load(plan).verify()
+    (verdict,) = found.verdicts
+    # 1,900 s against 1,600-1,800-2,000 s
+    assert (verdict.promised.p10, verdict.promised.p50, verdict.promised.p90) == pytest.approx((1600, 1800, 2000))
+    assert verdict.measured_s == pytest.approx(1900)
+    assert verdict.inside and verdict.counts and verdict.device == "RTX 4090"
+    assert not found.missed
+    assert sorted(record.kind for record in records(plan_file=plan)) == ["estimate", "run", "verdict"]
+
+
+def test_a_second_look_records_nothing_new_and_counts_once(plan: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    promised(plan)
+    tracked(plan, "a")
+    headway.load(plan).verify()
+    # later, so that a record which is made again is another one
+    monkeypatch.setattr(verb, "made_now", lambda *given: replace(made_now(*given), made="2999-01-01T00:00:00Z"))
+    found = headway.load(plan).verify(every=True)
+    assert len(records(plan_file=plan)) == 3
+    assert found.answer.ledger.whole is not None and found.answer.ledger.whole.runs == 1
+
+
+def test_runs_with_a_verdict_are_not_looked_at_again_until_nothing_else_is_left(plan: str) -> None:
+    promised(plan)
+    tracked(plan, "a")
+    headway.load(plan).verify()
+    tracked(plan, "b", started="2026-11-20T12:00:00Z")
+    assert [one.run for one in headway.load(plan).verify().verdicts] == ["b"]
+    assert {one.run for one in headway.load(plan).verify().verdicts} == {"a", "b"}
+
+
+def test_a_promise_made_after_the_run_began_is_shown_and_not_counted(plan: str) -> None:
+    promised(plan, made="2026-11-20T10:00:01Z")
+    tracked(plan, "a")
+    found = headway.load(plan).verify()
+    assert not found.verdicts[0].before
+    assert found.answer.ledger.whole is None
+    assert "no promise was made before it began" in found.answer.remarks[0]
+
+
+def test_the_latest_of_several_promises_before_the_run_counts(plan: str) -> None:
+    promised(plan, made="2026-11-19T00:00:00Z")
+    Path(plan).write_text(PLAN.replace("1.6-2.0 s", "1.0-1.2 s"), encoding="utf-8")
+    promised(plan, made="2026-11-20T09:00:00Z")
+    promised(plan, made="2026-11-20T10:30:00Z")
+    tracked(plan, "a")
+    assert headway.load(plan).verify().verdicts[0].promised.p90 == pytest.approx(1200)
+
+
+def test_without_a_promise_the_plan_promises_now(plan: str) -> None:
+    tracked(plan, "a")
+    found = headway.load(plan).verify()
+    assert found.verdicts[0].promise == "" and not found.verdicts[0].before
+    assert found.verdicts[0].terms[0].promised is not None
+    assert found.verdicts[0].terms[0].promised.kind == "predicted"
+
+
+def test_without_a_promise_and_a_plan_it_says_what_to_name(plan: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    tracked(plan, "a")
+    monkeypatch.chdir(Path(plan).parent)
+    with pytest.raises(UserError, match="a promise made before it") as refused:
+        verify(Asked())
+    assert "--plan PLAN" in refused.value.hint
+
+
+def test_a_run_on_another_device_is_not_counted(plan: str) -> None:
+    promised(plan)
+    tracked(plan, "a", device="NVIDIA H200")
+    found = headway.load(plan).verify()
+    assert not found.verdicts[0].counts
+    assert "ran on H200 SXM 141GB, promised was RTX 4090" in " ".join(found.answer.remarks)
+
+
+def test_a_run_that_was_broken_off_is_compared_at_its_progress_and_not_counted(plan: str) -> None:
+    promised(plan)
+    tracked(plan, "a", experiment="small/2k", steps=1220, total_steps=2000, step_s=1.8)
+    (verdict,) = headway.load(plan).verify().verdicts
+    assert verdict.progress == pytest.approx(0.61)
+    assert verdict.promised.p50 == pytest.approx(0.61 * 3600)
+    assert verdict.error == pytest.approx(0, abs=1e-9)
+    assert not verdict.counts
+
+
+def test_a_tracked_loop_is_verified_by_the_record_it_left(plan: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADWAY_TRACK", "quiet")
+    promised(plan)
+    for _ in headway.track(range(40), plan=plan, experiment="small/1k"):
+        pass
+    (record,) = records("run", plan)
+    # waiting is paid per step, as in an estimate: a mean over the run would be taken for that of one step
+    assert {term: timed["units"] for term, timed in record.body["stages"][""].items()} == {"step": 40, "data_wait": 40}
+    (verdict,) = headway.load(plan).verify(recalibrate=True).verdicts
+    assert (verdict.run, verdict.progress, verdict.before) == (record.body["run"], pytest.approx(0.04), True)
+    (measured,) = records("measurement", plan)
+    waited_s = record.body["stages"][""]["data_wait"]["seconds"]
+    assert measured.body["terms"]["data_wait"]["p50"] == pytest.approx(waited_s / 40)
+
+
+def test_a_log_of_another_tool_is_verified_and_recorded_once(plan: str, tmp_path: Path) -> None:
+    promised(plan)
+    log = tmp_path / "trainer_log.jsonl"
+    rows = [
+        {"current_steps": n, "total_steps": 1000, "loss": 2.0, "epoch": n / 1000, "percentage": n / 10,
+         "elapsed_time": f"0:{n * 1.8 // 60:02.0f}:{n * 1.8 % 60:02.0f}", "remaining_time": "0:00:00"}
+        for n in range(50, 1001, 50)
+    ]  # fmt: skip
+    log.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    for _ in range(2):
+        found = headway.load(plan).verify(log, experiment="small/1k")
+    (verdict,) = found.verdicts
+    assert verdict.measured_s == pytest.approx(1800, rel=0.01)
+    assert not verdict.before, "a log that does not say when it began cannot show that the promise came first"
+    assert [record.body["source"] for record in records("run", plan)] == ["trainer_log"]
+    assert len(records("verdict", plan)) == 1
+
+
+def test_a_recorded_run_is_named_by_the_beginning_of_its_id(plan: str) -> None:
+    promised(plan)
+    for run in ("20261120-a", "20261120-b", "20261121-c"):
+        tracked(plan, run)
+    project = headway.load(plan)
+    project.verify()
+    assert [one.run for one in project.verify("20261121").verdicts] == ["20261121-c"]
+    with pytest.raises(UsageError) as refused:
+        project.verify("20261120")
+    assert refused.value.hint == "Meant may be 20261120-a, 20261120-b."
+    assert [one.run for one in project.verify("b").verdicts] == ["20261120-b"]
+    with pytest.raises(UserError, match="a folder, a log, or the id"):
+        project.verify("nothing")
+
+
+def test_which_of_several_experiments_is_asked_for(plan: str) -> None:
+    promised(plan)
+    tracked(plan, "a", experiment="")
+    with pytest.raises(UsageError, match="which experiment was run") as refused:
+        headway.load(plan).verify()
+    assert "small/1k, small/2k" in refused.value.hint
+    with pytest.raises(UsageError, match="an experiment of the plan"):
+        headway.load(plan).verify(experiment="small/9k")
+    assert headway.load(plan).verify(experiment="small/1k").verdicts[0].experiment == "small/1k"
+
+
+def test_one_run_that_cannot_be_compared_does_not_hide_the_others(plan: str) -> None:
+    promised(plan)
+    tracked(plan, "a")
+    tracked(plan, "b", experiment="elsewhere")
+    found = headway.load(plan).verify()
+    assert [one.run for one in found.verdicts] == ["a"]
+    assert any(text.startswith("b is left out") for text in found.answer.remarks)
+
+
+def test_a_store_that_keeps_nothing_still_answers(plan: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADWAY_STORE", "none")
+    tracked(plan, "a")
+    assert len(headway.load(plan).verify().verdicts) == 1
+    assert not (Path(plan).parent / ".headway" / "headway.db").exists()
+
+
+def test_a_published_tensorboard_log_against_a_promise_by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # AGNews: 1,200 steps and 12 evaluations, train_runtime 796.8508 s, eval/runtime 44.0043 s in all (expected.json)
+    monkeypatch.delenv("HEADWAY_STORE", raising=False)
+    monkeypatch.chdir(tmp_path)
+    spread = {"kind": "predicted", "source": "made up"}
+    stage = {
+        "name": "train", "pace": "p", "kind": "train", "gpus": 1, "counts": {"step": 1200, "evaluation": 6},
+        "terms_s": {"step": {"p10": 700, "p50": 760, "p90": 840} | spread,
+                    "evaluation": {"p10": 18, "p50": 22, "p90": 30} | spread},
+    }  # fmt: skip
+    body = {"schema": "headway.promise/1", "plan": {"name": "agnews", "fingerprint": "f"}, "device": "",
+            "experiments": [{"id": "run4", "stages": [stage]}]}  # fmt: skip
+    keep(replace(made_now("estimate", body, "headway estimate"), made="2025-04-09T20:00:00Z"))
+    (verdict,) = verify(Asked(runs=(str(AGNEWS),))).verdicts
+    terms = {term.term: term for term in verdict.terms}
+    assert verdict.complete and verdict.counts, "TensorBoard says when a run began"
+    # twice as often as promised (6 evaluations in 22 s), and each as long: 44.0043 / 12 against 22 / 6
+    evaluation = terms["evaluation"]
+    assert evaluation.count_s == pytest.approx(22)
+    assert evaluation.rate_s == pytest.approx(0.0043, abs=1e-4)
+    # what the trainer says of the whole, less evaluations and what neither term holds
+    assert verdict.measured_s == pytest.approx(796.85, rel=1e-3)
+    assert terms["step"].measured_s == pytest.approx(796.85 - 44.0043, rel=1e-3)
+    assert verdict.inside, "718-782-870 s"
+    assert verdict.error == pytest.approx((verdict.measured_s - 782) / 782)
+
+
+# ---- recalibrating
+
+
+def test_recalibrating_makes_the_next_estimate_measured_and_narrow(plan: str) -> None:
+    promised(plan)
+    tracked(plan, "a", step_s=1.9)
+    found = headway.load(plan).verify(recalibrate=True)
+    (body,) = found.answer.measurements or ()
+    assert body["schema"] == "headway.measurement/1"
+    assert body["stage"] == headway.load(plan).plan.experiments[0].stages[0].pace
+    assert body["terms"]["step"]["p50"] == pytest.approx(1.9)
+    assert body["terms"]["data_wait"]["p90"] == 0, "waiting was not timed apart: it is in the step"
+    after = headway.load(plan).estimate().estimate
+    for experiment, steps in zip(after.experiments, (1000, 2000), strict=True):
+        step = experiment.terms_s["step"]
+        assert step.kind == "measured"
+        assert step.p50 == pytest.approx(steps * 1.9, rel=0.01)
+        assert 1.04 < step.p90 / step.p10 < 1.15
+    assert [one.experiment for one in found.answer.learnt] == ["small/1k", "small/2k"]
+    assert found.answer.learnt[0].before.kind == "predicted"
+    assert found.answer.learnt[0].after.p50 == pytest.approx(after.experiments[0].wall_s.p50, rel=0.01)
+
+
+def test_runs_of_the_same_stage_are_taken_together(plan: str) -> None:
+    promised(plan)
+    tracked(plan, "a", step_s=1.8)
+    headway.load(plan).verify()
+    tracked(plan, "b", step_s=2.0, started="2026-11-20T12:00:00Z")
+    (body,) = headway.load(plan).verify(recalibrate=True).answer.measurements or ()
+    assert body["task"]["runs"] == ["a", "b"]
+    assert body["terms"]["step"]["p50"] == pytest.approx((1.8 * 2.0) ** 0.5)
+    assert body["terms"]["step"]["repeats"] == 2000
+
+
+def test_a_run_that_timed_no_steps_teaches_nothing_and_says_how_it_would(plan: str) -> None:
+    promised(plan)
+    folder = tracked(plan, "a", steps=0, total_steps=1000)
+    (folder / "events.jsonl").write_text(
+        (folder / "events.jsonl").read_text(encoding="utf-8").splitlines()[0] + "\n"
+        '{"kind": "begin", "at_s": 0.0}\n{"kind": "end", "at_s": 1900.0, "step": 1000}\n', encoding="utf-8",
+    )  # fmt: skip
+    found = headway.load(plan).verify()
+    assert found.verdicts[0].measured_s == pytest.approx(1900)
+    with pytest.raises(UserError, match="timed its steps") as refused:
+        headway.load(plan).verify("a", recalibrate=True)
+    assert "headway.track" in refused.value.hint
+
+
+# ---- what becomes of a log
+
+
+def test_the_document_of_a_log_by_hand() -> None:
+    log = RunLog(
+        format="console",
+        name="train.log",
+        observations=(
+            Observation(kind="step", at_s=0.0, seconds=10.0, step=5, steps=5),
+            Observation(kind="step", at_s=12.0, seconds=12.0, step=10, steps=5, wait_s=2.0),
+            Observation(kind="evaluation", at_s=42.0, seconds=30.0, step=10),
+        ),
+        total_steps=20,
+        facts={"device": "Tesla T4", "started": "2026-11-20T11:00:00+01:00"},
+    )
+    found = run_document(log)
+    assert found["wall_s"] == 52, "the first step was over at the first moment that the log knows"
+    step = found["stages"][""]["step"]
+    assert (step["seconds"], step["units"]) == (20.0, 10)
+    assert step["each_error_s"] == pytest.approx(0.0)
+    assert found["stages"][""]["data_wait"]["seconds"] == 2.0
+    assert (found["steps"], found["total_steps"], found["finished"]) == (10, 20, False)
+    assert (found["device"], found["started"], found["ended"]) == ("T4", "2026-11-20T10:00:00Z", None)
+    assert found["run"] == run_document(log)["run"], "the same log is the same run"
+
+
+def test_a_log_without_times_is_refused_with_what_has_some(tmp_path: Path) -> None:
+    log = tmp_path / "trainer_state.json"
+    rows = [{"epoch": 0.1 * n, "loss": 2.0, "step": n} for n in range(1, 5)]
+    log.write_text(json.dumps({"log_history": rows, "global_step": 4, "max_steps": 4}), encoding="utf-8")
+    with pytest.raises(UserError, match="verified by its times"):
+        read_run(log)
+
+
+@pytest.mark.parametrize(
+    ("said", "name"),
+    [("NVIDIA GeForce RTX 4090", "RTX 4090"), ("cpu", "CPU"), ("a card of 2031", "a card of 2031"), ("", "")],
+)
+def test_devices_by_the_catalogs_name(said: str, name: str) -> None:
+    assert device_name(said) == name
+
+
+@pytest.mark.parametrize("said", ["", "yesterday", None, 1e30])
+def test_a_moment_that_is_none_is_unknown(said: object) -> None:
+    assert moment(said) == ""
