@@ -16,7 +16,7 @@ from headway.domain.errors import UserError
 from headway.domain.sample import Summary, mean_error, summarise
 from headway.domain.units import Range
 from headway.estimate.resolve import Job
-from headway.predict.pilot import RunSteps, StepOfRun, TimedStep, project
+from headway.predict.pilot import Processor, RunSteps, StepOfRun, TimedStep, project
 
 SCHEMA = "headway.measurement/1"
 ONCE = 1.25
@@ -96,7 +96,8 @@ def understood(heard: Heard, job: Job) -> Probe:
     if not planned:
         raise UserError("a probe times at least one step", got="none",
                         hint="Give it a longer --budget, or a smaller batch or model.")  # fmt: skip
-    step = project(heard.steps(), _run(heard, job), "cpu" if job.node.device.is_assumed else "gpu")
+    processor: Processor = "cpu" if job.node.device.is_assumed else "gpu"
+    step = project(heard.steps(), _run(heard, job), processor, float(heard.done.get("others_share") or 0.0))
     terms = {"step": Range(step.p10_s, step.p50_s, step.p90_s), "data_wait": step.wait_s}
     terms |= dict(_terms(heard, job))
     rates = {name: _doubted(value) for name, value in _rates(heard).items()}

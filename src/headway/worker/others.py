@@ -1,4 +1,4 @@
-"""How much of the host's processors other programs take: what makes a probe on a shared machine less sure.
+"""How much of the processors other programs took from a probe: what makes its times less sure.
 
 Owns the one figure, read from Linux's own accounts; elsewhere it is not known.
 """
@@ -6,38 +6,53 @@ Owns the one figure, read from Linux's own accounts; elsewhere it is not known.
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
-_STAT = Path("/proc/stat")
+from headway.worker.host import PROC
+
+_STAT = PROC / "stat"
 _IDLE = (3, 4)
-"""Fields of the line `cpu` in which nothing runs: idle and iowait (proc_stat(5))."""
+"""Fields of a processor's line in which nothing runs: idle and iowait (proc_stat(5))."""
 
 
 class Others:
-    """Shares of the host's processors that other programs took since it was made."""
+    """What other programs took since it was made of the processors that this one may use."""
 
-    def __init__(self) -> None:
-        """From now on."""
-        self._busy_s, self._all_s = _accounts()
+    def __init__(self, threads: int) -> None:
+        """From now on, for a program that keeps so many threads busy."""
+        self._threads = threads
+        self._began_s = time.perf_counter()
+        self._busy_s, self._all_s = _accounts(_STAT)
         self._own_s = _own_s()
 
     def share(self) -> float | None:
-        """0..1, of all processors; time that a hypervisor took away counts. None: not known, or no time passed."""
-        busy_s, all_s = _accounts()
+        """0..1: what others took of the usable processors, but no more than this program's threads went without.
+
+        A program on a processor that is not needed takes nothing; time that a hypervisor took away counts. None: not
+        known, or no time passed.
+        """
+        busy_s, all_s = _accounts(_STAT)
+        own_s, wall_s = _own_s() - self._own_s, time.perf_counter() - self._began_s
         passed = all_s - self._all_s
-        if passed <= 0:
+        if passed <= 0 or wall_s <= 0:
             return None
-        return min(max((busy_s - self._busy_s - (_own_s() - self._own_s)) / passed, 0.0), 1.0)
+        others = (busy_s - self._busy_s - own_s) / passed
+        starved = 1 - own_s / (wall_s * self._threads)
+        return min(max(min(others, starved), 0.0), 1.0)
 
 
-def _accounts() -> tuple[float, float]:
-    """Seconds in which the processors did something, and all that passed on them."""
+def _accounts(stat: Path) -> tuple[float, float]:
+    """Seconds in which the usable processors did something, and all that passed on them."""
+    usable = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
     try:
-        fields = [int(one) for one in _STAT.read_text(encoding="ascii").split("\n", 1)[0].split()[1:9]]
-    except (OSError, ValueError):
+        lines = [line.split() for line in stat.read_text(encoding="ascii").splitlines()]
+        fields = [[int(one) for one in words[1:9]] for words in lines if words[0] in {f"cpu{core}" for core in usable}]
+    except (OSError, ValueError, IndexError):
         return 0.0, 0.0
     tick = os.sysconf("SC_CLK_TCK")
-    return sum(one for at, one in enumerate(fields) if at not in _IDLE) / tick, sum(fields) / tick
+    busy = sum(one for line in fields for at, one in enumerate(line) if at not in _IDLE)
+    return busy / tick, sum(map(sum, fields)) / tick
 
 
 def _own_s() -> float:

@@ -16,14 +16,15 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+import torch
 
 from headway.domain.errors import UserError
 from headway.domain.sample import outliers, summarise
 from headway.worker.checkpoint import Moved
 from headway.worker.disk import disk_speed
-from headway.worker.others import Others
 from headway.worker.limits import load_refusal, longest, tried
 from headway.worker.machine import free_disk_bytes, sensors
+from headway.worker.others import Others
 from headway.worker.rows import Rows, Step, optimizer_steps, read_rows, unlike_batches
 from headway.worker.session import Session, StepTime, is_out_of_memory
 from headway.worker.sizes import counts_of, fewer, run_sizes, shorter
@@ -63,7 +64,7 @@ class Probe:
         self.warm_up: dict[str, float] = {"steps": 0, "seconds": 0.0}
         self.run: dict[str, float] = {}
         self._sensed: dict[str, float] = {}
-        self._others = Others()
+        self._others = Others(torch.get_num_threads())
         self._sense_at = 0.0
         self._on_host = session.device.type == "cpu"
 
@@ -100,7 +101,9 @@ class Probe:
         self._sense_again()
         found["others_share"] = share = self._others.share()
         if share is not None and share > BUSY:
-            self.remarks.append(f"other programs took {share:.0%} of the host's processors: times hold beside as much")
+            self.remarks.append(
+                f"other programs took {share:.0%} of the processors it needed: times hold beside as much"
+            )
         return found | {"remarks": self.remarks}
 
     # ---- what is paid once
