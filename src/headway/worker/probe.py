@@ -101,9 +101,7 @@ class Probe:
         self._sense_again()
         found["others_share"] = share = self._others.share()
         if share is not None and share > BUSY:
-            self.remarks.append(
-                f"other programs took {share:.0%} of the processors it needed: times hold beside as much"
-            )
+            self.remarks.append(f"other programs took {share:.0%} of the processors it needed: times hold beside them")
         return found | {"remarks": self.remarks}
 
     # ---- what is paid once
@@ -168,7 +166,7 @@ class Probe:
         self.warm_up = {"steps": first, "seconds": sum(one.seconds for one in took[:first])}
         if first == 0:
             self.remarks.append("there was no time for a warm-up: the first step counts")
-        self._sensed, self._others = sensors(self.session.device), Others()
+        self._sensed, self._others = sensors(self.session.device), Others(torch.get_num_threads())
         for step in took[first:]:
             self._say_step(step, "planned")
 
