@@ -30,7 +30,7 @@ from headway.plan import plan_from_mapping
 from headway.report.measure_view import measure_page
 from headway.report.render import FORMATS
 from headway.report.view import Layout
-from headway.worker import host
+from headway.worker.machine import host
 from headway.worker.task import read_task
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "arc-t4"

@@ -18,10 +18,11 @@ import numpy as np
 import pytest
 import torch
 
-from headway.worker import bench, limits, probe
-from headway.worker.limits import longest
-from headway.worker.rows import optimizer_steps, read_rows
+from headway.worker import bench
+from headway.worker.probing import limits, probe
+from headway.worker.probing.limits import longest
 from headway.worker.task import Batching, read_task
+from headway.worker.training.rows import optimizer_steps, read_rows
 
 LENGTHS = [12, 20, 30, 40, 24, 16, 33, 28, 36, 18, 22, 40]
 
@@ -126,7 +127,7 @@ def test_a_save_that_would_take_the_budget_is_worked_out_and_says_so(
 def test_a_checkpoint_that_a_disk_changes_is_an_error(
     probed: Probed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny: dict[str, Any], capsys: Any
 ) -> None:
-    from headway.worker.session import Session
+    from headway.worker.training.session import Session
 
     honest = Session.save
 

@@ -18,8 +18,8 @@ from headway.cli import headway as command
 from headway.cli.refusals import exit_code_of
 from headway.domain.experiment import Adapter, Lengths, Recipe
 from headway.work.batches import collate
-from headway.worker.models import Setup
-from headway.worker.step import trace
+from headway.worker.tracing.step import trace
+from headway.worker.training.models import Setup
 
 
 def blocks(kind: str, hidden: int, heads: int, kv: int, ffn: int, vocab: int, **more: Any) -> dict[str, Any]:

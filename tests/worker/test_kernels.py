@@ -8,8 +8,8 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
-from headway.worker.kernels import chosen_kernel, cuda_kernels
-from headway.worker.tensors import Counter
+from headway.worker.tracing.kernels import chosen_kernel, cuda_kernels
+from headway.worker.tracing.tensors import Counter
 
 HALF = torch.bfloat16
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from headway.worker.machine import Peak, free_disk_bytes, free_memory_bytes, machine, sensors
+from headway.worker.machine.facts import Peak, free_disk_bytes, free_memory_bytes, machine, sensors
 
 CPU = torch.device("cpu")
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from headway.worker import others
-from headway.worker.others import Others
+from headway.worker.machine import others
+from headway.worker.machine.others import Others
 
 
 def lines(busy: dict[int, int], idle: dict[int, int]) -> str:

@@ -41,7 +41,7 @@ def test_libraries_that_are_too_old_are_one_line(
 ) -> None:
     (tmp_path / "config.json").write_text("{}", encoding="utf-8")
     monkeypatch.setattr(trace, "require", lambda: None)
-    monkeypatch.setitem(sys.modules, "headway.worker.models", None)  # importing it fails from here on
+    monkeypatch.setitem(sys.modules, "headway.worker.training.models", None)  # importing it fails from here on
     monkeypatch.setattr(sys, "argv", ["trace", str(tmp_path)])
     assert trace.main() == 1
     said = capsys.readouterr().err

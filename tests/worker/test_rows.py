@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headway.domain.errors import Position, UserError
-from headway.worker.rows import Row, fitted, optimizer_steps, read_rows, steps_per_epoch, unlike_batches
 from headway.worker.task import SCHEMA, Batching, Data, Task, read_task
-from headway.worker.texts import read_texts, text_of
+from headway.worker.training.rows import Row, fitted, optimizer_steps, read_rows, steps_per_epoch, unlike_batches
+from headway.worker.training.texts import read_texts, text_of
 
 
 def asked(small: dict[str, Any], data: dict[str, Any], **more: Any) -> Task:

@@ -12,12 +12,12 @@ import torch
 import transformers
 
 from headway.domain.errors import UserError
-from headway.worker import checkpoint
-from headway.worker.checkpoint import MANIFEST, checkpoints, is_complete, newest_complete, write_folder
-from headway.worker.models import configuration
-from headway.worker.rows import Row
-from headway.worker.session import Session, is_out_of_memory
 from headway.worker.task import SCHEMA, read_task
+from headway.worker.training import checkpoint
+from headway.worker.training.checkpoint import MANIFEST, checkpoints, is_complete, newest_complete, write_folder
+from headway.worker.training.models import configuration
+from headway.worker.training.rows import Row
+from headway.worker.training.session import Session, is_out_of_memory
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
 RECIPE = {"precision": "fp32", "learning_rate": 0.01}

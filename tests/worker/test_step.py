@@ -15,9 +15,9 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from headway.domain.errors import UserError
-from headway.worker.models import Setup, head_of, inputs, loss, make, unpacked_rows
-from headway.worker.step import trace
 from headway.worker.trace import answer, main
+from headway.worker.tracing.step import trace
+from headway.worker.training.models import Setup, head_of, inputs, loss, make, unpacked_rows
 
 DATA = Path(__file__).parents[1] / "work" / "data"
 SEVEN = "q_proj k_proj v_proj o_proj gate_proj up_proj down_proj"
@@ -162,7 +162,7 @@ def test_what_cannot_be_made_is_refused(
 
 
 def test_a_model_that_reads_values_is_refused(tiny: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    from headway.worker import step
+    from headway.worker.tracing import step
 
     monkeypatch.setattr(step, "inputs", lambda asked: {"input_ids": torch.zeros((2, 8), device="meta").nonzero()})
     with pytest.raises(UserError, match="must run without data"):

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headway.domain.sample import mean_error, without_size
-from headway.worker.rows import Rows
-from headway.worker.sizes import counts_of, fewer, run_sizes, shorter
-from headway.worker.stopping import SINGLE, Budget, Total, discarded, is_settled
+from headway.worker.probing.sizes import counts_of, fewer, run_sizes, shorter
+from headway.worker.probing.stopping import SINGLE, Budget, Total, discarded, is_settled
 from headway.worker.task import Batching, Data, Evaluations, Model, Saves, Task
+from headway.worker.training.rows import Rows
 
 
 def task(**more: object) -> Task:

@@ -6,7 +6,7 @@ import torch
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.checkpoint import checkpoint
 
-from headway.worker.tensors import Counter
+from headway.worker.tracing.tensors import Counter
 
 META = torch.device("meta")
 

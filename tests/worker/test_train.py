@@ -16,8 +16,8 @@ import torch
 
 from headway.domain.observation import Observation, times_of
 from headway.worker import events, train
-from headway.worker.session import Session
 from headway.worker.task import SCHEMA, read_task
+from headway.worker.training.session import Session
 
 STEPS = 6
 
@@ -123,7 +123,7 @@ def test_a_run_that_was_killed_goes_on_from_what_is_whole(
 
 
 def test_what_a_gpu_feels_is_an_event(small: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("headway.worker.machine.sensors", lambda device: {"temperature_c": 61.0})
+    monkeypatch.setattr("headway.worker.machine.facts.sensors", lambda device: {"temperature_c": 61.0})
     monkeypatch.setattr(train, "FEELS_EVERY_S", 0.0)
     assert trained(said_of(small, out=str(tmp_path), steps=2)) == 0
     felt = [one for one in read(tmp_path)[1] if one.kind == "device"]

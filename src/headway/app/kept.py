@@ -106,7 +106,7 @@ def counts_here(body: Mapping[str, Any]) -> bool:
     """Whether a measurement speaks for this machine: a GPU is the same everywhere, a CPU is only itself."""
     if body.get("device") != CPU:
         return True
-    from headway.worker.host import host_cpu, usable_cores
+    from headway.worker.machine.host import host_cpu, usable_cores
 
     machine, here = body.get("machine", {}), (host_cpu(), usable_cores())
     return tuple(machine.get(name) for name in HOST) == here

@@ -34,7 +34,7 @@ from headway.estimate.stages import job_of
 from headway.plan import PlanFile
 from headway.report.measure_view import MeasureAnswer
 from headway.store.place import folder_of, place_of, prepared
-from headway.worker.host import free_host_bytes
+from headway.worker.machine.host import free_host_bytes
 
 LEAST_BUDGET_S = 10.0
 GRACE_S = 300.0

@@ -19,7 +19,7 @@ from headway.check.verdict import Verdict
 from headway.domain.errors import UserError
 from headway.domain.spread import Spread
 from headway.report.verify_view import Learnt
-from headway.worker.host import host_cpu, usable_cores
+from headway.worker.machine.host import host_cpu, usable_cores
 
 if TYPE_CHECKING:
     from headway.app.load import Project

@@ -83,7 +83,7 @@ def run_document(log: RunLog, run: str = "") -> dict[str, Any]:
 def device_name(said: str) -> str:
     """The catalog's name of a device, `CPU` for a processor, else as it was said."""
     from headway.catalog import find_device
-    from headway.worker.host import host_cpu
+    from headway.worker.machine.host import host_cpu
 
     if said.lower() == "cpu" or (said and said == host_cpu()):
         return CPU

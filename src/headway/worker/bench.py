@@ -1,6 +1,6 @@
 """`python -m headway.worker.bench`: a probe of a task on this machine, from its JSON on standard input.
 
-Owns the program: what it is asked, the JSON lines that it prints, its exit code. What is measured is `probe.py`.
+Owns the program: what it is asked, the JSON lines that it prints, its exit code. What is measured is `probing/probe.py`.
 
 Lines on standard output, each an object with `event`: `machine` (what it is), `sample` (`term`, `seconds` of one unit,
 and its size; a step's `size` is `planned`, `shorter` or `fewer`, its `cpu_s` what a CPU's processors worked on it; an
@@ -67,10 +67,10 @@ def bench(task: Task) -> int:
     probe = None
     try:
         session, import_s = prepare(task)
-        from headway.worker.machine import machine
-        from headway.worker.probe import OutOfMemoryHere, Probe
-        from headway.worker.session import is_out_of_memory
-        from headway.worker.stopping import Budget
+        from headway.worker.machine.facts import machine
+        from headway.worker.probing.probe import OutOfMemoryHere, Probe
+        from headway.worker.probing.stopping import Budget
+        from headway.worker.training.session import is_out_of_memory
 
         lines.say("machine", schema=SCHEMA, weights=session.weights, **machine(session.device))
         probe = Probe(task, session, Budget(began=BEGAN, seconds=task.budget_s), lines.say)

@@ -1,7 +1,7 @@
 """What a worker is asked to train or to measure: `headway.task/1`, the JSON document on its standard input.
 
 Owns the noun and its strict reading: an unknown key or a wrong type is a refusal of one line. Making rows of its data
-is `rows.py`, a model of its recipe `session.py`.
+is `training/rows.py`, a model of its recipe `training/session.py`.
 """
 
 from __future__ import annotations

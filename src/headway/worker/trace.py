@@ -72,8 +72,8 @@ def answer(words: Sequence[str]) -> dict[str, Any]:
     require()
     os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when transformers is imported
     try:
-        from headway.worker.models import Setup, head_of
-        from headway.worker.step import trace
+        from headway.worker.tracing.step import trace
+        from headway.worker.training.models import Setup, head_of
     except ImportError as error:
         raise UserError("newer training libraries are needed", got=str(error), hint=f"{INSTALL} -U") from None
 

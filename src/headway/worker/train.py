@@ -26,9 +26,9 @@ from headway.worker.task import OF_BITSANDBYTES, Task, read_task
 from headway.worker.trace import ERROR, INSTALL, OK, USAGE, require
 
 if TYPE_CHECKING:
-    from headway.worker.checkpoint import Moved
-    from headway.worker.rows import MicroBatch, Rows, Step
-    from headway.worker.session import Session
+    from headway.worker.training.checkpoint import Moved
+    from headway.worker.training.rows import MicroBatch, Rows, Step
+    from headway.worker.training.session import Session
 
 OUT_OF_MEMORY, INTERRUPTED = 4, 130
 FEELS_EVERY_S = 10.0
@@ -64,7 +64,7 @@ def prepare(task: Task) -> tuple[Session, float]:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when transformers is imported
     began = time.perf_counter()
     try:
-        from headway.worker.session import Session
+        from headway.worker.training.session import Session
 
         for name in _used_later(task):
             importlib.import_module(name)
@@ -85,7 +85,7 @@ def _used_later(task: Task) -> Iterator[str]:
 
 def header_of(task: Task, session: Session) -> dict[str, Any]:
     """The first line of the run's events, beside its schema and start."""
-    from headway.worker.machine import machine
+    from headway.worker.machine.facts import machine
 
     about = machine(session.device)
     sizes = {"total_steps": task.steps, "micro_batch": task.batches.micro_batch, "grad_accum": task.batches.grad_accum}
@@ -107,7 +107,7 @@ class Run:
 
     def go(self) -> None:
         """Do all of it; every observation is said as soon as it is made."""
-        from headway.worker.rows import optimizer_steps, read_rows, steps_per_epoch, unlike_batches
+        from headway.worker.training.rows import optimizer_steps, read_rows, steps_per_epoch, unlike_batches
 
         task, session = self.task, self.session
         self.events.say(Observation(kind="begin"))
@@ -172,7 +172,7 @@ class Run:
 
     def _feel(self) -> None:
         """Now and then what the GPU says of its heat, clock and power; a CPU says nothing."""
-        from headway.worker.machine import sensors
+        from headway.worker.machine.facts import sensors
 
         now = time.perf_counter()
         if now - self.felt < FEELS_EVERY_S:
@@ -214,7 +214,7 @@ def train(task: Task, stop: Stop) -> int:
 
 def _fault(error: Exception, session: Session) -> tuple[dict[str, float], int, str]:
     """What the last event says of an error, the exit code, and the sentence for people."""
-    from headway.worker.session import is_out_of_memory
+    from headway.worker.training.session import is_out_of_memory
 
     if is_out_of_memory(error):
         micro = session.task.batches.micro_batch

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from headway.domain.errors import UserError
 from headway.worker.task import Batching, Task
-from headway.worker.texts import Tokenizer, read_texts, tokenizer_of
+from headway.worker.training.texts import Tokenizer, read_texts, tokenizer_of
 
 Row = NDArray[np.int64]
 """Token ids, shape (tokens,)."""

@@ -1,6 +1,6 @@
 """Which host this is, without torch: what a measurement of a CPU must have in common with the machine it counts for.
 
-Owns the CPU's model, the cores that may be used and the memory that is free. The whole of a machine is `machine.py`.
+Owns the CPU's model, the cores that may be used and the memory that is free. The whole of a machine is `facts.py`.
 """
 
 from __future__ import annotations

@@ -18,8 +18,8 @@ from typing import Any
 
 import torch
 
-from headway.worker.host import PROC as _PROC
-from headway.worker.host import free_host_bytes, host_cpu, usable_cores
+from headway.worker.machine.host import PROC as _PROC
+from headway.worker.machine.host import free_host_bytes, host_cpu, usable_cores
 
 LIBRARIES = ("torch", "transformers", "peft", "tokenizers", "bitsandbytes", "flash_attn")
 

@@ -9,8 +9,8 @@ from itertools import islice
 
 import numpy as np
 
-from headway.worker.rows import Rows, Step, optimizer_steps
 from headway.worker.task import Task
+from headway.worker.training.rows import Rows, Step, optimizer_steps
 
 MOST_STEPS_SEEN = 2_000
 """Steps of the run whose sizes are added up: their mean is known to 0.5 % where sizes vary by a fifth."""

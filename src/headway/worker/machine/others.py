@@ -9,7 +9,7 @@ import os
 import time
 from pathlib import Path
 
-from headway.worker.host import PROC
+from headway.worker.machine.host import PROC
 
 _STAT = PROC / "stat"
 _IDLE = (3, 4)

@@ -16,9 +16,9 @@ from torch import nn
 from torch.autograd.graph import saved_tensors_hooks
 
 from headway.domain.errors import UserError
-from headway.worker.kernels import cuda_kernels
-from headway.worker.models import Setup, blocks, first_line, inputs, loss, make, unpacked_rows
-from headway.worker.tensors import Counter
+from headway.worker.tracing.kernels import cuda_kernels
+from headway.worker.tracing.tensors import Counter
+from headway.worker.training.models import Setup, blocks, first_line, inputs, loss, make, unpacked_rows
 
 SCHEMA = "headway.trace/1"
 LIBRARIES = ("torch", "transformers", "peft")

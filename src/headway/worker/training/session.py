@@ -20,13 +20,13 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from headway.domain.errors import UserError
-from headway.worker.checkpoint import Moved, newest_complete, prune, write_folder
-from headway.worker.machine import Peak
-from headway.worker.models import DTYPES, first_line, loss
-from headway.worker.optimizers import make_optimizer, restore
-from headway.worker.rows import MicroBatch, Row
+from headway.worker.machine.facts import Peak
 from headway.worker.task import Task
-from headway.worker.weights import config_of, trained_model, vocabulary, weight_files, weight_format
+from headway.worker.training.checkpoint import Moved, newest_complete, prune, write_folder
+from headway.worker.training.models import DTYPES, first_line, loss
+from headway.worker.training.optimizers import make_optimizer, restore
+from headway.worker.training.rows import MicroBatch, Row
+from headway.worker.training.weights import config_of, trained_model, vocabulary, weight_files, weight_format
 
 IGNORED = -100
 """Label that no loss is made of (torch.nn.CrossEntropyLoss)."""

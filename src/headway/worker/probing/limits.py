@@ -14,12 +14,12 @@ import torch
 
 from headway.domain.optimizer import OPTIMIZERS, optimizer_name
 from headway.domain.units import format_bytes
-from headway.worker.machine import free_memory_bytes
-from headway.worker.models import META
-from headway.worker.rows import Row, Step
-from headway.worker.session import Session, StepTime, is_out_of_memory
+from headway.worker.machine.facts import free_memory_bytes
 from headway.worker.task import Task
-from headway.worker.weights import config_of, trained_model
+from headway.worker.training.models import META
+from headway.worker.training.rows import Row, Step
+from headway.worker.training.session import Session, StepTime, is_out_of_memory
+from headway.worker.training.weights import config_of, trained_model
 
 CPU = torch.device("cpu")
 USABLE = 0.9

@@ -17,8 +17,8 @@ import transformers
 from torch import nn
 
 from headway.domain.errors import UserError
-from headway.worker.models import DTYPES, HEADS, Setup, blocks, configuration, first_line, make, prepared
 from headway.worker.task import Model, Task
+from headway.worker.training.models import DTYPES, HEADS, Setup, blocks, configuration, first_line, make, prepared
 
 transformers.utils.logging.set_verbosity_error()  # standard error is for what a person can act on
 transformers.utils.logging.disable_progress_bar()

@@ -20,16 +20,16 @@ import torch
 
 from headway.domain.errors import UserError
 from headway.domain.sample import outliers, summarise
-from headway.worker.checkpoint import Moved
-from headway.worker.disk import disk_speed
-from headway.worker.limits import load_refusal, longest, tried
-from headway.worker.machine import free_disk_bytes, sensors
-from headway.worker.others import Others
-from headway.worker.rows import Rows, Step, optimizer_steps, read_rows, unlike_batches
-from headway.worker.session import Session, StepTime, is_out_of_memory
-from headway.worker.sizes import counts_of, fewer, run_sizes, shorter
-from headway.worker.stopping import LEAST_SHARE, LEAST_STEPS, ONCE_SHARE, Budget, Total, discarded
+from headway.worker.machine.facts import free_disk_bytes, sensors
+from headway.worker.machine.others import Others
+from headway.worker.probing.disk import disk_speed
+from headway.worker.probing.limits import load_refusal, longest, tried
+from headway.worker.probing.sizes import counts_of, fewer, run_sizes, shorter
+from headway.worker.probing.stopping import LEAST_SHARE, LEAST_STEPS, ONCE_SHARE, Budget, Total, discarded
 from headway.worker.task import Task
+from headway.worker.training.checkpoint import Moved
+from headway.worker.training.rows import Rows, Step, optimizer_steps, read_rows, unlike_batches
+from headway.worker.training.session import Session, StepTime, is_out_of_memory
 
 Say = Callable[..., None]
 """Prints one event: its name and its facts."""
