@@ -6,7 +6,6 @@ The statistics are `check/scatter.py`.
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -141,8 +140,8 @@ def _body(
 def _machine(device: str, ran: Ran) -> dict[str, Any]:
     """The machine as the run says; a CPU of this host as estimates tell CPUs apart (`app/kept.py`)."""
     said = {**ran.machine, "device": device}
-    node = said.get("node", said.get("host", platform.node()))
-    return {**said, "host": host_cpu(), "cores": usable_cores()} if device == CPU and node == platform.node() else said
+    here = device == CPU and said.get("host", host_cpu()) == host_cpu()
+    return {**said, "host": host_cpu(), "cores": usable_cores()} if here else said
 
 
 def _ends(cost: Cost) -> dict[str, float]:

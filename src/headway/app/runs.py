@@ -74,7 +74,7 @@ def run_document(log: RunLog, run: str = "") -> dict[str, Any]:
         "ended": _later(started, wall_s) if finished else None,
         "finished": finished,
         "device": device_name(str(log.facts.get("device", ""))),
-        "machine": {"node": str(log.facts["host"])} if "host" in log.facts else {},
+        "machine": {"host": str(log.facts["host"])} if "host" in log.facts else {},
         "source": log.format,
         "problems": list(log.problems[:MOST_PROBLEMS]),
     }

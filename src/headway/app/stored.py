@@ -6,7 +6,6 @@ Owns which store counts, the clock and the provenance of a record. Stores are `s
 
 from __future__ import annotations
 
-import platform
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -17,6 +16,7 @@ from headway.domain.errors import UserError
 from headway.domain.record import Record
 from headway.store import MemoryStore, Store, open_store
 from headway.store.place import is_there, place_of
+from headway.worker.machine.host import host_cpu
 
 
 def store_of(plan_file: str | None = None, *, create: bool = False) -> Store:
@@ -62,9 +62,9 @@ def made_now(kind: str, body: Mapping[str, Any], command: str, machine: Mapping[
 
 
 def provenance(command: str, machine: Mapping[str, str] | None = None) -> dict[str, str]:
-    """What made a record: version, command and host, with what `machine` says more (`device`, `torch`, ...).
+    """What made a record: version, command and the host's CPU, with what `machine` says more (`device`, `torch`, ...).
 
     Folders are left out of the command: they tell who somebody is, and nothing of what was made.
     """
     without = re.sub(r"""(?<![^\s='"])[~./][^\s'"]*/""", "", command)
-    return {"headway": __version__, "command": without, "host": platform.node(), **(machine or {})}
+    return {"headway": __version__, "command": without, "host": host_cpu(), **(machine or {})}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import secrets
 import sys
 from collections.abc import Mapping
@@ -19,6 +18,8 @@ from typing import Any
 from headway.domain.errors import UserError
 from headway.domain.observation import SCHEMA, Observation, Timed, times_of
 from headway.domain.record import Record
+from headway.track.machine import device_in_use
+from headway.worker.machine.host import host_cpu
 
 RUN_SCHEMA = "headway.run/1"
 EVENTS = "events.jsonl"
@@ -72,7 +73,7 @@ class Journal:
         self.path = folder / EVENTS
         # appended to, never cut: a folder that is given twice holds two attempts
         self._out = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-        said = {"schema": SCHEMA, "started": self.started, "run": self.run, **self._header, "host": platform.node()}
+        said = {"schema": SCHEMA, "started": self.started, "run": self.run, **self._header, "host": host_cpu()}
         self._line(json.dumps(said, ensure_ascii=False))
 
     def write(self, item: Observation) -> None:
@@ -109,7 +110,7 @@ class Journal:
     ) -> Record:
         """The run as `headway.run/1`, as it stands now; `source` is the format that told of it."""
         stages = {stage: {term: {"seconds": t.seconds, "units": t.units} for term, t in self.times().items()}}
-        device = str(self._header.get("device", ""))
+        device = str(self._header.get("device", "") or device_in_use())
         body = {
             "schema": RUN_SCHEMA,
             "run": self.run,
@@ -120,7 +121,7 @@ class Journal:
             "started": self.started,
             "ended": moment(),
             "device": device,
-            "machine": {"device": device, "host": platform.node()},
+            "machine": {"device": device, "host": host_cpu()},
             "source": source,
             "name": name,
             "steps": step,
@@ -156,4 +157,4 @@ class Journal:
 def _provenance(command: str) -> dict[str, str]:
     from headway import __version__
 
-    return {"headway": __version__, "command": command, "host": platform.node()}
+    return {"headway": __version__, "command": command, "host": host_cpu()}

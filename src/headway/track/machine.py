@@ -15,6 +15,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+from headway.worker.machine.host import host_cpu
+
 
 class Sampler:
     """Samples the machine; shares are of the time since the sample before."""
@@ -72,6 +74,14 @@ def _cuda() -> Any:
     """`torch.cuda` of a process that already uses it; torch is never imported for a sample."""
     torch = sys.modules.get("torch")
     return torch.cuda if torch is not None and torch.cuda.is_initialized() else None
+
+
+def device_in_use() -> str:
+    """What torch computes on in this process, as its driver names it or by its CPU; empty where torch is not used."""
+    cuda = _cuda()
+    if cuda is not None:
+        return str(cuda.get_device_name())
+    return host_cpu() if "torch" in sys.modules else ""
 
 
 def _device() -> dict[str, float]:

@@ -64,7 +64,7 @@ class TrainerCallback(_Base):  # type: ignore[misc,unused-ignore]
             micro_batch=args.per_device_train_batch_size,
             grad_accum=args.gradient_accumulation_steps,
             gpus=getattr(args, "world_size", 1),
-            device=str(getattr(args, "device", "")),
+            device=_device(args),
         )
         self._last = time.perf_counter()
 
@@ -101,6 +101,16 @@ class TrainerCallback(_Base):  # type: ignore[misc,unused-ignore]
             self.meter.phase_begins(self._last)
             self.meter.phase_ends(kind)
             self._last = time.perf_counter()
+
+
+def _device(args: Any) -> str:
+    """The device's name as its driver says it; `cpu`, or what else torch calls it."""
+    device = getattr(args, "device", None)
+    if device is not None and device.type == "cuda":
+        import torch
+
+        return str(torch.cuda.get_device_name(device))
+    return "" if device is None else str(device.type)
 
 
 def _word(strategy: Any) -> str:

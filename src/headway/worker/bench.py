@@ -1,6 +1,7 @@
 """`python -m headway.worker.bench`: a probe of a task on this machine, from its JSON on standard input.
 
-Owns the program: what it is asked, the JSON lines that it prints, its exit code. What is measured is `probing/probe.py`.
+Owns the program: what it is asked, the JSON lines that it prints, its exit code. What is measured:
+`probing/probe.py`.
 
 Lines on standard output, each an object with `event`: `machine` (what it is), `sample` (`term`, `seconds` of one unit,
 and its size; a step's `size` is `planned`, `shorter` or `fewer`, its `cpu_s` what a CPU's processors worked on it; an
