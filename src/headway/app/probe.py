@@ -182,6 +182,8 @@ def body_of(probe: Probe, job: Job, plan: str, experiment: str, device: str, lef
         "terms": {term: _ends(value) | {"repeats": repeats[term]} for term, value in probe.terms.items()},
         "rates": {name: _ends(value) for name, value in probe.rates.items()},
         "memory": {name: value for name, value in memory.items() if value is not None},
+        "disk": heard.facts.get("disk", {}),
+        "resume_s": next(iter(heard.seconds("resume")), None),
         "machine": heard.machine,
         "task": {
             "micro_batch": job.recipe.micro_batch,

@@ -146,9 +146,9 @@ def _facts(answer: MeasureAnswer) -> Iterator[Fact]:
         text = f"{_time(steps.mean_s)} ± {_time(steps.mean_error_s)}"
         note = f"mean ± its standard error, {count(steps.repeats, 'step')}"
         yield Fact(label="step", text=text, kind="measured", note=note)
-        low, high, sd = (_time(value) for value in (steps.low_s, steps.high_s, steps.sd_s))
-        text = f"median {_time(steps.median_s)}, min {low}, max {high}, standard deviation {sd}"
-        yield Fact(label="", text=text)
+        shown = (("median", steps.median_s), ("p90", steps.p90_s), ("min", steps.low_s), ("max", steps.high_s),
+                 ("standard deviation", steps.sd_s))  # fmt: skip
+        yield Fact(label="", text=", ".join(f"{name} {_time(value)}" for name, value in shown))
     else:
         yield Fact(label="step", text=_time(steps.mean_s), kind="measured", note="one step: its error is not known")
     wait = answer.step.wait_s.mid
@@ -160,6 +160,10 @@ def _facts(answer: MeasureAnswer) -> Iterator[Fact]:
             said = answer.body["terms"][term]
             value = Spread.from_range(Range(said["p10"], said["p50"], said["p90"]), "measured")
             yield Fact(label=name, text=duration(value, 0.8), kind="measured", note=_each(term, said["repeats"]))
+    if answer.body.get("resume_s") is not None:
+        yield Fact(label="resume", text=_time(answer.body["resume_s"]), kind="measured", note="from the save, once")
+    if disk := _disk(answer.body.get("disk") or {}):
+        yield Fact(label="disk", text=disk, kind="measured")
     if table is not None:
         steps_of = f"{table.rows:,.0f} rows in {table.steps_per_epoch:,.0f} steps"
         note = f"{steps_of}: {_in_every_unit(table.epoch_s.p50)}"
@@ -201,6 +205,12 @@ def _memory(answer: MeasureAnswer) -> str:
     if memory.get("largest_micro_batch") and not memory.get("fits"):
         parts.append(f"largest batch that runs: {count(memory['largest_micro_batch'], 'row')}")
     return "; ".join(parts)
+
+
+def _disk(said: Mapping[str, Any]) -> str:
+    """`writes 320 MB/s, reads 1.1 GB/s, 68 GB free`."""
+    words = (("write_bytes_per_s", "writes {}/s"), ("read_bytes_per_s", "reads {}/s"), ("free_bytes", "{} free"))
+    return ", ".join(text.format(format_bytes(float(said[name]))) for name, text in words if said.get(name))
 
 
 def _stopped(answer: MeasureAnswer) -> str:
