@@ -276,7 +276,8 @@ class TestPage:
         shown = "".join(FORMATS["table"](result.page, Layout(width=80)))
         assert all(len(line) <= 80 or plan[:20] in line for line in shown.splitlines())  # a path is not broken
         for words in ("option cpu", "mean ± its standard error", "median", "p90", "min", "max", "standard deviation",
-                      "resume", "disk", " free", "3,232 rows in 3,232 steps", "30 min", "4 h", "next: headway estimate"):  # fmt: skip
+                      "disk", " free", "3,232 rows in 3,232 steps", "30 min", "4 h",
+                      "next: headway estimate"):  # fmt: skip
             assert words in " ".join(shown.split())
         epoch = result.to_dict()["epoch_s"]["p50"]
         assert f"{epoch:,.1f} s" in shown
