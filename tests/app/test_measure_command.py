@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from headway.app import process
+from headway.app.load import load
 from headway.app.watched import measure_command
 from headway.domain.errors import UserError
 
@@ -46,3 +47,17 @@ def test_what_cannot_be_seen_is_said() -> None:
         measure_command([sys.executable, "-c", "print('hello')"], budget_s=5.0)
     assert "logging_steps" in error.value.hint
     assert "exit code 0" in error.value.hint
+
+
+def test_with_a_plan_its_estimates_use_what_was_learnt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HEADWAY_STORE", raising=False)
+    plan = tmp_path / "plan.yaml"
+    plan.write_text("headway: 1\nmodel: Qwen/Qwen2-0.5B\ndata: {rows: 1000, length: 60}\nsteps: 5000\n"
+                    "run: {machine: {gpu: cpu}}\n")  # fmt: skip
+    before = load(plan).estimate(sensitivity=False).estimate.terms_s["step"]
+    page = measure_command([sys.executable, "-c", STEADY], 1.5, str(plan)).document()
+    step = load(plan).estimate(sensitivity=False).estimate.terms_s["step"]
+    assert (before.kind, step.kind) == ("assumed", "measured")
+    assert 5000 * 0.015 <= step.p50 < 5000 * 0.1
+    assert any("Kept as a measurement" in remark for remark in page["remarks"])
+    assert page["next_command"] == f"headway estimate {plan}"

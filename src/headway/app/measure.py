@@ -161,7 +161,7 @@ def _too_large(heard: Heard, chosen: Chosen) -> DoesNotFit:
 
 def choose(source: PlanFile, asked: Asked, models: Mapping[str, Architecture]) -> Chosen:
     """The stage: of the option asked for; without a GPU of the plan's option `cpu`, else of the plan on this CPU."""
-    cpu, remarks = asked.device == CPU or (asked.device == "auto" and not _has_gpu()), []
+    cpu, remarks = asked.device == CPU or (asked.device == "auto" and not has_gpu()), []
     option = asked.option
     if cpu and not option and not asked.whole and CPU in source.plan.options:
         option = CPU
@@ -197,7 +197,7 @@ def choose(source: PlanFile, asked: Asked, models: Mapping[str, Architecture]) -
     )
 
 
-def _has_gpu() -> bool:
+def has_gpu() -> bool:
     """Whether a GPU's driver is there; torch would say it too, after seconds."""
     return any(Path(one).exists() for one in _DRIVERS) or shutil.which("nvidia-smi") is not None
 

@@ -48,11 +48,14 @@ class _Group:
 
 
 def recalibrated(
-    judged: Sequence[tuple[Ran, Verdict, bool]], project: Project | None, told: Callable[[str], None] | None = None
+    judged: Sequence[tuple[Ran, Verdict, bool]],
+    project: Project | None,
+    told: Callable[[str], None] | None = None,
+    command: str = "headway verify --recalibrate",
 ) -> Recalibrated:
     """Measurements of the runs that were asked for, each with all runs of the same stage on the same device.
 
-    They are recorded beside the plan. Raises UserError where no run timed a stage apart.
+    They are recorded beside the plan, as made by `command`. Raises UserError where no run timed a stage apart.
     """
     remarks: dict[str, None] = {}
     groups = _groups(judged, remarks)
@@ -68,7 +71,7 @@ def recalibrated(
                         hint="Track the run: headway.track(loader), or headway.TrainerCallback().")  # fmt: skip
     before = {} if project is None else _walls(project)
     for body in bodies:
-        keep(made_now("measurement", body, "headway verify --recalibrate"), _file(project), told)
+        keep(made_now("measurement", body, command), _file(project), told)
     after = {} if project is None else _walls(project, bodies)
     moved = tuple(
         Learnt(experiment=id, before=before[id], after=after[id])

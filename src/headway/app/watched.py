@@ -250,11 +250,12 @@ def watch_command(words: Sequence[str], asked: Asked) -> WatchAnswer:
     return session.answer(session.run())
 
 
-def measure_command(words: Sequence[str], budget_s: float) -> Page:
+def measure_command(words: Sequence[str], budget_s: float, plan: str = "", experiment: str = "") -> Page:
     """The rhythm of a command's steps and when it would end: run until that is known to 1 %, or `budget_s` is spent.
 
-    It is stopped then: SIGINT, after 10 s SIGTERM, then SIGKILL. Its output goes to stderr. Raises UserError where it
-    cannot be started, and where nothing in its output tells of progress.
+    It is stopped then: SIGINT, after 10 s SIGTERM, then SIGKILL. Its output goes to stderr. What was learnt is kept as
+    a measurement of the experiment of a plan, where one is named. Raises UserError where it cannot be started, and
+    where nothing in its output tells of progress.
     """
     session = _Session(words, Asked(to_stderr=True), budget_s=budget_s)
     code = session.run()
@@ -262,7 +263,13 @@ def measure_command(words: Sequence[str], budget_s: float) -> Page:
     if not answer.times:
         ended = "" if session.why else f" It ended by itself with exit code {code}."
         raise UserError(f"a training's progress is measured; {NOTHING}", hint=f"{MAKE_VISIBLE}{ended}")
-    return watch_page(replace(answer, next_command=f"headway watch -- {shlex.join(words)}"))
+    if not plan:
+        return watch_page(replace(answer, next_command=f"headway watch -- {shlex.join(words)}"))
+    from headway.app.rhythm import keep_rhythm  # the whole estimator, which watching alone does not need
+
+    learnt = keep_rhythm(session.follower.seen, answer.title, plan, experiment)
+    then = shlex.join(["headway", "estimate", plan])
+    return watch_page(replace(answer, remarks=(*answer.remarks, *learnt), next_command=then))
 
 
 def watch_log(place: str, asked: Asked) -> WatchAnswer:

@@ -14,6 +14,7 @@ import click
 from headway.cli.options import ONE_RUN, assumptions, chosen_form, examples, loudness, one_run, output
 from headway.cli.output import write
 from headway.cli.refusals import FAILED_ON, INTERRUPTED, OK, as_plan_error, as_usage_error, message
+from headway.cli.words import WithCommand, words_after
 from headway.domain.errors import UsageError, UserError
 
 if TYPE_CHECKING:
@@ -26,22 +27,13 @@ EXAMPLES = (
     "headway measure examples/arc-t4/plan.yaml --device cpu",
     "headway measure --model Qwen/Qwen2-0.5B --lora 8 --batch 8 --seq 128 --samples 10k --gpu 'RTX 4090'",
     "headway measure -- python train.py --epochs 3",
+    "headway measure plan.yaml -- python train.py --epochs 3",
 )
-WATCHED = "headway.watched"
 _FLAGS = tuple(name for name in ONE_RUN if name != "full")
 
 
-class _Measure(click.Command):
-    """A command that knows whether words stood after `--`, which click drops."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Remember it, then parse as ever."""
-        ctx.meta[WATCHED] = "--" in args
-        return super().parse_args(ctx, args)
-
-
-@click.command(cls=_Measure, epilog=examples(*EXAMPLES))
-@click.argument("words", nargs=-1, metavar="[PLAN] [EXPERIMENT] | -- COMMAND")
+@click.command(cls=WithCommand, epilog=examples(*EXAMPLES))
+@click.argument("words", nargs=-1, metavar="[PLAN] [EXPERIMENT] [-- COMMAND]")
 @output
 @click.option("--option", default="", metavar="NAME", help="The plan with this option applied.")
 @click.option("--device", type=click.Choice(("auto", "cpu", "cuda")), default="auto", show_default=True,
@@ -60,14 +52,18 @@ def command(words: tuple[str, ...], file: str | None, **given: Any) -> int:
     The first stage that trains is run as the plan says, on its own rows where it names a file, for as many steps as
     make the total sure to 1 %. Load, tokenising, evaluation, saving and the longest batch are timed too.
     It takes torch, transformers and peft: pip install 'headway[train]'.
+
+    After -- stands a training of your own: it is run until its rhythm is known, then stopped. With a plan before it,
+    what was learnt is kept as a measurement of the plan's experiment.
     """
     budget_s = _budget(given["budget"])
     form = chosen_form(given, file)
-    if click.get_current_context().meta[WATCHED]:
-        write(_watched(words, budget_s), form=form, file=file)
-        return OK
     if len(words) > 2:
         raise UsageError("measure takes a plan and an experiment", got=" ".join(words), hint=f"Example: {EXAMPLES[1]}")
+    run = words_after()
+    if run is not None:
+        write(_watched(run, words, budget_s), form=form, file=file)
+        return OK
     from headway.app.measure import Asked, DoesNotFit
     from headway.report.measure_view import measure_page
 
@@ -95,13 +91,14 @@ def command(words: tuple[str, ...], file: str | None, **given: Any) -> int:
     return INTERRUPTED if measured.interrupted else OK
 
 
-def _watched(words: tuple[str, ...], budget_s: float) -> Page:
-    """A command of one's own, watched for as long."""
-    if not words:
+def _watched(run: tuple[str, ...], words: tuple[str, ...], budget_s: float) -> Page:
+    """A command of one's own, watched for as long; for a plan and an experiment of it, where they are named."""
+    if not run:
         raise UsageError("a command is needed after --", got="nothing", hint=f"Example: {EXAMPLES[-1]}")
     from headway.app.watched import measure_command
 
-    return measure_command(words, budget_s)
+    with as_plan_error():
+        return measure_command(run, budget_s, *words)
 
 
 def _budget(text: str) -> float:
