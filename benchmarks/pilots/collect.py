@@ -1,0 +1,76 @@
+"""Folders of finished jobs -> rows: the promise, what happened, and what bars said on the way.
+
+Owns the reading of `estimate.json` and `events.jsonl`, and the totals said at 5, 20 and 50 % of a run.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from headway.domain.observation import Observation, times_of
+from headway.track.remaining import Course, Remaining
+from pilots.bars import SHARES, totals_by_bar
+from pilots.jobs import JOBS, Job
+
+
+def collected(raw: Path) -> dict[str, Any]:
+    """All finished jobs under `raw`, with the machine they ran on."""
+    rows, machine = [], {}
+    for job in JOBS.values():
+        folder = raw / job.name
+        if (folder / "estimate.json").exists():
+            said = json.loads((folder / "estimate.json").read_text(encoding="utf-8"))
+            header, events = _events(folder / "run" / "events.jsonl")
+            machine = header["machine"]
+            rows.append(_row(job, said, events))
+    return {"machine": machine, "rows": rows}
+
+
+def _events(path: Path) -> tuple[dict[str, Any], list[Observation]]:
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return lines[0], [Observation.from_mapping(line) for line in lines if "kind" in line]
+
+
+def _row(job: Job, said: Mapping[str, Any], events: Sequence[Observation]) -> dict[str, Any]:
+    steps, actual_s = said["steps"], said["actual_s"]
+    return {
+        "job": job.name,
+        "long": job.long,
+        "steps": steps,
+        "probe_s": round(said["probe_s"], 1),
+        "predicted_s": {name: round(said["wall_s"][name], 2) for name in ("p10", "p50", "p90")},
+        "actual_s": round(actual_s, 2),
+        "terms_s": {
+            term: {"promised": round(said["terms_s"][term]["p50"], 3) if term in said["terms_s"] else None,
+                   "measured": round(timed.seconds, 3)}
+            for term, timed in times_of(events).items()
+        },
+        "bars_s": _said(events, steps, actual_s, _bar),
+        "tracked_s": _said(events, steps, actual_s, lambda *given: _tracked(job, *given)),
+    }  # fmt: skip
+
+
+def _said(events: Sequence[Observation], steps: int, actual_s: float, ask: Any) -> dict[str, float | None]:
+    found = {f"{share:g}": ask(events, steps, share * actual_s) for share in SHARES}
+    return {share: None if total is None else round(total, 2) for share, total in found.items()}
+
+
+def _bar(events: Sequence[Observation], steps: int, now_s: float) -> float | None:
+    """A bar appears when training begins: when model and data are there."""
+    moments = [item.at_s for item in events if item.kind == "step" and item.at_s is not None]
+    ready = max(item.at_s or 0.0 for item in events if item.kind in ("load", "tokenize", "compile"))
+    return totals_by_bar(moments, ready, steps, now_s)
+
+
+def _tracked(job: Job, events: Sequence[Observation], steps: int, now_s: float) -> float | None:
+    course = Course(total_steps=steps, evaluate_every=job.evaluate_every, save_every=job.save_every, final_saves=1)
+    remaining = Remaining(course)
+    for item in events:
+        if item.at_s is not None and item.at_s > now_s:
+            break
+        remaining.feed(item)
+    left = remaining.left()
+    return None if left.p50_s is None else left.elapsed_s + left.p50_s

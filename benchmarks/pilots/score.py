@@ -1,0 +1,86 @@
+"""How far predictions were from what happened: error, share within 5 %, coverage of intervals, beside progress bars.
+
+Owns the figures of a set of rows; making rows is `pilots/run.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import median
+from typing import Any
+
+from pilots.bars import SHARES
+
+WITHIN = 0.05
+
+Row = Mapping[str, Any]
+"""One job: `job`, `long`, `predicted_s` {p10, p50, p90}, `actual_s`, `bars_s` and `tracked_s` by share of the run."""
+
+
+def errors(rows: Iterable[Row]) -> list[float]:
+    """Relative error of each prediction made by the probe, before the run began."""
+    return [row["predicted_s"]["p50"] / row["actual_s"] - 1 for row in rows]
+
+
+def covered(rows: Sequence[Row]) -> float:
+    """Share of rows whose time lies between p10 and p90."""
+    held = [row["predicted_s"]["p10"] <= row["actual_s"] <= row["predicted_s"]["p90"] for row in rows]
+    return sum(held) / len(held)
+
+
+def late_errors(rows: Iterable[Row], key: str, share: float) -> list[float]:
+    """Relative error of a total said while the run went on, where one was said."""
+    said = ((row[key].get(f"{share:g}"), row["actual_s"]) for row in rows)
+    return [total / actual - 1 for total, actual in said if total is not None]
+
+
+def summary(rows: Sequence[Row]) -> dict[str, Any]:
+    """Figures of one group of jobs; errors are absolute, shares are of jobs."""
+    found = [abs(error) for error in errors(rows)]
+    late = {
+        f"{key.removesuffix('_s')}_at_{share:.0%}": _figures([abs(one) for one in late_errors(rows, key, share)])
+        for key in ("bars_s", "tracked_s")
+        for share in SHARES
+    }
+    return {"jobs": len(rows), "probe": _figures(found), "coverage": covered(rows), **late}
+
+
+def _figures(found: Sequence[float]) -> dict[str, float | int] | None:
+    if not found:
+        return None
+    within = sum(error <= WITHIN for error in found)
+    return {"median": median(found), "worst": max(found), "within_5_percent": within, "of": len(found)}
+
+
+def table(groups: Mapping[str, Mapping[str, Any]], machine: Mapping[str, Any]) -> str:
+    """The figures for people."""
+    lines = [f"{machine.get('host', '')}, {machine.get('cores', '?')} cores", ""]
+    for name, found in groups.items():
+        lines.append(f"{name}: {found['jobs']} jobs; p10-p90 of the probe's promise held in {found['coverage']:.0%}")
+        for said, figures in found.items():
+            if isinstance(figures, Mapping):
+                within = f"{figures['within_5_percent']} of {figures['of']} within 5 %"
+                lines.append(f"  {said:<16} median {figures['median']:6.1%}  worst {figures['worst']:6.1%}  {within}")
+    return "\n".join(lines)
+
+
+def markdown(groups: Mapping[str, Mapping[str, Any]]) -> str:
+    """The table of the README."""
+    lines = [
+        "| jobs | promised by the probe: median, worst | within 5 % | p10–p90 held | a progress bar at 5, 20, 50 % "
+        "of the run | `headway.track` at the same |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for name, found in groups.items():
+        probe, cells = found["probe"], [_medians(found, "bars"), _medians(found, "tracked")]
+        lines.append(
+            f"| {found['jobs']} {name} | **{probe['median']:.1%}**, {probe['worst']:.1%} | "
+            f"{probe['within_5_percent']} of {probe['of']} | {found['coverage']:.0%} | {' | '.join(cells)} |"
+        )
+    return "\n".join(lines).replace("%", " %").replace("  %", " %") + "\n"
+
+
+def _medians(found: Mapping[str, Any], who: str) -> str:
+    """Median errors at the three moments; a dash where nothing was said yet."""
+    said = [found[f"{who}_at_{share:.0%}"] for share in SHARES]
+    return ", ".join("–" if figures is None else f"{figures['median']:.1%}" for figures in said)
