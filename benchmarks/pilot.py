@@ -63,15 +63,22 @@ def _run(asked: argparse.Namespace) -> None:
             run(job, asked.raw / job.name, lambda words: print(words, file=sys.stderr, flush=True))
 
 
-def _show(*, as_json: bool) -> None:
+def figures() -> tuple[dict[str, Any], dict[str, Any]]:
+    """The machine, and the figures of each group of jobs."""
     said: dict[str, Any] = json.loads(DATA.read_text(encoding="utf-8"))
     rows = said["rows"]
-    groups = {
-        "long": [row for row in rows if row["long"]],
-        "short": [row for row in rows if not row["long"]],
-        "all": rows,
-    }
-    figures = {name: summary(group) for name, group in groups.items() if group}
+    long, short = [row for row in rows if row["long"]], [row for row in rows if not row["long"]]
+    groups = {"of five minutes": long, "of three quarters of a minute": short, "in all": rows}
+    return said["machine"], {name: summary(group) for name, group in groups.items() if group}
+
+
+def markdown() -> str:
+    """The table of the README."""
+    return as_markdown(figures()[1])
+
+
+def _show(*, as_json: bool) -> None:
+    machine, found = figures()
     print(json.dumps({"machine": machine, **found}, indent=1) if as_json else table(found, machine))
 
 

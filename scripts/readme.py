@@ -1,7 +1,8 @@
 """Fills the `console` blocks of Markdown files with what their commands print.
 
 Owns the outputs in README.md and examples/*/README.md: a block that begins with `$ headway ...` is run in the root of
-the repository, at 80 columns, as of the date below, and holds exactly its output; and the tables of what benchmarks measured.
+the repository, at 80 columns, as of the date below, and holds exactly its output; and the tables of what benchmarks
+measured.
 `--check` changes nothing and fails where something has gone stale.
 """
 
