@@ -190,3 +190,9 @@ def test_an_unknown_public_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no_such_name"):
         _ = headway.no_such_name
     assert set(headway.__all__) <= set(dir(headway))
+
+
+def test_a_star_import_needs_no_extra() -> None:
+    modules, _ = imported_by("-c", "from headway import *; track, load")
+    assert "headway.track" in modules
+    assert not modules & {"torch", "transformers", "lightning"}

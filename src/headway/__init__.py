@@ -18,7 +18,7 @@ _HOMES = {
     "LightningCallback": "headway.track.lightning",
 }
 
-__all__ = ["LightningCallback", "TrainerCallback", "__version__", "load", "track"]
+__all__ = ["__version__", "load", "track"]  # what needs no other package: `from headway import *` works everywhere
 
 
 def __getattr__(name: str) -> Any:
@@ -33,4 +33,4 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     """The public names, those that are not loaded yet included, and nothing that this file merely uses."""
-    return sorted(__all__)
+    return sorted({*__all__, *_HOMES})

@@ -68,5 +68,6 @@ def test_without_lightning_the_message_says_what_to_install(monkeypatch: pytest.
     monkeypatch.delitem(sys.modules, "headway.track.lightning", raising=False)
     import headway
 
-    with pytest.raises(UserError, match="needs Lightning"):
+    with pytest.raises(UserError, match="needs Lightning") as error:
         _ = headway.LightningCallback
+    assert isinstance(error.value, ImportError)  # what a program that can do without expects

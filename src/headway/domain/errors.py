@@ -107,5 +107,9 @@ class PlanError(UserError):
     """A plan, or what it names, cannot be used (exit code 3)."""
 
 
+class MissingPackageError(UserError, ImportError):
+    """A part of headway needs a package that is not installed; an ImportError too, for programs that go on without."""
+
+
 class UsageError(UserError):
     """A command was called in a way it does not understand (exit code 2)."""

@@ -10,7 +10,7 @@ import time
 from importlib import import_module
 from typing import Any
 
-from headway.domain.errors import UserError
+from headway.domain.errors import MissingPackageError
 from headway.track.meter import Meter
 from headway.track.remaining import Course
 
@@ -24,7 +24,7 @@ def _base() -> Any:
             return import_module(name).Callback
         except ImportError:
             continue
-    raise UserError(
+    raise MissingPackageError(
         "headway.LightningCallback needs Lightning", got="no such package",
         hint="pip install lightning; any other loop is tracked by headway.track(loader).",
     )  # fmt: skip

@@ -8,14 +8,14 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from headway.domain.errors import UserError
+from headway.domain.errors import MissingPackageError
 from headway.track.meter import Meter
 from headway.track.remaining import Course
 
 try:
     from transformers import TrainerCallback as _Base
 except ImportError:
-    raise UserError(
+    raise MissingPackageError(
         "headway.TrainerCallback needs transformers", got="no such package",
         hint="pip install 'headway[train]'; any other loop is tracked by headway.track(loader).",
     ) from None  # fmt: skip
