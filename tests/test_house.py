@@ -194,5 +194,5 @@ def test_an_unknown_public_name_is_an_attribute_error() -> None:
 
 def test_a_star_import_needs_no_extra() -> None:
     modules, _ = imported_by("-c", "from headway import *; track, load")
-    assert "headway.track" in modules
+    assert "headway" in modules
     assert not modules & {"torch", "transformers", "lightning"}
