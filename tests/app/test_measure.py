@@ -270,6 +270,25 @@ class TestKept:
         assert found.estimate.terms_s["step"].kind == "predicted"
 
 
+    @pytest.mark.parametrize("pace", [0.02, 1.0, 50.0])
+    def test_a_measured_step_tells_how_fast_a_cpu_is(self, pace: float) -> None:
+        project = mapped(matrix={"max_length": [128, 64]})
+        first, second = (one.stages[0] for one in project.plan.experiments)
+        before = answer(project.source, Request(sensitivity=False)).estimate
+        guessed = [one.stages[0].basis.step_s.p50 for one in before.experiments]
+        took = {"p10": 0.9 * pace * guessed[0], "p50": pace * guessed[0], "p90": 1.1 * pace * guessed[0], "repeats": 9}
+        body = {"stage": first.pace, "device": "CPU", "gpus": 1, "machine": {}, "terms": {"step": took}}
+        found = answer(project.source, Request(kept=known_from([(body, "2026-01-01")]), sensitivity=False)).estimate
+        assert found.experiments[0].terms_s["step"].kind == "measured"
+        assert found.experiments[1].terms_s["step"].kind == "predicted"
+        expected = pace * guessed[1]
+        basis = found.experiments[1].stages[0].basis
+        assert basis.step_s.p10 < expected < basis.step_s.p90
+        assert basis.step_s.p50 == pytest.approx(expected, rel=0.15)
+        assert sum(one.p50 for one in basis.step_terms_s.values()) == pytest.approx(basis.step_s.p50, rel=0.05)
+        assert basis.step_s.p90 / basis.step_s.p10 > 1.2
+
+
 class TestPage:
     def test_it_says_what_the_seed_says(self, worker: Worker, plan: str) -> None:
         result = load(plan).measure(device="cpu")
