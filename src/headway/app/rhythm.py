@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from headway.app.load import load
-from headway.app.measure import CPU, has_gpu
+from headway.app.measure import CPU
 from headway.app.promised import History, promise_of_run
 from headway.app.recalibrate import recalibrated
 from headway.app.runs import ran_of, run_document
 from headway.app.stored import records
 from headway.check.verdict import compare
 from headway.domain.observation import Observation, RunLog
+from headway.worker.machine.host import has_gpu
 
 
 def keep_rhythm(seen: Sequence[Observation], title: str, plan_file: str, experiment: str) -> tuple[str, ...]:

@@ -6,12 +6,12 @@ import shlex
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from headway.cli.options import ONE_RUN, assumptions, chosen_form, examples, loudness, one_run, output
+from headway.cli.options import ONE_RUN, again, assumptions, chosen_form, examples, loudness, one_run, output
 from headway.cli.output import write
 from headway.cli.refusals import FAILED_ON, INTERRUPTED, OK, as_plan_error, as_usage_error, message
 from headway.cli.words import WithCommand, words_after
@@ -87,7 +87,10 @@ def command(words: tuple[str, ...], file: str | None, **given: Any) -> int:
         click.echo("\n".join(message(error)), err=True)
         return FAILED_ON
     tell("")
-    write(measure_page(measured.answer), form=form, file=file)
+    answer = measured.answer
+    then = answer.next_command if words else _estimate_of(given, on_cpu=answer.job.node.device.is_assumed)
+    answer = replace(answer, next_command=again(then, given, "assume", "packs"))
+    write(measure_page(answer), form=form, file=file)
     return INTERRUPTED if measured.interrupted else OK
 
 
@@ -139,6 +142,13 @@ def _project(words: tuple[str, ...], given: dict[str, Any]) -> Project:
 
     made = plan_from_flags(flags)
     return Project(made.override(as_keys(assume)) if assume else made, packs=given["packs"])
+
+
+def _estimate_of(given: dict[str, Any], *, on_cpu: bool) -> str:
+    """`headway estimate` with the flags of the one run that was measured, on the device where it was."""
+    said = {name: given[name] for name in ONE_RUN if given.get(name)} | ({"gpu": "cpu"} if on_cpu else {})
+    words = [[f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])] for name, value in said.items()]
+    return shlex.join(["headway", "estimate", *(word for pair in words for word in pair)])
 
 
 def _teller(quiet: bool) -> Callable[[str], None]:
