@@ -278,7 +278,6 @@ class TestKept:
         found = answer(project.source, Request(kept=known_from([(body, "2026-01-01")]), sensitivity=False))
         assert found.estimate.terms_s["step"].kind == "predicted"
 
-
     @pytest.mark.parametrize("pace", [0.02, 1.0, 50.0])
     def test_a_measured_step_tells_how_fast_a_cpu_is(self, pace: float) -> None:
         project = mapped(matrix={"max_length": [128, 64]})

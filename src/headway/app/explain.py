@@ -27,7 +27,9 @@ def explain(
 
     Raises UsageError with the nearest paths when there is no such figure.
     """
-    return explain_view(project.estimate(rates=rates, machine=machine, subset=subset, option=option, seed=seed).answer, number_path)
+    return explain_view(
+        project.estimate(rates=rates, machine=machine, subset=subset, option=option, seed=seed).answer, number_path
+    )
 
 
 def explain_cause(code: str) -> View:

@@ -209,7 +209,7 @@ def _with_own_steps(
     speed: Speed,
     by_stage: Mapping[tuple[str, str], _Terms],
 ) -> tuple[Speed, Framework, dict[str, Range]]:
-    """The predictor, the plan's framework and `Setting.slower`; where steps of the plan were measured, as these teach."""
+    """The predictor, the plan's framework and `Setting.slower`, as measured steps of the plan teach them."""
     framework = framework_of(plan.run.framework, speed)
     measured = {key: terms["step"] for key, terms in by_stage.items() if "step" in terms}
     jobs = _measured_jobs(plan, lookup, measured)

@@ -62,6 +62,7 @@ def command(words: tuple[str, ...], file: str | None, **given: Any) -> int:
         raise UsageError("measure takes a plan and an experiment", got=" ".join(words), hint=f"Example: {EXAMPLES[1]}")
     run = words_after()
     if run is not None:
+        _refuse_probes_flags(given)
         write(_watched(run, words, budget_s), form=form, file=file)
         return OK
     from headway.app.measure import Asked, DoesNotFit
@@ -100,8 +101,21 @@ def _watched(run: tuple[str, ...], words: tuple[str, ...], budget_s: float) -> P
         raise UsageError("a command is needed after --", got="nothing", hint=f"Example: {EXAMPLES[-1]}")
     from headway.app.watched import measure_command
 
-    with as_plan_error():
-        return measure_command(run, budget_s, *words)
+    return measure_command(run, budget_s, *words)
+
+
+def _refuse_probes_flags(given: dict[str, Any]) -> None:
+    """Raises UsageError for a flag that says something of headway's own probe, where a command is run instead."""
+    context = click.get_current_context()
+    kept = ("words", "file", "form", "as_json", "budget", "quiet", "verbose", "offline")
+    named = [name for name in given if name not in kept
+             and context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE]  # fmt: skip
+    if named:
+        raise UsageError(
+            "a command of one's own is run as it is",
+            got=", ".join(f"--{name.replace('_', '-')}" for name in named),
+            hint="Of the flags, --budget and those of the page count for it.",
+        )
 
 
 def _budget(text: str) -> float:

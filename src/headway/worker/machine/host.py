@@ -1,6 +1,7 @@
 """Which host this is, without torch: what a measurement of a CPU must have in common with the machine it counts for.
 
-Owns the CPU's model, the cores that may be used, the memory that is free, and whether there is a GPU. The whole of a machine is `facts.py`.
+Owns the CPU's model, the cores that may be used, the memory that is free, and whether there is a GPU. The whole of a
+machine is `facts.py`.
 """
 
 from __future__ import annotations
