@@ -107,6 +107,15 @@ class TestWhatIsMeasured:
             choose(project.source, Asked(device="cpu", experiment="nope"), {})
         assert names[0] in error.value.hint
 
+    def test_a_stage_that_is_named(self) -> None:
+        rows = {"rows": 800, "length": 100}
+        project = mapped(stages=[{"name": "pre", "data": rows}, {"name": "tune", "data": rows, "micro_batch": 2}])
+        found = choose(project.source, CPU, {})
+        assert found.job.stage.name == "pre"
+        named = f"{found.experiment.id}/tune"
+        assert named in found.remarks[-1]
+        assert choose(project.source, Asked(device="cpu", experiment=named), {}).job.recipe.micro_batch == 2
+
     def test_a_budget_that_is_too_small(self, plan: str) -> None:
         with pytest.raises(UsageError, match="10 s at least"):
             measure(load(plan).source, Asked(budget_s=2))
@@ -269,6 +278,24 @@ class TestKept:
         found = answer(project.source, Request(kept=known_from([(body, "2026-01-01")]), sensitivity=False))
         assert found.estimate.terms_s["step"].kind == "predicted"
 
+    @pytest.mark.parametrize("pace", [0.02, 1.0, 50.0])
+    def test_a_measured_step_tells_how_fast_a_cpu_is(self, pace: float) -> None:
+        project = mapped(matrix={"max_length": [128, 64]})
+        first = project.plan.experiments[0].stages[0]
+        before = answer(project.source, Request(sensitivity=False)).estimate
+        guessed = [one.stages[0].basis.step_s.p50 for one in before.experiments]
+        took = {"p10": 0.9 * pace * guessed[0], "p50": pace * guessed[0], "p90": 1.1 * pace * guessed[0], "repeats": 9}
+        body = {"stage": first.pace, "device": "CPU", "gpus": 1, "machine": {}, "terms": {"step": took}}
+        found = answer(project.source, Request(kept=known_from([(body, "2026-01-01")]), sensitivity=False)).estimate
+        assert found.experiments[0].terms_s["step"].kind == "measured"
+        assert found.experiments[1].terms_s["step"].kind == "predicted"
+        expected = pace * guessed[1]
+        basis = found.experiments[1].stages[0].basis
+        assert basis.step_s.p10 < expected < basis.step_s.p90
+        assert basis.step_s.p50 == pytest.approx(expected, rel=0.15)
+        assert sum(one.p50 for one in basis.step_terms_s.values()) == pytest.approx(basis.step_s.p50, rel=0.05)
+        assert basis.step_s.p90 / basis.step_s.p10 > 1.2
+
 
 class TestPage:
     def test_it_says_what_the_seed_says(self, worker: Worker, plan: str) -> None:
@@ -304,6 +331,11 @@ class TestPage:
         worker.code = 130
         assert measure(load(plan).source, CPU).interrupted
         assert records("measurement", plan)
+
+    def test_an_interrupt_before_the_first_step_is_one(self, worker: Worker, plan: str) -> None:
+        worker.lines, worker.code = LINES[:1], verb.INTERRUPTED
+        with pytest.raises(KeyboardInterrupt):
+            measure(load(plan).source, CPU)
 
     def test_out_of_memory_is_a_sentence(self, worker: Worker, plan: str) -> None:
         longest = {"event": "longest", "fits": False, "planned_rows": 8, "rows": 3, "tokens": 256, "peak_bytes": 1}
@@ -360,6 +392,13 @@ class TestPacks:
         (tmp_path / "broken.json").write_text("{")
         with pytest.raises(UserError, match=r"broken\.json"):
             packed(str(tmp_path), load(plan).source, {})
+
+    def test_a_file_that_cannot_be_written_is_refused_before_the_probe(
+        self, worker: Worker, plan: str, tmp_path: Path
+    ) -> None:
+        with pytest.raises(UserError, match="must be written"):
+            load(plan).measure(device="cpu", share=str(tmp_path / "no" / "one.json"))
+        assert not worker.task
 
     def test_a_file_that_cannot_be_written(self, plan: str, tmp_path: Path) -> None:
         chosen = choose(load(plan).source, CPU, {})

@@ -10,7 +10,7 @@ import pytest
 from headway.app import process
 from headway.app.load import load
 from headway.app.watched import measure_command
-from headway.domain.errors import UserError
+from headway.domain.errors import PlanError, UsageError, UserError
 
 STEADY = """
 import time
@@ -47,6 +47,27 @@ def test_what_cannot_be_seen_is_said() -> None:
         measure_command([sys.executable, "-c", "print('hello')"], budget_s=5.0)
     assert "logging_steps" in error.value.hint
     assert "exit code 0" in error.value.hint
+
+
+def test_a_plan_is_read_before_the_command_is_run(tmp_path: Path) -> None:
+    ran = tmp_path / "ran"
+    command = [sys.executable, "-c", f"open({str(ran)!r}, 'w')"]
+    plan = tmp_path / "plan.yaml"
+    with pytest.raises(PlanError):
+        measure_command(command, 1.0, str(plan))
+    plan.write_text("headway: 1\nmodel: Qwen/Qwen2-0.5B\ndata: {rows: 1000, length: 60}\nmatrix: {steps: [10, 20]}\n")
+    for named in ("", "nope"):
+        with pytest.raises(UsageError, match="an experiment of the plan"):
+            measure_command(command, 1.0, str(plan), named)
+    assert not ran.exists()
+
+
+def test_a_rhythm_of_several_stages_is_shown_and_not_kept(tmp_path: Path) -> None:
+    plan = tmp_path / "plan.yaml"
+    stages = "stages: [{name: a, data: {rows: 90, length: 60}}, {name: b, data: {rows: 90, length: 9}}]\n"
+    plan.write_text(f"headway: 1\nmodel: Qwen/Qwen2-0.5B\nrun: {{machine: {{gpu: cpu}}}}\n{stages}")
+    page = measure_command([sys.executable, "-c", STEADY], 1.0, str(plan)).document()
+    assert any(remark.startswith("Not kept as a measurement") and "a, b" in remark for remark in page["remarks"])
 
 
 def test_with_a_plan_its_estimates_use_what_was_learnt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

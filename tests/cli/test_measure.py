@@ -102,7 +102,10 @@ def test_one_run_from_flags(run: Run, probe: list[int]) -> None:
     words = "--model Qwen/Qwen2-0.5B --lora 4 --batch 8 --seq 128 --samples 1k --epochs 1".split()
     found = run("measure", *words, "--device", "cpu")
     assert found.code == 0
-    assert "next: headway init" in found.out
+    then = (
+        "next: headway estimate --model Qwen/Qwen2-0.5B --lora 4 --samples 1k --epochs 1 --seq 128 --batch 8 --gpu cpu"
+    )
+    assert then in " ".join(found.out.split())
 
 
 def test_words_behind_two_dashes_are_a_command(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,6 +121,9 @@ def test_words_behind_two_dashes_are_a_command(run: Run, monkeypatch: pytest.Mon
     assert run("measure", "--budget", "2 min", "--", "python", "train.py", "--epochs", "3").code == 0
     assert called == [(("python", "train.py", "--epochs", "3"), 120.0)]
     assert "a command is needed" in run("measure", "--").err
+    refused = run("measure", "--device", "cpu", "--share", "x.json", "--", "python", "train.py")
+    assert (refused.code, len(called)) == (2, 1)
+    assert "--device, --share" in refused.err
 
 
 def test_an_estimate_promises_once(run: Run, plan: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -181,6 +181,33 @@ def test_the_next_command_quotes_a_path_with_spaces(run, plan, tmp_path: Path) -
     assert shlex.split(made)[-1] == str(folder / "new.yaml")
 
 
+def test_the_next_command_means_the_same_plan(run, plan) -> None:
+    for words, last in (
+        (["--assume", "micro_batch=2"], "--assume micro_batch=2"),
+        (["--rates", "predicted"], "--rates predicted"),
+        (
+            ["--assume", "epochs=1", "--assume", "steps=30", "--rates", "predicted"],
+            "--assume steps=30 --rates predicted",
+        ),
+    ):
+        then = run("estimate", plan, *words).out.splitlines()[-1]
+        assert then.startswith("next: headway explain totals.gpu_hours") and then.endswith(last)
+        assert run(*shlex.split(then)[2:]).out.splitlines()[-1].endswith(last)
+
+
+def test_a_plan_for_a_cpu_is_measured_next(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "p.yaml"
+    file.write_text("headway: 1\nmodel: Qwen/Qwen2-0.5B\ndata: {rows: 1000, length: 60}\nsteps: 500\n"
+                    "run: {machine: {gpu: cpu}}\noptions: {half: {set: {steps: 250}}}\n")  # fmt: skip
+    assert "next: headway explain" in run("estimate", str(file)).out  # a store that keeps nothing
+    monkeypatch.delenv("HEADWAY_STORE")
+    shown = run("estimate", str(file), "--option", "half").out
+    assert shown.splitlines()[-1] == f"next: headway measure {file} --option half"
+    chain = f"headway explain totals.gpu_hours {file} --option half"
+    assert f"or {chain}" in " ".join(shown.split())
+    assert run(*shlex.split(chain)[1:]).code == 0
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_each_shell_has_a_completion_script(run, shell: str) -> None:
     outcome = run("completion", shell)

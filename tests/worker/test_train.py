@@ -71,7 +71,7 @@ def test_a_run_says_everything_that_takes_time(
     assert moments == sorted(moments)
     times = times_of(seen)
     assert {term: timed.units for term, timed in times.items()} == {
-        "load": 1, "tokenize": 1, "step": 6, "data_wait": 1, "evaluation": 2, "checkpoint": 3, "final_save": 1
+        "load": 1, "tokenize": 1, "step": 6, "data_wait": 6, "evaluation": 2, "checkpoint": 3, "final_save": 1
     }  # fmt: skip
     out = capsys.readouterr().out.splitlines()
     assert out == (tmp_path / events.FILE).read_text(encoding="utf-8").splitlines()

@@ -9,7 +9,7 @@ import shlex
 from pathlib import Path
 
 from headway.app.check import immediate
-from headway.app.inputs import Inputs, Request, gather
+from headway.app.inputs import Inputs, Request, gather, own_machine
 from headway.app.money import booking_of, energy_of, interruptions, machine_answers, node_scenarios
 from headway.app.options import option_answers, unpriced
 from headway.app.timing import calendar, jobs_of, side_by_side
@@ -28,6 +28,8 @@ from headway.predict.speed.situation import PLAIN
 from headway.predict.speed.state import framework_of
 from headway.report.answer import Answer
 from headway.schedule.ladder import Rung, makespans
+from headway.store.place import place_of
+from headway.worker.machine.host import has_gpu
 
 GPU_COUNTS = (1, 2, 4, 8)
 LARGE = 2000
@@ -64,7 +66,7 @@ def answer(source: PlanFile, request: Request) -> Answer:
         sensitivity=moved,
         findings=_findings(inputs, estimate),
         narrower=_narrower(estimate, moved),
-        next_command=_next(inputs, rates),
+        next_command=_next(inputs, request, estimate),
         today=inputs.today.isoformat(),
         option=request.option or request.subset,
     )
@@ -185,16 +187,27 @@ def _narrower(estimate: Estimate, moved: tuple[Effect, ...]) -> str:
     return f"{first.name} alone moves the total by {format_share(reach)}: measure that first"
 
 
-def _next(inputs: Inputs, rates: Rates) -> str:
-    """The command to type next; a run from flags is worth a plan."""
+def _next(inputs: Inputs, request: Request, estimate: Estimate) -> str:
+    """The command to type next: a run from flags is worth a plan, a plan a minute of measuring where that is kept."""
     file = inputs.plan.file
     if not Path(file).is_file():
         words = ["headway", "init"]
         words += [word for name in list(inputs.lookup.architectures)[:1] for word in ("--model", name)]
         machines = list(inputs.lookup.machines.values())[:1]
         words += [word for machine in machines for word in ("--gpu", machine.node.device.name)]
-    elif rates == "stated":
+    elif request.rates == "stated":
         words = ["headway", "estimate", file]
+    elif _worth_measuring(inputs, request, estimate):
+        words = ["headway", "measure", file]
     else:
         words = ["headway", "explain", "totals.gpu_hours", file]
     return shlex.join(words)
+
+
+def _worth_measuring(inputs: Inputs, request: Request, estimate: Estimate) -> bool:
+    """Whether the plan trains on what this machine has, and no step of it was measured."""
+    stages, machine = _stages(estimate), own_machine(inputs, estimate)
+    known = any(stage.terms_s["step"].kind == "measured" for stage in stages if "step" in stage.terms_s)
+    if known or machine is None or request.machine or request.subset or place_of(inputs.plan.file) == "none":
+        return False
+    return any(stage.kind == "train" for stage in stages) and (machine.node.device.is_assumed or has_gpu())

@@ -13,12 +13,23 @@ from headway.report.explain_view import explain_view
 from headway.report.view import Fact, Section, View
 
 
-def explain(project: Project, number_path: str, *, rates: Rates = "best", machine: str = "", seed: int = 0) -> View:
+def explain(
+    project: Project,
+    number_path: str,
+    *,
+    rates: Rates = "best",
+    machine: str = "",
+    subset: str = "",
+    option: str = "",
+    seed: int = 0,
+) -> View:
     """The page behind `number_path` (`totals.gpu_hours`, `experiments.ID.terms_s.step`, ...).
 
     Raises UsageError with the nearest paths when there is no such figure.
     """
-    return explain_view(project.estimate(rates=rates, machine=machine, seed=seed).answer, number_path)
+    return explain_view(
+        project.estimate(rates=rates, machine=machine, subset=subset, option=option, seed=seed).answer, number_path
+    )
 
 
 def explain_cause(code: str) -> View:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -34,7 +33,7 @@ from headway.estimate.stages import job_of
 from headway.plan import PlanFile
 from headway.report.measure_view import MeasureAnswer
 from headway.store.place import folder_of, place_of, prepared
-from headway.worker.machine.host import free_host_bytes
+from headway.worker.machine.host import free_host_bytes, has_gpu
 
 LEAST_BUDGET_S = 10.0
 GRACE_S = 300.0
@@ -42,8 +41,6 @@ GRACE_S = 300.0
 CPU = "cpu"
 BUDGETS = (("30 min", 1800.0), ("1 h", 3600.0), ("2 h", 7200.0), ("4 h", 14400.0))
 """Time budgets whose epochs are shown where the plan has none."""
-_DRIVERS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
-"""There is a GPU's driver where one of these is: NVIDIA's, AMD's, that of a Windows host."""
 
 
 class DoesNotFit(UserError):
@@ -113,11 +110,17 @@ def measure(
     if asked.budget_s < LEAST_BUDGET_S:
         raise UsageError(f"a probe takes {LEAST_BUDGET_S:g} s at least", got=f"{asked.budget_s:g} s",
                          hint="60-120 s give a step time within a few per cent.")  # fmt: skip
+    if asked.share:
+        from headway.app.packs import refuse_unwritable, share
+
+        refuse_unwritable(asked.share)
     chosen = choose(source, asked, models or {})
     _refuse_too_large(chosen)
     heard, code, left_out = _run(chosen, asked, told)
     if code == OUT_OF_MEMORY:
         raise _too_large(heard, chosen)
+    if code == INTERRUPTED and not heard.seconds("step"):
+        raise KeyboardInterrupt  # there is nothing to keep
     probe = understood(heard, chosen.job)
     device = device_of(heard, chosen)
     plan = chosen.inputs.plan
@@ -126,8 +129,6 @@ def measure(
     record = made_now("measurement", body, asked.command, _about(heard))
     place = keep(record, plan.file, told) and place_of(plan.file)
     if asked.share:
-        from headway.app.packs import share
-
         share(asked.share, body, chosen.job, record.made[:10])
     known = (packs or Kept()).before(known_from([(body, record.made[:10])]))
     answer = _answer(chosen, probe, body, place or "", remarks, known)
@@ -176,7 +177,8 @@ def choose(source: PlanFile, asked: Asked, models: Mapping[str, Architecture]) -
         source = (source.variants(option)[0] if option else source).override({"run.machine": {"gpu": CPU}})
         request = replace(request, option="")
         inputs = gather(source, request)
-        experiment, stage = _stage(inputs.plan, experiment.id)
+        experiment, stage = _stage(inputs.plan, f"{experiment.id}/{stage.name}")
+    remarks += _other_stages(experiment, stage)
     setting = inputs.setting("best", inputs.plan.run.machine)
     predictor, machine = inputs.predictor(setting), machine_of(stage, inputs.plan, inputs.lookup, setting.machine)
     job = job_of(stage, setting, predictor, machine)
@@ -197,22 +199,26 @@ def choose(source: PlanFile, asked: Asked, models: Mapping[str, Architecture]) -
     )
 
 
-def has_gpu() -> bool:
-    """Whether a GPU's driver is there; torch would say it too, after seconds."""
-    return any(Path(one).exists() for one in _DRIVERS) or shutil.which("nvidia-smi") is not None
-
-
 def _stage(plan: Plan, experiment: str) -> tuple[Experiment, Stage]:
-    """The first training stage of the experiment of that id, or of the first that trains."""
+    """The first training stage of the experiment of that id, or of the first that trains; `ID/STAGE` is that stage."""
     trained = [
         (one, stage) for one in plan.experiments for stage in one.stages if stage.kind == "train" and not one.optional
     ]
     for one, stage in trained:
-        if experiment in ("", one.id):
+        if experiment in ("", one.id, f"{one.id}/{stage.name}"):
             return one, stage
     known = tuple(dict.fromkeys(one.id for one, _ in trained))
     raise UsageError("an experiment of the plan that trains is needed", got=experiment or "none that trains",
                      hint=f"It has {', '.join(known[:5])}{', …' if len(known) > 5 else ''}.")  # fmt: skip
+
+
+def _other_stages(experiment: Experiment, stage: Stage) -> tuple[str, ...]:
+    """A remark where the experiment trains in several stages, of which one is measured."""
+    others = [one.name for one in experiment.stages if one.kind == "train" and one.pace != stage.pace]
+    if not others:
+        return ()
+    other = shlex.quote(f"{experiment.id}/{others[0]}")
+    return (f"stage {stage.name} of {experiment.id} was measured; others by name: {other}",)
 
 
 def _run(chosen: Chosen, asked: Asked, told: Callable[[str], None]) -> tuple[Heard, int, tuple[str, ...]]:
@@ -318,7 +324,7 @@ def _epochs(plan: Plan, alone: Estimate) -> EpochTable | None:
 def _next(plan: Plan, chosen: Chosen) -> str:
     """The estimate that uses what was measured."""
     if not Path(plan.file).is_file():
-        return "headway init --help"
+        return "headway init"  # what was given in Python or by flags becomes a plan
     moved = ["--assume", f"run.machine={CPU}"] if chosen.moved else []
     option = ["--option", chosen.option] if chosen.option else []
     return shlex.join(["headway", "estimate", plan.file, *option, *moved])

@@ -6,6 +6,7 @@ Owns the file `headway.pack/1`. One's own measurements are `app/kept.py`.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
@@ -54,8 +55,18 @@ def share(file: str, body: Mapping[str, Any], job: Job, date: str) -> None:
     try:
         Path(file).write_text(json.dumps(pack, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     except OSError as error:
-        raise UserError("what is shared must be written", got=f"{file}: {error.strerror or error}",
-                        hint="The measurement itself is kept; choose another --share FILE.") from None  # fmt: skip
+        raise _unwritable(file, error.strerror or str(error)) from None
+
+
+def refuse_unwritable(file: str) -> None:
+    """Raises UserError where a pack surely cannot be written: before a probe takes its minute."""
+    folder = Path(file).parent
+    if Path(file).is_dir() or not os.access(folder, os.W_OK):
+        raise _unwritable(file, "a folder" if Path(file).is_dir() else "no folder that can be written to")
+
+
+def _unwritable(file: str, why: str) -> UserError:
+    return UserError("what is shared must be written", got=f"{file}: {why}", hint="Choose another --share FILE.")
 
 
 def packed(folder: str, source: PlanFile, models: Mapping[str, Architecture]) -> Kept:

@@ -8,13 +8,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from headway.app.load import load
-from headway.app.measure import CPU, has_gpu
+from headway.app.measure import CPU
 from headway.app.promised import History, promise_of_run
 from headway.app.recalibrate import recalibrated
 from headway.app.runs import ran_of, run_document
 from headway.app.stored import records
 from headway.check.verdict import compare
+from headway.domain.errors import UsageError
 from headway.domain.observation import Observation, RunLog
+from headway.worker.machine.host import has_gpu
+
+
+def refuse_unknown(plan_file: str, experiment: str) -> None:
+    """Raises PlanError for a plan that cannot be read, UsageError where it leaves open what a command runs."""
+    ids = [one.id for one in load(plan_file).plan.experiments]
+    if experiment in ids or (not experiment and len(ids) == 1):
+        return
+    raise UsageError("what a command runs is an experiment of the plan", got=experiment or "none named",
+                     hint=f"It has {', '.join(ids[:5])}{', …' if len(ids) > 5 else ''}: "
+                     f"headway measure {plan_file} {ids[0] if ids else 'ID'} -- …")  # fmt: skip
 
 
 def keep_rhythm(seen: Sequence[Observation], title: str, plan_file: str, experiment: str) -> tuple[str, ...]:

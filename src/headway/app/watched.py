@@ -254,9 +254,13 @@ def measure_command(words: Sequence[str], budget_s: float, plan: str = "", exper
     """The rhythm of a command's steps and when it would end: run until that is known to 1 %, or `budget_s` is spent.
 
     It is stopped then: SIGINT, after 10 s SIGTERM, then SIGKILL. Its output goes to stderr. What was learnt is kept as
-    a measurement of the experiment of a plan, where one is named. Raises UserError where it cannot be started, and
-    where nothing in its output tells of progress.
+    a measurement of the experiment of a plan, where one is named. Raises PlanError or UsageError for these before it is
+    run, UserError where it cannot be started, and where nothing in its output tells of progress.
     """
+    if plan:
+        from headway.app.rhythm import keep_rhythm, refuse_unknown  # the estimator, which watching alone does not need
+
+        refuse_unknown(plan, experiment)
     session = _Session(words, Asked(to_stderr=True), budget_s=budget_s)
     code = session.run()
     answer = session.answer(code)
@@ -265,9 +269,10 @@ def measure_command(words: Sequence[str], budget_s: float, plan: str = "", exper
         raise UserError(f"a training's progress is measured; {NOTHING}", hint=f"{MAKE_VISIBLE}{ended}")
     if not plan:
         return watch_page(replace(answer, next_command=f"headway watch -- {shlex.join(words)}"))
-    from headway.app.rhythm import keep_rhythm  # the whole estimator, which watching alone does not need
-
-    learnt = keep_rhythm(session.follower.seen, answer.title, plan, experiment)
+    try:
+        learnt = keep_rhythm(session.follower.seen, answer.title, plan, experiment)
+    except UserError as error:  # the rhythm is known all the same
+        learnt = (f"Not kept as a measurement: {error.rule}, got {error.got}.",)
     then = shlex.join(["headway", "estimate", plan])
     return watch_page(replace(answer, remarks=(*answer.remarks, *learnt), next_command=then))
 

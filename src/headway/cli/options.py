@@ -5,6 +5,7 @@ Owns their names, help and meaning, so that one word means one thing everywhere.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,22 @@ def assumptions(given: tuple[str, ...]) -> dict[str, str]:
             raise UsageError("an assumption is made once", got=f"{key.strip()} twice", hint="Drop one of the two.")
         found[key.strip()] = value.strip()
     return found
+
+
+REPEATED = ("assume", "packs", "option", "subset", "machine")
+
+
+def again(next_command: str, given: Mapping[str, Any], *names: str) -> str:
+    """The next command with the flags of this one that decide which plan is meant (`REPEATED`, or those named)."""
+    if not next_command.startswith(("headway estimate", "headway explain", "headway measure")):
+        return next_command
+    words: list[str] = []
+    for name in names or REPEATED:
+        values = given.get(name) or ()
+        words += [word for one in ((values,) if isinstance(values, str) else values) for word in (f"--{name}", one)]
+    if next_command.startswith("headway explain") and given.get("rates", "best") != "best":
+        words += ["--rates", given["rates"]]
+    return shlex.join([*shlex.split(next_command), *words])
 
 
 ONE_RUN: dict[str, Any] = {

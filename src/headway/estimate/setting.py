@@ -22,6 +22,7 @@ from headway.domain.spread import Draws, Kind, Spread
 from headway.domain.units import Range
 from headway.estimate.nouns import Basis, Rates, StageEstimate
 from headway.estimate.resolve import Job, gpu_range, resolve
+from headway.predict.speed.predict import predict_step
 from headway.predict.speed.situation import Situation
 from headway.predict.speed.state import Framework, Speed, framework_of
 
@@ -61,6 +62,8 @@ class Setting:
     """The p50 of each constant: what the fit of steps was made with."""
     speed: Speed
     framework: Framework
+    slower: Mapping[str, Range]
+    """By assumed device and dtype: how many times slower than predicted its own measured steps are."""
     sources: Mapping[str, str]
     """Source of each constant."""
     own: Collection[str]
@@ -140,7 +143,7 @@ def make_setting(
     """
     count = DRAWS if len(plan.experiments) <= LARGE else DRAWS_OF_LARGE_PLANS
     by_stage = _by_stage(measurements)
-    speed, framework = _with_own_steps(plan, lookup, calibration, speed, by_stage)
+    speed, framework, slower = _with_own_steps(plan, lookup, calibration, speed, by_stage)
     shared = memory or Memory()
     if count not in shared.constants:
         shared.constants[count] = calibration.draws(np.random.default_rng(seed), count)
@@ -153,6 +156,7 @@ def make_setting(
         middles=calibration.middle(),
         speed=speed,
         framework=framework,
+        slower=slower,
         sources={name: constant.source for name, constant in calibration.constants.items()},
         own=own,
         titles={name: constant.title for name, constant in calibration.constants.items()},
@@ -204,20 +208,43 @@ def _with_own_steps(
     calibration: Calibration,
     speed: Speed,
     by_stage: Mapping[tuple[str, str], _Terms],
-) -> tuple[Speed, Framework]:
-    """The predictor and the plan's framework; where steps of the plan were measured, both as these teach."""
+) -> tuple[Speed, Framework, dict[str, Range]]:
+    """The predictor, the plan's framework and `Setting.slower`, as measured steps of the plan teach them."""
     framework = framework_of(plan.run.framework, speed)
     measured = {key: terms["step"] for key, terms in by_stage.items() if "step" in terms}
     jobs = _measured_jobs(plan, lookup, measured)
     if not jobs:
-        return speed, framework
+        return speed, framework, {}
     from headway.predict.learning.calibrate import calibrate  # few plans have measured steps
     from headway.predict.learning.sample import sample_of
 
     framework = replace(framework, stack=OWN)
     situations = [situation_of(job, framework) for job in jobs.values()]
-    own = sample_of(situations, [measured[key].seconds.mid for key in jobs], calibration.middle())
-    return calibrate(speed, own), framework
+    middles, seconds = calibration.middle(), [measured[key].seconds for key in jobs]
+    learnt = calibrate(speed, sample_of(situations, [one.mid for one in seconds], middles))
+    return learnt, framework, _slower(situations, seconds, learnt, middles)
+
+
+def _slower(
+    situations: Iterable[Situation], seconds: Iterable[Range], speed: Speed, middles: Mapping[str, float]
+) -> dict[str, Range]:
+    """`Setting.slower`. The fit trusts a device's facts and moves little for a step; those of an assumed one are none.
+
+    The middle of several steps is their geometric mean, the ends are the farthest.
+    """
+    ratios: dict[str, list[Range]] = {}
+    for situation, one in zip(situations, seconds, strict=True):
+        if situation.node.device.is_assumed:
+            ratio = one * (1 / predict_step(situation, speed, middles).p50_s)
+            ratios.setdefault(situation.device, []).append(ratio)
+    return {
+        device: Range(
+            min(one.low for one in found),
+            math.exp(sum(math.log(one.mid) for one in found) / len(found)),
+            max(one.high for one in found),
+        )
+        for device, found in ratios.items()
+    }
 
 
 def _measured_jobs(

@@ -102,7 +102,9 @@ def _basis(setting: Setting, job: Job) -> Basis:
 def _predicted(setting: Setting, job: Job, batches: Batches) -> StepTime:
     """One step on these batches, by the fitted predictor."""
     situation = situation_of(job, setting.framework)
-    return predict_step(replace(situation, batches=batches), setting.speed, setting.middles)
+    found = predict_step(replace(situation, batches=batches), setting.speed, setting.middles)
+    times = setting.slower.get(situation.device)
+    return found if times is None else found.slower(times)
 
 
 def _known_as(job: Job, shown: StepTime) -> tuple[Kind, str]:

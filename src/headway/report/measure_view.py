@@ -255,7 +255,8 @@ def _notes(answer: MeasureAnswer) -> Iterator[Note]:
                    f"{'slower' if steps.drift > 0 else 'faster'} than the first: the machine was not steady.",
                    severity="warning", hint="Measure again, longer: --budget 180s.")  # fmt: skip
     if answer.place:
-        yield Note(text=f"Kept in {answer.place}; estimates of this plan use it from now on.")
+        where = "this CPU" if answer.job.node.device.is_assumed else f"a {answer.device}"
+        yield Note(text=f"Kept in {answer.place}; estimates of this plan on {where} use it from now on.")
     else:
         yield Note(text="Not kept.")
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from headway.cli.options import ONE_RUN, assumptions, chosen_form, examples, loudness, one_run, output, rates
+from headway.cli.options import ONE_RUN, again, assumptions, chosen_form, examples, loudness, one_run, output, rates
 from headway.cli.output import write
 from headway.cli.refusals import FAILED_ON, OK, as_plan_error, as_usage_error
 from headway.domain.errors import UsageError
@@ -68,14 +68,17 @@ def command(plan: str | None, file: str | None, **given: Any) -> int:
         )
     from headway.report.estimate_view import estimate_page
 
+    found = result.answer
+    if plan and found.imported is None:
+        found = replace(found, next_command=again(found.next_command, given))
     detail = Detail(confidence=given["confidence"], verbose=given["verbose"], sensitivity=given["sensitivity"])
-    write(estimate_page(result.answer, detail), form=form, file=file)
-    if plan and result.answer.imported is None:
+    write(estimate_page(found, detail), form=form, file=file)
+    if plan and found.imported is None:
         from headway.app.promise import keep_promise
 
         keep_promise(result.answer, shlex.join(["headway", "estimate", plan]))
     if file and file != "-" and not given["quiet"]:
-        click.echo(f"wrote {file}; next: {result.answer.next_command}", err=True)
+        click.echo(f"wrote {file}; next: {found.next_command}", err=True)
     return _verdict(result.answer, given)
 
 

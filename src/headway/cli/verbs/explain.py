@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import click
 
-from headway.cli.options import assumptions, chosen_form, examples, loudness, output, rates
+from headway.cli.options import again, assumptions, chosen_form, examples, loudness, output, rates
 from headway.cli.output import write
 from headway.cli.refusals import as_plan_error
 from headway.domain.errors import UsageError
@@ -20,6 +21,8 @@ FIGURES = ("totals.gpu_hours", "phases.2A.gpu_hours", "experiments.2A/openwebtex
 @click.argument("words", nargs=-1, metavar="NUMBER PLAN | CODE")
 @output
 @rates
+@click.option("--subset", default="", metavar="NAME", help="Only what this option of the plan keeps.")
+@click.option("--option", default="", metavar="NAME", help="The plan with this option applied.")
 @loudness
 def command(words: tuple[str, ...], file: str | None, **given: Any) -> None:
     """The chain behind one figure of an estimate, or what a rule of `check` is about: headway explain HW201.
@@ -44,7 +47,9 @@ def command(words: tuple[str, ...], file: str | None, **given: Any) -> None:
 
     with as_plan_error():
         project = load(plan, assume=assumptions(given["assume"]), packs=given["packs"])
-        view = explain(project, number, rates=given["rates"], machine=given["machine"], seed=given["seed"])
+        chosen = {name: given[name] for name in ("rates", "machine", "subset", "option", "seed")}
+        view = explain(project, number, **chosen)
+    view = replace(view, next_command=again(view.next_command, given))
     write(Page(view=lambda: view, document=lambda: view_document(SCHEMA, view)), form=form, file=file)
     return None
 

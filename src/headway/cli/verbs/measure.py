@@ -6,12 +6,12 @@ import shlex
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from headway.cli.options import ONE_RUN, assumptions, chosen_form, examples, loudness, one_run, output
+from headway.cli.options import ONE_RUN, again, assumptions, chosen_form, examples, loudness, one_run, output
 from headway.cli.output import write
 from headway.cli.refusals import FAILED_ON, INTERRUPTED, OK, as_plan_error, as_usage_error, message
 from headway.cli.words import WithCommand, words_after
@@ -62,6 +62,7 @@ def command(words: tuple[str, ...], file: str | None, **given: Any) -> int:
         raise UsageError("measure takes a plan and an experiment", got=" ".join(words), hint=f"Example: {EXAMPLES[1]}")
     run = words_after()
     if run is not None:
+        _refuse_probes_flags(given)
         write(_watched(run, words, budget_s), form=form, file=file)
         return OK
     from headway.app.measure import Asked, DoesNotFit
@@ -87,7 +88,10 @@ def command(words: tuple[str, ...], file: str | None, **given: Any) -> int:
         click.echo("\n".join(message(error)), err=True)
         return FAILED_ON
     tell("")
-    write(measure_page(measured.answer), form=form, file=file)
+    answer = measured.answer
+    then = answer.next_command if words else _estimate_of(given, on_cpu=answer.job.node.device.is_assumed)
+    answer = replace(answer, next_command=again(then, given, "assume", "packs"))
+    write(measure_page(answer), form=form, file=file)
     return INTERRUPTED if measured.interrupted else OK
 
 
@@ -97,8 +101,21 @@ def _watched(run: tuple[str, ...], words: tuple[str, ...], budget_s: float) -> P
         raise UsageError("a command is needed after --", got="nothing", hint=f"Example: {EXAMPLES[-1]}")
     from headway.app.watched import measure_command
 
-    with as_plan_error():
-        return measure_command(run, budget_s, *words)
+    return measure_command(run, budget_s, *words)
+
+
+def _refuse_probes_flags(given: dict[str, Any]) -> None:
+    """Raises UsageError for a flag that says something of headway's own probe, where a command is run instead."""
+    context = click.get_current_context()
+    kept = ("words", "file", "form", "as_json", "budget", "quiet", "verbose", "offline")
+    named = [name for name in given if name not in kept
+             and context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE]  # fmt: skip
+    if named:
+        raise UsageError(
+            "a command of one's own is run as it is",
+            got=", ".join(f"--{name.replace('_', '-')}" for name in named),
+            hint="Of the flags, --budget and those of the page count for it.",
+        )
 
 
 def _budget(text: str) -> float:
@@ -139,6 +156,13 @@ def _project(words: tuple[str, ...], given: dict[str, Any]) -> Project:
 
     made = plan_from_flags(flags)
     return Project(made.override(as_keys(assume)) if assume else made, packs=given["packs"])
+
+
+def _estimate_of(given: dict[str, Any], *, on_cpu: bool) -> str:
+    """`headway estimate` with the flags of the one run that was measured, on the device where it was."""
+    said = {name: given[name] for name in ONE_RUN if given.get(name)} | ({"gpu": "cpu"} if on_cpu else {})
+    words = [[f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])] for name, value in said.items()]
+    return shlex.join(["headway", "estimate", *(word for pair in words for word in pair)])
 
 
 def _teller(quiet: bool) -> Callable[[str], None]:

@@ -6,13 +6,14 @@ Owns the prediction as a record. Learning is `predict.learning`; what surrounds 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from headway.domain.errors import Finding
 from headway.domain.spread import Draws
+from headway.domain.units import Range
 from headway.predict.rates import matmul_rate
 from headway.predict.speed.basis import basis
 from headway.predict.speed.model import floor_seconds, seconds_by_term
@@ -62,6 +63,17 @@ class StepTime:
         """What most of the step waits for."""
         shares = {name: sum(self.terms_s[term] for term in terms) for name, terms in _BINDS.items()}
         return max(shares, key=lambda name: shares[name])
+
+    def slower(self, times: Range) -> StepTime:
+        """The step on a machine that is so many times slower than the one it was predicted for."""
+        return replace(
+            self,
+            p10_s=self.p10_s * times.low,
+            p50_s=self.p50_s * times.mid,
+            p90_s=self.p90_s * times.high,
+            terms_s={name: seconds * times.mid for name, seconds in self.terms_s.items()},
+            model_flop_utilisation=self.model_flop_utilisation / times.mid,
+        )
 
 
 def _quantiles(speed: Speed, stack: Stack | None, tier: str) -> Quantiles:

@@ -44,9 +44,15 @@ def parts(answer: Answer, detail: Detail) -> Iterator[Section]:
     ]
     if answer.narrower:
         facts.append(Fact(label="narrower", text=answer.narrower))
-    facts.append(Fact(label="next", text=answer.next_command))
+    facts.append(Fact(label="next", text=answer.next_command, note=_or_explain(answer.next_command)))
     urgent = tuple(finding_note(finding) for finding in errors(answer)[:MOST_ERRORS])
     yield Section(title="", items=(*facts, *urgent))
+
+
+def _or_explain(next_command: str) -> str:
+    """Where a measurement comes next: the way to a number's source too."""
+    chain = next_command.replace("headway measure", "headway explain totals.gpu_hours", 1)
+    return f"or {chain}: where a number comes from" if chain != next_command else ""
 
 
 def _time(answer: Answer, detail: Detail) -> Iterator[Fact]:

@@ -1,6 +1,7 @@
 """Which host this is, without torch: what a measurement of a CPU must have in common with the machine it counts for.
 
-Owns the CPU's model, the cores that may be used and the memory that is free. The whole of a machine is `facts.py`.
+Owns the CPU's model, the cores that may be used, the memory that is free, and whether there is a GPU. The whole of a
+machine is `facts.py`.
 """
 
 from __future__ import annotations
@@ -8,9 +9,12 @@ from __future__ import annotations
 import os
 import platform
 import re
+import shutil
 from pathlib import Path
 
 PROC = Path("/proc")
+_DRIVERS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
+"""There is a GPU's driver where one of these is: NVIDIA's, AMD's, that of a Windows host."""
 
 
 def host_cpu() -> str:
@@ -36,3 +40,8 @@ def free_host_bytes() -> int | None:
         return None
     found = re.search(r"^MemAvailable:\s+(\d+) kB$", said, re.MULTILINE)
     return int(found[1]) * 1024 if found else None
+
+
+def has_gpu() -> bool:
+    """Whether a GPU's driver is there; torch would say it too, after seconds."""
+    return any(Path(one).exists() for one in _DRIVERS) or shutil.which("nvidia-smi") is not None
