@@ -302,3 +302,15 @@ def test_nulls_of_an_older_llama_factory_are_no_evaluations(tmp_path: Path) -> N
     path = tmp_path / "trainer_log.jsonl"
     path.write_text("\n".join(rows_of([5, 10, 15], 2.0, eval_loss=None, predict_loss=None, reward=None)) + "\n")
     assert {item.kind for item in read_log(path).observations} == {"begin", "step"}
+
+
+def test_the_files_of_a_folder_are_named_by_their_places(tmp_path: Path) -> None:
+    for number in range(7):
+        (tmp_path / f"run-{number}").mkdir()
+        text = (SAMPLES / "trainer_log.jsonl").read_text()
+        (tmp_path / f"run-{number}" / "trainer_log.jsonl").write_text(text)
+    said = read_log(tmp_path).problems[-1]
+    assert said == (
+        "read from run-0/trainer_log.jsonl; also there: run-1/trainer_log.jsonl, run-2/trainer_log.jsonl, "
+        "run-3/trainer_log.jsonl, run-4/trainer_log.jsonl and 2 more"
+    )

@@ -51,7 +51,7 @@ def read_as(name: str, path: Path) -> RunLog:
         if not LOG_NAMES.search(path.name):
             raise UserError(
                 "a console log has a line that tells of training",
-                got=f"{lines:,} lines without a step, a loss or a progress bar",
+                got=f"{lines:,} lines without a step and its figures, a row of a Trainer or a progress bar",
                 where=Position(path.name),
             )
         problems.append(
