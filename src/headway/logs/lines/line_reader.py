@@ -191,9 +191,8 @@ class LineReader:
         if known is None or bar.n < known.last.n or (bar.epoch is not None and bar.epoch != known.last.epoch):
             fresh, again = True, known is not None
             start_s = (self._now_s or 0.0) if self._fed_s is None else self._fed_s - (bar.elapsed_s or 0.0)
-            base = self._base(key, known, bar)
             known = self._bars[key] = _Bar(
-                start_s=start_s, last=replace(bar, n=0), base=base, rows=self._evaluation_rows
+                start_s=start_s, last=replace(bar, n=0), base=self._base(key, known, bar), rows=self._evaluation_rows
             )
             if len(self._bars) > 1_000:
                 self._bars.pop(next(iter(self._bars)))
@@ -213,8 +212,7 @@ class LineReader:
                 return []
             found = self._resolved(known, bar) + self._let_go() if known.first is not None else self._let_go()
             return found + self._taken(self._steps(known, bar, rank, begins=fresh and known.base == 0, again=again))
-        kind = "evaluation" if bar.kind == "train" else bar.kind
-        kind = "" if OF_EPOCHS.fullmatch(bar.description) else kind
+        kind = "" if OF_EPOCHS.fullmatch(bar.description) else {"train": "evaluation"}.get(bar.kind, bar.kind)
         if not kind or bar.n < bar.total or (before.n >= bar.total and not fresh) or elapsed_s is None:
             return []
         done = Observation(kind=kind, at_s=self._now_s, seconds=elapsed_s, step=self._step, rank=rank)
