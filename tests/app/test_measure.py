@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from headway.app.measure import Asked, DoesNotFit, choose, measure
 from headway.app.packs import packed, share
 from headway.app.probe import Heard, understood
 from headway.app.promise import keep_promise, promise_of
-from headway.app.stored import records
+from headway.app.stored import keep, made_now, records
 from headway.app.task import task_of
 from headway.domain.errors import UsageError, UserError
 from headway.plan import plan_from_mapping
@@ -434,6 +435,20 @@ class TestPromise:
         keep_promise(load(plan).estimate(sensitivity=False, rates="stated").answer, "headway estimate plan.yaml")
         assert sorted(record.body["rates"] for record in records("estimate", plan)) == ["best", "stated"]
         assert (Path(plan).parent / ".headway" / ".gitignore").read_text() == "*\n"
+
+    def test_an_earlier_promise_that_holds_again_is_the_newest(
+        self, plan: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delenv("HEADWAY_STORE")
+        answers = {
+            rates: load(plan).estimate(sensitivity=False, today="2026-11-21", rates=rates).answer
+            for rates in ("best", "stated")
+        }
+        for number, rates in enumerate(("best", "stated")):
+            made = made_now("estimate", promise_of(answers[rates]), "headway estimate plan.yaml")
+            keep(replace(made, made=f"2026-01-0{number + 1}T00:00:00Z"), plan)
+        keep_promise(answers["best"], "headway estimate plan.yaml")
+        assert [record.body["rates"] for record in records("estimate", plan)] == ["best", "stated", "best"]
 
     def test_a_run_from_flags_promises_nothing(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("HEADWAY_STORE")

@@ -109,7 +109,7 @@ def test_a_command_that_says_nothing_is_told_how_to(here: Path) -> None:
         ((), 2, "there is no run in .headway"),
         (("--experiment", "qa"), 2, "without --plan"),
         (("train.py", "--every", "soon"), 2, "a duration is needed"),
-        (("train.py",), 1, "without a step, a loss or a progress bar"),
+        (("train.py",), 1, "without a step and its figures"),
     ],
 )
 def test_mistakes_are_answered(here: Path, words: Sequence[str], code: int, says: str) -> None:

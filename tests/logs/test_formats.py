@@ -263,10 +263,54 @@ def test_what_is_no_log_is_refused_with_what_to_do(tmp_path: Path, name: str, co
 def test_a_log_that_tells_of_no_training_says_so() -> None:
     log = read_log(SAMPLES / "nohup.out")
     assert not log.observations
-    assert "tells of a step" in log.problems[0]
+    assert "names a step" in log.problems[0]
 
 
 def test_a_folder_without_a_log_is_refused(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(UserError, match="holds a log"):
         read_log(tmp_path)
+
+
+def rows_of(steps: list[int], each_s: float = 1.0, **more: object) -> list[str]:
+    clock = [
+        f"{int(step * each_s) // 60 // 60}:{int(step * each_s) // 60 % 60:02d}:{int(step * each_s) % 60:02d}"
+        for step in steps
+    ]
+    return [
+        json.dumps({"current_steps": step, "total_steps": 1000, "loss": 1.5, "epoch": 0.1, "elapsed_time": at, **more})
+        for step, at in zip(steps, clock, strict=True)
+    ]
+
+
+def test_processes_that_write_into_one_trainer_log_are_ranks(tmp_path: Path) -> None:
+    steps = list(range(10, 510, 10))
+    one, two = rows_of(steps), rows_of(steps, 1.01)
+    # The second process is sometimes two rows behind.
+    lines = one[:2] + [row for pair in zip(one[2:], two, strict=False) for row in pair] + two[-2:]
+    path = tmp_path / "trainer_log.jsonl"
+    path.write_text("\n".join(lines) + "\n")
+    log = read_log(path)
+    assert {item.rank for item in log.observations} == {0, 1}
+    assert {item.attempt for item in log.observations} == {0}
+    assert times_of(log.of_rank_0)["step"].units == 500
+    assert times_of(log.of_rank_0)["step"].seconds == pytest.approx(500)
+    assert log.problems == ("several processes wrote rows of the same steps: the first one's are counted",)
+
+
+def test_nulls_of_an_older_llama_factory_are_no_evaluations(tmp_path: Path) -> None:
+    path = tmp_path / "trainer_log.jsonl"
+    path.write_text("\n".join(rows_of([5, 10, 15], 2.0, eval_loss=None, predict_loss=None, reward=None)) + "\n")
+    assert {item.kind for item in read_log(path).observations} == {"begin", "step"}
+
+
+def test_the_files_of_a_folder_are_named_by_their_places(tmp_path: Path) -> None:
+    for number in range(7):
+        (tmp_path / f"run-{number}").mkdir()
+        text = (SAMPLES / "trainer_log.jsonl").read_text()
+        (tmp_path / f"run-{number}" / "trainer_log.jsonl").write_text(text)
+    said = read_log(tmp_path).problems[-1]
+    assert said == (
+        "read from run-0/trainer_log.jsonl; also there: run-1/trainer_log.jsonl, run-2/trainer_log.jsonl, "
+        "run-3/trainer_log.jsonl, run-4/trainer_log.jsonl and 2 more"
+    )

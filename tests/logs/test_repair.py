@@ -59,7 +59,8 @@ def test_a_clock_that_goes_back_is_said_and_replaced() -> None:
 def test_a_clock_that_jumps_ahead_is_said_and_replaced() -> None:
     problems, seen = steps((102.0, 1), (104.0, 2), (106.0, 3), (86_506.0, 4), (86_508.0, 5))
     assert [item.at_s for item in seen[1:]] == [2, 4, 6, 8, 10]
-    assert problems == ["the clock jumped by 86,400 s at step 4: replaced by the usual 2 s"]
+    assert problems[0].startswith("the clock jumped by 86,400 s at step 4: replaced by the usual 2 s (")
+    assert len(problems) == 1
 
 
 def test_a_long_evaluation_is_no_jump() -> None:

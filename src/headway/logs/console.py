@@ -11,9 +11,9 @@ from typing import Final
 
 from headway.domain.errors import Position, UserError
 from headway.domain.observation import Observation, RunLog
-from headway.logs.hf_rows import with_mean_steps
+from headway.logs.hf_rows import with_mean_steps, with_steps_of_epochs
 from headway.logs.lines.line_reader import LineReader
-from headway.logs.text import Problems, as_text, is_text, lines_of
+from headway.logs.text import Problems, as_text, finite, is_text, lines_of
 
 NAME: Final = "console"
 LOG_NAMES: Final = re.compile(r"(?i)\.(?:log|out|err|txt)(?:\.\w+)?$|^nohup|console|stdout|slurm|output\.log")
@@ -51,14 +51,18 @@ def read_as(name: str, path: Path) -> RunLog:
         if not LOG_NAMES.search(path.name):
             raise UserError(
                 "a console log has a line that tells of training",
-                got=f"{lines:,} lines without a step, a loss or a progress bar",
+                got=f"{lines:,} lines without a step and its figures, a row of a Trainer or a progress bar",
                 where=Position(path.name),
             )
-        problems.append(f"no line of {lines:,} tells of a step, a loss or a progress bar")
+        problems.append(
+            f"no line of {lines:,} names a step with its figures, and none is a row of a Trainer or a progress bar"
+        )
+    epochs = finite(reader.facts.get("epochs"))
+    told = with_steps_of_epochs(seen, reader.ends, reader.total_steps, epochs, problems)
     return RunLog(
         format=name,
         name=path.name,
-        observations=with_mean_steps(seen, reader.ends, problems),
+        observations=with_mean_steps(told, reader.ends, problems),
         total_steps=reader.total_steps,
         facts=reader.facts,
         problems=tuple(problems),

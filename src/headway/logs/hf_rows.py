@@ -12,9 +12,10 @@ from dataclasses import replace
 from typing import Any, Final
 
 from headway.domain.observation import Observation
+from headway.logs.repair import settled
 from headway.logs.text import duration_s, finite, number, whole
 
-STEP_KEYS: Final = ("step", "global_step", "train/global_step", "current_steps", "iteration", "iter")
+STEP_KEYS: Final = ("step", "global_step", "train/global_step", "current_steps", "num_updates", "iteration", "iter")
 LOSS_KEYS: Final = (
     "loss",
     "train_loss",
@@ -22,10 +23,9 @@ LOSS_KEYS: Final = (
     "lm_loss",
     "lm loss",
     "reward",
-    "learning_rate",
-    "lr",
-    "grad_norm",
 )
+RATE_KEYS: Final = ("learning_rate", "lr", "grad_norm")
+"""Of a row only beside a step or an epoch: alone they are settings that were printed."""
 ELAPSED_KEYS: Final = ("elapsed_time", "elapsed", "elapsed_s", "_runtime", "time_elapsed", "total_time")
 CLOCK_KEYS: Final = ("timestamp", "_timestamp", "time", "wall_time")
 MEMORY_KEYS: Final = (
@@ -77,7 +77,9 @@ class Rows:
             self._finish(row)
             values = {"train_loss": loss} if (loss := number(row.get("train_loss"))) is not None else {}
             return [Observation(kind="end", at_s=at_s, step=step, epoch=epoch, values=values, rank=rank)]
-        if any(key in trained for key in LOSS_KEYS):
+        if any(trained.get(key) is not None for key in LOSS_KEYS) or (
+            any(key in trained for key in RATE_KEYS) and any(key in row for key in (*STEP_KEYS, "epoch"))
+        ):
             seen.append(
                 Observation(
                     kind="step",
@@ -144,7 +146,9 @@ def split(row: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The keys of a row that are of an evaluation, and the others."""
     marks = ("eval_", "eval/", "test_", "predict_", "val_", "valid_", "validation_")
     evaluated = {key: value for key, value in row.items() if key.startswith(marks)}
-    return evaluated, {key: value for key, value in row.items() if key not in evaluated}
+    trained = {key: value for key, value in row.items() if key not in evaluated}
+    # Older LLaMA-Factory writes every key into every row, null where it says nothing.
+    return {key: value for key, value in evaluated.items() if value is not None}, trained
 
 
 def values_of(row: Mapping[str, Any]) -> dict[str, float]:
@@ -169,6 +173,32 @@ def moment_of(row: Mapping[str, Any]) -> tuple[str, float] | None:
         if (moment := finite(row.get(key))) is not None and moment > EARLIEST_CLOCK:
             return "clock", moment / 1_000.0 if moment > 1e12 else moment
     return None
+
+
+def with_steps_of_epochs(
+    observations: Sequence[Observation],
+    ends: Sequence[Mapping[str, Any]],
+    total: int | None,
+    epochs: float | None,
+    problems: list[str],
+) -> tuple[Observation, ...]:
+    """Rows that say no step, as a Trainer without bars prints them, with the steps that their epochs amount to.
+
+    The steps of an epoch are told by the banner, else by the runtime and the rate of the last row.
+    """
+    if any(item.step is not None for item in observations) or not any(item.kind == "step" for item in observations):
+        return tuple(observations)
+    last = max((item.epoch for item in observations if item.epoch), default=None)
+    done = steps_done(ends[-1]) if len(ends) == 1 else None
+    if total and epochs:
+        per_epoch = total / epochs
+    elif done and last and done[1] <= 0.02 * done[0]:
+        per_epoch = done[0] / last
+    else:
+        return tuple(observations)
+    problems.append(f"rows without steps: counted from their epochs, about {per_epoch:,.0f} steps each")
+    placed = [replace(item, step=round(item.epoch * per_epoch)) if item.epoch else item for item in observations]
+    return settled(placed, problems)
 
 
 def with_mean_steps(

@@ -83,7 +83,9 @@ def _of_folder(path: Path) -> RunLog:
             return ranked[0][1].read(path)
         except UserError:
             pass
-    logs = [log for place in _candidates(path) if (log := _quietly(place)) is not None]
+    # By their places in the folder: a run's checkpoints and attempts have files of one name.
+    found = [(place, log) for place in _candidates(path) if (log := _quietly(place)) is not None]
+    logs = [replace(log, name=place.relative_to(path).as_posix()) for place, log in found]
     if not logs:
         raise UserError(
             "a folder of a run holds a log that headway reads",
@@ -114,6 +116,7 @@ def _candidates(path: Path) -> list[Path]:
 
 
 MOST_READ: Final = 12
+MOST_NAMED: Final = 4
 
 
 def _few(found: list[tuple[float, Path]]) -> list[Path]:
@@ -166,7 +169,9 @@ def _combined(best: RunLog, others: list[RunLog], path: Path) -> RunLog:
         if item.kind == "device" and not any(own.kind == "device" for own in best.observations)
     )
     total = best.total_steps or next((log.total_steps for log in others if log.total_steps), None)
-    also = (f"read from {best.name}; also there: {', '.join(log.name for log in others)}",) if others else ()
+    named = ", ".join(log.name for log in others[:MOST_NAMED])
+    more = f" and {len(others) - MOST_NAMED} more" if len(others) > MOST_NAMED else ""
+    also = (f"read from {best.name}; also there: {named}{more}",) if others else ()
     return replace(
         best,
         name=path.name or best.name,

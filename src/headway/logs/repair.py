@@ -151,7 +151,10 @@ class Course:
             return usual
         limit = max(JUMP * max(usual, said.seconds or 0.0), SHORTEST_JUMP_S) + track.taken_s
         if len(track.gaps_s) >= 3 and gap > limit and said.kind == "step":
-            self.problems.append(f"the clock jumped by {gap:,.0f} s {place}: replaced by the usual {usual:.3g} s")
+            self.problems.append(
+                f"the clock jumped by {gap:,.0f} s {place}: replaced by the usual {usual:.3g} s"
+                " (it was set, the machine slept, or what the log does not name took that long)"
+            )
             return usual
         return gap
 

@@ -87,12 +87,15 @@ def encoding_of(head: bytes) -> str:
             return name
     pairs = len(head[:512]) // 2
     if pairs >= 4:
-        for name, zeros in (("utf-16-le", head[1:512:2]), ("utf-16-be", head[0:512:2])):
-            if zeros.count(0) > 0.8 * pairs:
+        even, odd = head[0:512:2], head[1:512:2]
+        for name, zeros, others in (("utf-16-le", odd, even), ("utf-16-be", even, odd)):
+            if zeros.count(0) > 0.8 * pairs and others.count(0) < 0.2 * pairs:
                 return name
     return "utf-8"
 
 
+HOLE = re.compile(rb"\x00{16,}")
+"""What a file system leaves of a log that was cut while it was written to, or of a machine that went down."""
 CONTROL: Final = bytes(byte for byte in range(32) if byte not in b"\t\n\x0b\x0c\r\x08\x1b")
 
 
@@ -100,7 +103,8 @@ def is_text(head: bytes) -> bool:
     """Whether the first bytes of a file are text: one in fifty may be a control character that no terminal uses."""
     if not head or encoding_of(head).startswith("utf-16"):
         return bool(head)
-    return len(head) - len(head.translate(None, CONTROL)) <= len(head) // 50
+    head = HOLE.sub(b"", head)
+    return bool(head) and len(head) - len(head.translate(None, CONTROL)) <= len(head) // 50
 
 
 def as_text(head: bytes) -> str:
@@ -132,7 +136,8 @@ def lines_of(path: Path, problems: list[str]) -> Iterator[tuple[int, str]]:
 
 
 def plain(line: str) -> str:
-    """A line without the codes that colour it and move the cursor, and without its end."""
+    """A line without the codes that colour it and move the cursor, without the zeros of a hole and without its end."""
+    line = line.replace("\0", "") if "\0" in line else line
     return ANSI.sub("", line).strip("\r") if "\x1b" in line else line.strip("\r")
 
 

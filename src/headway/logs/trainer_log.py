@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -29,7 +30,11 @@ def read(path: Path) -> RunLog:
     reading = Rows()
     found = settled(_rows(path, reading, problems), problems)
     if not any(item.kind != "begin" for item in found):
-        raise UserError("a trainer_log.jsonl has rows with current_steps", got="none", where=Position(path.name))
+        raise UserError(
+            "a trainer_log.jsonl has rows of a training, with current_steps and a loss",
+            got="none",
+            where=Position(path.name),
+        )
     return RunLog(
         format=NAME,
         name=path.name,
@@ -40,8 +45,25 @@ def read(path: Path) -> RunLog:
     )
 
 
+@dataclass(slots=True)
+class _Process:
+    """One of the processes that write rows into the file."""
+
+    step: int
+    at_s: float | None
+    shown_s: dict[int, float]
+    """When it was at which step."""
+
+
+LAG: Final = 0.05
+"""Processes of one training show the same step at moments that differ by no more of the time since its start."""
+MOST_BEHIND: Final = 5
+"""Rows that one process may be behind another."""
+
+
 def _rows(path: Path, reading: Rows, problems: Problems) -> Iterator[Observation]:
-    last_s, last_step, bare = None, None, None
+    processes: list[_Process] = []
+    bare = None
     for number, line in lines_of(path, problems):
         row = mapping_in(line)
         step = whole(row.get("current_steps")) if row is not None else None
@@ -50,16 +72,45 @@ def _rows(path: Path, reading: Rows, problems: Problems) -> Iterator[Observation
                 problems.append(f"line {number}: {'no row of a training' if row is not None else 'not whole JSON'}")
             continue
         at_s = duration_s(row.get("elapsed_time"))
-        if at_s is not None and (last_s is None or (at_s < last_s and step <= (last_step or 0))):
+        rank = _rank(processes, step, at_s, trained=row.get("loss") is not None)
+        if rank is None:
             # The clock starts with the training, also after a resume.
-            yield Observation(kind="begin", at_s=0.0)
-        last_s = at_s if at_s is not None else last_s
-        seen = reading.observe(row, at_s=at_s)
+            processes, rank = [], 0
+        if rank == len(processes):
+            processes.append(_Process(step=0, at_s=None, shown_s={}))
+            if at_s is not None:
+                yield Observation(kind="begin", at_s=0.0, rank=rank)
+            if rank == 1:
+                problems.append("several processes wrote rows of the same steps: the first one's are counted")
+        own = processes[rank]
+        seen = reading.observe(row, at_s=at_s, rank=rank)
         yield from seen
         # Rows without a loss: the last of a training, or batches of a prediction that is not one.
-        bare = None if seen or last_step is None else Observation(kind="end", at_s=at_s, step=step)
-        if bare is not None and step > (last_step or 0):
-            yield Observation(kind="step", at_s=at_s, step=step, epoch=finite(row.get("epoch")))
-        last_step = step if seen or bare is not None else last_step
+        bare = None if seen or not own.step else Observation(kind="end", at_s=at_s, step=step, rank=rank)
+        if bare is not None and step > own.step:
+            yield Observation(kind="step", at_s=at_s, step=step, epoch=finite(row.get("epoch")), rank=rank)
+        own.at_s = at_s if at_s is not None else own.at_s
+        if seen or bare is not None:
+            own.step = step
+            if at_s is not None:
+                own.shown_s[step] = at_s
     if bare is not None:
         yield bare
+
+
+def _rank(processes: list[_Process], step: int, at_s: float | None, *, trained: bool) -> int | None:
+    """Index of the process that a row is of, a new one's where it is another's of the same start; None after a restart.
+
+    A row goes on with the process that is nearest behind it. One that none of them can have written is of another
+    where one of them showed the same step a few rows ago at about the same time.
+    """
+    behind = [at for at, own in enumerate(processes) if own.step < step or (own.step == step and not trained)]
+    if behind:
+        return max(behind, key=lambda at: processes[at].step)
+    if not processes or at_s is None:
+        return 0
+    for own in processes:
+        shown_s = dict(list(own.shown_s.items())[-MOST_BEHIND:]).get(step)
+        if shown_s is not None and abs(at_s - shown_s) <= max(LAG * at_s, 5.0):
+            return len(processes)
+    return 0 if at_s >= (processes[0].at_s or 0.0) else None

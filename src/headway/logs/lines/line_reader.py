@@ -14,7 +14,9 @@ from typing import Final
 from headway.domain.observation import Observation
 from headway.logs.hf_rows import STEP_KEYS, Rows, is_end, moment_of
 from headway.logs.lines.bars import EPOCH, Bar, bars_in
-from headway.logs.lines.metric_lines import Line, metrics_in, saved_s
+from headway.logs.lines.epochs import Epochs
+from headway.logs.lines.line import Line
+from headway.logs.lines.metric_lines import metrics_in, saved_s
 from headway.logs.lines.mllog import MARK, Events
 from headway.logs.lines.prefix import moment_in, rank_of
 from headway.logs.lines.printed import SAVING, alike, begins_row, resumed_at, rows_in, settings_in
@@ -22,6 +24,8 @@ from headway.logs.repair import Course
 from headway.logs.text import LINE_END, LONGEST_LINE, Problems, plain
 
 SWIFT_KEY: Final = "global_step/max_steps"
+OF_EPOCHS: Final = re.compile(r"(?i)(?:\w+ )?epochs?")
+"""Description of a bar that counts epochs: the steps are those of the bar within it."""
 FEWEST_SKIPPED: Final = 20
 """Steps in the first advance of a bar from which it may be a resume."""
 MOST_HELD: Final = 8
@@ -60,7 +64,7 @@ class LineReader:
         self.marks: set[str] = set()
         """Kinds of lines that were understood: `row`, `bar`, `line`, `mllog`."""
         self.course = Course()
-        self._rows, self._events = Rows(), Events()
+        self._rows, self._events, self._epoch_count = Rows(), Events(), Epochs()
         self._rest = self._begun_row = ""
         self._now_s: float | None = None
         self._zeros_s: dict[str, float] = {}
@@ -72,14 +76,15 @@ class LineReader:
         self._evaluated: Observation | None = None
         self._resumed: int | None = None
         self._fed_s: float | None = None
-        self._opened = self._ended = False
+        self._opened = self._ended = self._within = False
         self._last_train: str | None = None
         self._evaluation_rows = 0
         self._held: list[tuple[Mapping[str, str], float | None, int]] = []
         self._total: int | None = None
         self._epoch_total: int | None = None
         self._epochs: int | None = None
-        """Of the line `Epoch 1/5` that Keras prints above its bars."""
+
+    """Of the line `Epoch 1/5` that Keras prints above its bars, or of the bar around that of the steps."""
 
     @property
     def total_steps(self) -> int | None:
@@ -186,9 +191,8 @@ class LineReader:
         if known is None or bar.n < known.last.n or (bar.epoch is not None and bar.epoch != known.last.epoch):
             fresh, again = True, known is not None
             start_s = (self._now_s or 0.0) if self._fed_s is None else self._fed_s - (bar.elapsed_s or 0.0)
-            base = self._base(key, known, bar)
             known = self._bars[key] = _Bar(
-                start_s=start_s, last=replace(bar, n=0), base=base, rows=self._evaluation_rows
+                start_s=start_s, last=replace(bar, n=0), base=self._base(key, known, bar), rows=self._evaluation_rows
             )
             if len(self._bars) > 1_000:
                 self._bars.pop(next(iter(self._bars)))
@@ -208,7 +212,7 @@ class LineReader:
                 return []
             found = self._resolved(known, bar) + self._let_go() if known.first is not None else self._let_go()
             return found + self._taken(self._steps(known, bar, rank, begins=fresh and known.base == 0, again=again))
-        kind = "evaluation" if bar.kind == "train" else bar.kind
+        kind = "" if OF_EPOCHS.fullmatch(bar.description) else {"train": "evaluation"}.get(bar.kind, bar.kind)
         if not kind or bar.n < bar.total or (before.n >= bar.total and not fresh) or elapsed_s is None:
             return []
         done = Observation(kind=kind, at_s=self._now_s, seconds=elapsed_s, step=self._step, rank=rank)
@@ -242,6 +246,9 @@ class LineReader:
         if key == self._main:
             return True
         main = self._bars.get(self._main or "")
+        if main is not None and OF_EPOCHS.fullmatch(main.last.description) and main.last.n < main.last.total:
+            self._epochs, self._main, self._within = main.last.total, key, True
+            return True
         alike = key.partition("|")[0] == (self._main or "").partition("|")[0]
         if main is not None and alike and bar.description and bar.epoch is not None and main.last.epoch != bar.epoch:
             self._main = key
@@ -259,7 +266,7 @@ class LineReader:
 
     def _steps(self, known: _Bar, bar: Bar, rank: int, *, begins: bool, again: bool) -> list[Observation]:
         epochs = bar.epochs or (None if bar.epoch is not None or known.base else 1)
-        epochs = epochs if bar.description != "keras" else self._epochs
+        epochs = self._epochs if self._within or bar.description == "keras" else epochs
         self._epoch_total = bar.total * epochs if epochs and known.base < bar.total * epochs else None
         opened = (
             [Observation(kind="begin", at_s=known.start_s, rank=rank)]
@@ -302,13 +309,10 @@ class LineReader:
             return self._taken([Observation(kind="checkpoint", seconds=seconds, step=self._step, rank=rank)])
         if SAVING.search(message[:400]):
             return self._taken([Observation(kind="checkpoint", step=self._step, rank=rank)])
-        line = (
-            metrics_in(message)
-            if any(mark in message for mark in ("tep", "ter", "TEP", "TER", "atch", "pdate"))
-            else None
-        )
+        line = metrics_in(message)
         if line is None:
             return []
+        line = self._epoch_count.through(line)
         self.marks.add("line")
         opened: list[Observation] = []
         elapsed = line.elapsed_s is not None and line.kind == "step"
@@ -319,7 +323,7 @@ class LineReader:
             opened = (
                 [Observation(kind="begin", at_s=self._zeros_s["elapsed"], rank=rank)] if self._opens("elapsed") else []
             )
-        self._total = line.total or self._total
+        self._total = line.total or (None if self._epoch_count.begins_again else self._total)
         self._step = line.step if line.kind == "step" else self._step
         said = Observation(
             kind=line.kind,

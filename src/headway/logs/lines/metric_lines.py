@@ -1,4 +1,5 @@
-"""Lines that name a step and its figures: Megatron, NeMo, torchtune, DeepSpeed, torchtitan, nanoGPT, llm.c.
+"""Lines that name a step and its figures: Megatron, NeMo, torchtune, DeepSpeed, torchtitan, nanoGPT, llm.c, fairseq,
+OLMo.
 
 Owns one line to a step or an evaluation; bars are `bars.py`, rows of a Trainer `hf_rows.py`.
 """
@@ -6,11 +7,11 @@ Owns one line to a step or an evaluation; bars are `bars.py`, rows of a Trainer 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Final
 
-from headway.logs.lines.bars import named_numbers
+from headway.logs.lines.bars import EPOCH, named_numbers
+from headway.logs.lines.epochs import within_epoch
+from headway.logs.lines.line import Line
 from headway.logs.text import duration_s, finite, number, whole
 
 MEGATRON = re.compile(r"\biteration\s+(?P<step>\d{1,12})\s*/\s*(?P<total>\d{1,12})\s*\|")
@@ -19,6 +20,8 @@ TORCHTUNE = re.compile(r"^Step (?P<step>\d{1,12}) \| (?=\S+:)")
 MODDED = re.compile(
     r"\bstep:(?P<step>\d{1,12})/(?P<total>\d{1,12}) .{0,200}?train_time:(?P<time>[\d.]+)(?P<unit>ms|s)\b"
 )
+FAIRSEQ = re.compile(r"\btrain_inner \| epoch (?P<epoch>\d{1,6}):.{0,3000}?\bnum_updates=(?P<step>\d{1,12})\b")
+OLMO = re.compile(r"\[step=(?P<step>\d{1,12})/(?P<total>\d{1,12}),\s?epoch=\d")
 GENERIC = re.compile(
     r"(?i)\b(?:global[_ ]?)?(?:steps?|iter(?:ation)?s?|updates?|batch(?:es)?)\b['\"]?\s{0,4}[:=#\[(]{0,2}\s{0,8}"
     r"(?P<step>\d[\d,]{0,12})(?!\.\d|[\d,]*[a-z%])(?:\s{0,8}(?:/|of)\s{0,8}(?P<total>\d[\d,]{0,12}))?"
@@ -41,25 +44,19 @@ NAMES: Final = {"lm loss": "loss", "reduced_train_loss": "loss", "train_loss": "
 NAMES_ALSO: Final = {"learning rate": "learning_rate", "grad norm": "grad_norm", "gnorm": "grad_norm"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
-    """What a line says of a step, or of an evaluation at it."""
-
-    kind: str
-    """`step` or `evaluation`."""
-    step: int
-    total: int | None = None
-    each_s: float | None = None
-    elapsed_s: float | None = None
-    rows_seen: float | None = None
-    values: Mapping[str, float] = field(default_factory=dict)
+MARKS: Final = ("tep", "ter", "TEP", "TER", "atch", "pdate", "poch", "rain: [")
+"""One of them stands in each line that names a step."""
 
 
 def metrics_in(line: str) -> Line | None:
     """The step that a line tells of with at least a loss, a time or a learning rate; None for any other line."""
-    for form, read in ((NEMO, _nemo), (MEGATRON, _megatron), (MODDED, _modded), (TORCHTUNE, _torchtune)):
+    if not any(mark in line for mark in MARKS):
+        return None
+    for form, read in FORMS:
         if match := form.search(line[:4_000]):
             return read(match, line[:4_000])
+    if "[" in line and (within := within_epoch(line[:2_000], _named(line[:2_000]))) is not None:
+        return within
     match = GENERIC.search(line[:2_000])
     return _generic(match, line[:2_000]) if match else None
 
@@ -140,6 +137,24 @@ def _torchtune(match: re.Match[str], line: str) -> Line:
     return Line(kind=kind, step=int(match["step"]), values=values)
 
 
+def _counted(match: re.Match[str], line: str) -> Line:
+    """A line whose form is sure, without a time of its own."""
+    total = match.groupdict().get("total")
+    return Line(
+        kind="step", step=int(match["step"]), total=int(total) if total else None, values=_named(line[match.start() :])
+    )
+
+
+FORMS: Final = (
+    (NEMO, _nemo),
+    (MEGATRON, _megatron),
+    (MODDED, _modded),
+    (TORCHTUNE, _torchtune),
+    (FAIRSEQ, _counted),
+    (OLMO, _counted),
+)
+
+
 def _generic(match: re.Match[str], line: str) -> Line | None:
     loss, each = LOSS.search(line), EACH.search(line)
     rate = re.search(r"\blr\s*[:=]\s*\[?\s*\d", line)
@@ -151,9 +166,12 @@ def _generic(match: re.Match[str], line: str) -> Line | None:
     values = _named(line)
     if loss and (value := number(loss["value"])) is not None and EVALUATED.search(loss["name"]) is None:
         values.setdefault("loss", value)
+    epoch = EPOCH.search(line)
     return Line(
         kind="evaluation" if EVALUATED.search(line) and "loss" in line else "step",
         step=step,
+        epoch=int(epoch["epoch"]) if epoch else None,
+        epochs=int(epoch["epochs"]) if epoch and epoch["epochs"] else None,
         total=whole(match["total"].replace(",", "")) if match["total"] else None,
         each_s=_each_s(line, each),
         values=values,

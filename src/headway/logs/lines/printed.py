@@ -17,7 +17,7 @@ ROW_PAIR = re.compile(
     r"""['"]([^'"]{1,120})['"]\s{0,4}:\s{0,4}(?:"([^"]{0,400})"|'([^']{0,400})'|(?:[\w.]{1,40}\()?([-+]?\w[\w.+-]{0,60})\)?)"""
 )
 BANNER: Final = (
-    ("total_steps", re.compile(r"Total optimization steps\s?=\s?([\d,]{1,15})")),
+    ("total_steps", re.compile(r"Total (?:optimization )?steps\s?=\s?([\d,]{1,15})")),
     ("rows", re.compile(r"Num examples\s?=\s?([\d,]{1,15})")),
     ("epochs", re.compile(r"Num Epochs\s?=\s?([\d,]{1,15})")),
     ("micro_batch", re.compile(r"[Bb]atch size per device\s?=\s?([\d,]{1,9})")),
