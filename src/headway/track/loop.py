@@ -49,11 +49,7 @@ class Tracked(Generic[Batch]):
         run_dir: str | os.PathLike[str] | None = None,
         quiet: bool = False,
     ) -> None:
-        for name, value in (("epochs", epochs), ("accumulate", accumulate), ("steps", 1 if steps is None else steps)):
-            if not isinstance(value, int) or value < 1:
-                raise UsageError("epochs, steps and micro-batches of a step count from 1", got=f"{name}={value}")
-        if price is not None and (not isinstance(price, int | float) or not 0 <= price < math.inf):
-            raise UsageError("a price is a number of dollars per hour", got=f"price={price!r}", hint="price=3.06")
+        _refuse(price, epochs=epochs, accumulate=accumulate, steps=1 if steps is None else steps)
         self._loader, self._epochs, self._steps, self._accumulate = loader, epochs, steps, accumulate
         self._count_tokens, self._micro = tokens, 0
         length = _length(loader)
@@ -143,6 +139,15 @@ class Tracked(Generic[Batch]):
     def __exit__(self, *_: Any) -> None:
         """Close the run."""
         self.meter.finish()
+
+
+def _refuse(price: float | None, **counts: int) -> None:
+    """What would fail in the middle of a run. Raises UsageError."""
+    for name, value in counts.items():
+        if not isinstance(value, int) or value < 1:
+            raise UsageError("epochs, steps and micro-batches of a step count from 1", got=f"{name}={value}")
+    if price is not None and (not isinstance(price, int | float) or not 0 <= price < math.inf):
+        raise UsageError("a price is a number of dollars per hour", got=f"price={price!r}", hint="price=3.06")
 
 
 def _length(loader: Iterable[Any]) -> int | None:
