@@ -170,3 +170,19 @@ def test_a_run_is_followed_to_its_end(here: Path) -> None:
     assert b"83% 5/6" in first
     assert b"6 of 6 (100 %)" in said
     assert child.returncode == 0
+
+
+def test_a_checkpoint_that_logged_nothing_says_how_far_it_is(here: Path) -> None:
+    """Below `logging_steps` a Trainer's state has no row; the last checkpoint of a run that is over says so."""
+    (here / "out" / "checkpoint-120").mkdir(parents=True)
+    state = {"global_step": 120, "max_steps": 120, "log_history": []}
+    (here / "out" / "checkpoint-120" / "trainer_state.json").write_text(json.dumps(state), encoding="utf-8")
+    page = json.loads(run("out", "--once", "--json").stdout)
+    assert (page["state"], page["step"], page["total_steps"]) == ("ended", 120, 120)
+
+
+def test_a_command_that_fails_at_once_has_nothing_left(here: Path) -> None:
+    done = run("--", "false")
+    assert done.returncode == 1
+    assert b"failed before any progress" in done.stderr
+    assert b"left" not in done.stderr

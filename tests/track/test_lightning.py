@@ -71,3 +71,19 @@ def test_without_lightning_the_message_says_what_to_install(monkeypatch: pytest.
     with pytest.raises(UserError, match="needs Lightning") as error:
         _ = headway.LightningCallback
     assert isinstance(error.value, ImportError)  # what a program that can do without expects
+
+
+@pytest.mark.parametrize(
+    ("batches", "epochs", "every"), [(20, 1, 10.0), (80, 2, 80.0), (80, None, 40.0), (float("inf"), 1, None)]
+)
+def test_when_it_evaluates_is_known_before_the_first(
+    callback_class: Any, batches: float, epochs: int | None, every: float | None
+) -> None:
+    """80 batches an epoch in steps of 2."""
+    trainer = SimpleNamespace(
+        global_step=0, accumulate_grad_batches=2, num_devices=1, num_nodes=1, estimated_stepping_batches=400,
+        num_training_batches=80, val_check_batch=batches, check_val_every_n_epoch=epochs,
+    )  # fmt: skip
+    callback = callback_class(run_dir="run", quiet=True)
+    callback.on_train_start(trainer, None)
+    assert callback.meter.remaining.course.evaluate_every == every

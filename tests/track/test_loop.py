@@ -257,3 +257,30 @@ def test_a_plan_without_an_estimate_is_said_once(here: Path, capsys: pytest.Capt
     (here / "plan.yaml").touch()
     list(headway.track([1, 2], plan="plan.yaml"))
     assert capsys.readouterr().err.count("headway estimate plan.yaml makes one") == 1
+
+
+def test_a_further_pass_has_work_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`for epoch in range(3): for batch in loop`: never 60 of 20 steps."""
+    loop = headway.track([1] * 20, quiet=True)
+    list(loop)
+    half = iter(loop)
+    for _ in range(11):
+        next(half)
+    assert (loop.meter.step, loop.left().total_steps) == (30, 40)
+
+
+def test_a_first_step_that_compiles_does_not_stand_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+    loop = headway.track([1] * 100, quiet=True)
+    for number, _ in enumerate(loop):
+        if number == 5:
+            assert loop.left().p50_s == pytest.approx(97 * 0.01)
+            break
+        now[0] += 30.0 if number == 0 else 0.01
+
+
+@pytest.mark.parametrize("given", [{"price": -1.0}, {"price": "3"}, {"price": float("nan")}, {"epochs": 2.5}])
+def test_what_would_fail_hours_later_is_refused_at_once(given: dict[str, Any]) -> None:
+    with pytest.raises(UsageError):
+        headway.track([1], **given)

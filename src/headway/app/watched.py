@@ -292,6 +292,9 @@ def watch_log(place: str, asked: Asked) -> WatchAnswer:
         follower = Follower(asked)
         if log is not None:
             follower.take(log.of_rank_0, log.total_steps)
+            done = log.facts.get("steps_done")
+            if isinstance(done, int | float) and done > follower.remaining.step:  # a checkpoint without a row of a log
+                follower.take([Observation(kind="step", step=int(done))], log.total_steps)
         stale = age_s > asked.stale_s
         if asked.once or stale or follower.ended:
             return _answer(follower, path, log, age_s, stale)

@@ -148,7 +148,7 @@ def _facts(answer: WatchAnswer) -> Iterator[Fact]:
         yield Fact(label="time so far", text=format_duration(answer.elapsed_s), kind="measured")
     else:
         yield Fact(label="time so far", text="unknown")
-    if answer.state != "ended":
+    if answer.state != "ended" and (answer.state != "failed" or answer.step):
         yield Fact(label="left", text=_span(answer.left_p50_s, answer.left_p90_s), note=_without(answer))
         if answer.end_p50_s is not None:
             yield Fact(label="whole run", text=_span(answer.end_p50_s, answer.end_p90_s), note=_against(answer))

@@ -5,6 +5,7 @@ Owns what Lightning's hooks mean for a run. `lightning` or `pytorch_lightning` i
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from importlib import import_module
@@ -28,6 +29,15 @@ def _base() -> Any:
         "headway.LightningCallback needs Lightning", got="no such package",
         hint="pip install lightning; any other loop is tracked by headway.track(loader).",
     )  # fmt: skip
+
+
+def _evaluates(trainer: Any) -> float | None:
+    """Optimizer steps between two evaluations; None where that is learnt (by time, or a loader without length)."""
+    batches, epochs = getattr(trainer, "val_check_batch", None), getattr(trainer, "check_val_every_n_epoch", None)
+    if not isinstance(batches, int | float) or not 0 < batches < math.inf:
+        return None
+    whole = batches >= trainer.num_training_batches
+    return float(batches * ((epochs or 1) if whole else 1) / trainer.accumulate_grad_batches)
 
 
 class LightningCallback(_base()):  # type: ignore[misc]
@@ -61,7 +71,7 @@ class LightningCallback(_base()):  # type: ignore[misc]
         steps = trainer.estimated_stepping_batches
         known = isinstance(steps, int) and steps > 0
         self.meter = Meter(
-            Course(total_steps=steps if known else None, usd_per_hour=self._price),
+            Course(total_steps=steps if known else None, evaluate_every=_evaluates(trainer), usd_per_hour=self._price),
             **self._given,
             step=int(trainer.global_step),
             grad_accum=trainer.accumulate_grad_batches,

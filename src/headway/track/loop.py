@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any, Generic, Self, TypeVar
 
 from headway.domain.errors import UsageError
@@ -48,9 +49,7 @@ class Tracked(Generic[Batch]):
         run_dir: str | os.PathLike[str] | None = None,
         quiet: bool = False,
     ) -> None:
-        for name, value in (("epochs", epochs), ("accumulate", accumulate), ("steps", 1 if steps is None else steps)):
-            if value < 1:
-                raise UsageError("epochs, steps and micro-batches of a step count from 1", got=f"{name}={value}")
+        _refuse(price, epochs=epochs, accumulate=accumulate, steps=1 if steps is None else steps)
         self._loader, self._epochs, self._steps, self._accumulate = loader, epochs, steps, accumulate
         self._count_tokens, self._micro = tokens, 0
         length = _length(loader)
@@ -78,7 +77,7 @@ class Tracked(Generic[Batch]):
 
     def __iter__(self) -> Iterator[Batch]:
         """Every batch; at the end, at a break and at an exception the run is closed."""
-        self.meter.resume()
+        self._again()
         try:
             for epoch in range(self._epochs):
                 yield from self._epoch(epoch)
@@ -86,6 +85,14 @@ class Tracked(Generic[Batch]):
                     return
         finally:
             self.meter.finish()
+
+    def _again(self) -> None:
+        """The run goes on; what was done before is no part of what a further pass has to do."""
+        self.meter.resume()
+        course = self.meter.remaining.course
+        if self._steps is None and self._batches is not None and self.meter.step >= (course.total_steps or math.inf):
+            steps = self.meter.step + max(1, self._batches // self._accumulate)
+            self.meter.remaining.course = replace(course, total_steps=steps)
 
     def _epoch(self, epoch: int) -> Iterator[Batch]:
         now, meter, count_tokens = time.perf_counter, self.meter, self._count_tokens
@@ -132,6 +139,15 @@ class Tracked(Generic[Batch]):
     def __exit__(self, *_: Any) -> None:
         """Close the run."""
         self.meter.finish()
+
+
+def _refuse(price: float | None, **counts: int) -> None:
+    """What would fail in the middle of a run. Raises UsageError."""
+    for name, value in counts.items():
+        if not isinstance(value, int) or value < 1:
+            raise UsageError("epochs, steps and micro-batches of a step count from 1", got=f"{name}={value}")
+    if price is not None and (not isinstance(price, int | float) or not 0 <= price < math.inf):
+        raise UsageError("a price is a number of dollars per hour", got=f"price={price!r}", hint="price=3.06")
 
 
 def _length(loader: Iterable[Any]) -> int | None:

@@ -27,6 +27,8 @@ VARIABLE = "HEADWAY_TRACK"
 SHORTEST_S = 0.2
 """Steps are gathered into events at least so long, and never more than `MOST_EVENTS` to the time so far."""
 MOST_EVENTS = 10_000
+LONE_EVENTS = 3
+"""First steps that are events of their own, however short: a first one that compiles must not stand for all."""
 SAMPLE_S = 10.0
 
 
@@ -53,7 +55,7 @@ class Meter:
         self.promise, self.stage, self.step = promise, stage, step
         self.remaining, self.changes = Remaining(_with_promise(course, promise)), Changes()
         said = os.environ.get(VARIABLE, "")
-        leads = os.environ.get("RANK", "0") in ("", "0")
+        leads = _leads()
         self._loud = leads and not quiet and said not in ("quiet", "off") and sys.stderr is not None
         self._live = self._loud and sys.stderr.isatty()
         if self._loud and (missing := promise.missing(plan)):
@@ -71,6 +73,7 @@ class Meter:
         self._carried_s = self._wait_s = 0.0
         self._steps, self._tokens, self._rows = 0, 0.0, 0.0
         self._next_s = self._next_sample_s = 0.0
+        self._lone = LONE_EVENTS
         self._epoch: float | None = None
         self._ended = self._said_end = False
         self._see(Observation(kind="begin", at_s=0.0, step=step, stage=stage))
@@ -93,7 +96,8 @@ class Meter:
         at_s = now - self._began
         if at_s >= self._next_s:
             self._flush(now)
-            self._next_s = at_s + max(SHORTEST_S, at_s / MOST_EVENTS)
+            self._lone -= 1
+            self._next_s = 0.0 if self._lone > 0 else at_s + max(SHORTEST_S, at_s / MOST_EVENTS)
             self._beside(at_s)
 
     @contextmanager
@@ -186,7 +190,7 @@ class Meter:
         if at_s >= self._next_sample_s:
             self._next_sample_s = at_s + SAMPLE_S
             self._see(Observation(kind="device", at_s=at_s, values=self._sampler.sample(), stage=self.stage))
-        if self._loud and self._due.at(at_s):
+        if self._loud and self._lone < LONE_EVENTS - 1 and self._due.at(at_s):
             self._say()
 
     def _say(self, *, last: bool = False) -> None:
@@ -207,6 +211,15 @@ class Meter:
         """What is slow in the run from its beginning, as findings."""
         seconds = {} if self.journal is None else {term: t.seconds for term, t in self.journal.times().items()}
         return standing(seconds, self.remaining.elapsed_s, self._sampler.sample())
+
+
+def _leads() -> bool:
+    """Whether this process speaks for the run: torch knows, where its processes have met; else what torchrun said."""
+    torch = sys.modules.get("torch")
+    distributed = getattr(torch, "distributed", None)
+    if distributed is not None and distributed.is_available() and distributed.is_initialized():
+        return bool(distributed.get_rank() == 0)
+    return os.environ.get("RANK", "0") in ("", "0")
 
 
 def _with_promise(course: Course, promise: Any) -> Course:

@@ -28,6 +28,8 @@ class Course:
     """Optimizer steps between two evaluations; 0: none."""
     save_every: float | None = None
     """Optimizer steps between two checkpoints; 0: none."""
+    round_at_end: bool = False
+    """Whether an evaluation and a checkpoint also follow the last step, where their interval does not end there."""
     final_saves: int = 0
     """Saves after the last step."""
     tokens_per_step: float | None = None
@@ -216,8 +218,12 @@ class Remaining:
             return [self._round(term, math.ceil(units - 1e-9), [])] if units > 0 else []
         if every <= 0:
             return []
-        done = max([*rounds, self._start, self.step - 1])
-        due = math.floor(total / every + 1e-9) - math.floor(done / every + 1e-9)
+        whole = math.ceil(total / every - 1e-9) if self.course.round_at_end else _rounds_up_to(total, every)
+        due = whole - max(
+            _rounds_up_to(max(self._start, self.step - 1), every),
+            # inside a loop's body, the step that a round follows is not counted yet
+            math.floor(max(rounds, default=self._start) / every + 0.5) if rounds else 0,
+        )
         return [self._round(term, due, list(self._rounds[term].values()))] if due > 0 else []
 
     def _final(self) -> list[Part]:
@@ -236,6 +242,10 @@ class Remaining:
         if promised is not None:
             return _part(term, due, promised.mid, promised.high, "promised")
         return _part(term, due, None, None)
+
+
+def _rounds_up_to(step: float, every: float) -> int:
+    return math.floor(step / every + 1e-9)
 
 
 def _part(term: str, units: float, each_s: float | None, high_s: float | None, kind: str = "measured") -> Part:

@@ -54,6 +54,7 @@ class TrainerCallback(_Base):  # type: ignore[misc,unused-ignore]
             total_steps=state.max_steps if state.max_steps > 0 else None,
             evaluate_every=_every(_word(args.eval_strategy), state.eval_steps, state, args),
             save_every=_every(_word(args.save_strategy), state.save_steps, state, args),
+            round_at_end=True,  # strategies by steps: `DefaultFlowCallback.on_step_end` of transformers 5
             usd_per_hour=self._price,
         )
         self._tokens_seen = int(state.num_input_tokens_seen or 0)
