@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 import headway
+from headway.app.runs import read_run
 from headway.domain.errors import UsageError
 from headway.domain.observation import SCHEMA, Observation
 from headway.domain.record import Record
@@ -257,3 +258,12 @@ def test_a_plan_without_an_estimate_is_said_once(here: Path, capsys: pytest.Capt
     (here / "plan.yaml").touch()
     list(headway.track([1, 2], plan="plan.yaml"))
     assert capsys.readouterr().err.count("headway estimate plan.yaml makes one") == 1
+
+
+def test_a_run_that_goes_on_records_the_steps_that_it_did_itself(here: Path) -> None:
+    """A second process that did 50 of 200 steps is no finished run of 200 in a quarter of the time."""
+    tracked = headway.track(range(50), start_step=150, quiet=True)
+    list(tracked)
+    (record,) = runs()
+    assert (record.body["steps"], record.body["total_steps"]) == (50, 200)
+    assert read_run(here / ".headway/runs" / tracked.run)["steps"] == 50

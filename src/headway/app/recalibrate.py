@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from headway.app.runs import CPU
+from headway.app.kept import CPU
+from headway.app.probe import SCHEMA
 from headway.app.stored import keep, made_now
 from headway.check.ran import Ran
 from headway.check.scatter import Cost, costs_of, deviations, timings
@@ -22,8 +23,6 @@ from headway.worker.machine.host import host_cpu, usable_cores
 
 if TYPE_CHECKING:
     from headway.app.load import Project
-
-SCHEMA = "headway.measurement/1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

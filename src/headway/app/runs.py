@@ -14,29 +14,28 @@ from typing import Any
 
 import numpy as np
 
+from headway.app.kept import CPU
 from headway.check.ran import SCHEMA, Ran, ran_from
 from headway.domain.errors import UserError
-from headway.domain.observation import Observation, RunLog, times_of
-from headway.domain.record import fingerprint
+from headway.domain.observation import EVENTS_FILE, Observation, RunLog, times_of
+from headway.domain.record import fingerprint, utc_text
 from headway.domain.sample import mean_error
 from headway.logs.read import read_log
 from headway.store.place import folder_of
 
-EVENTS = "events.jsonl"
 MOST_PROBLEMS = 20
-CPU = "CPU"
 
 
 def run_folders(plan_file: str | None = None) -> list[Path]:
     """Folders of runs beside a plan file, or in the working directory, by name."""
-    return sorted(path.parent for path in folder_of(plan_file).glob(f"runs/*/{EVENTS}"))
+    return sorted(path.parent for path in folder_of(plan_file).glob(f"runs/*/{EVENTS_FILE}"))
 
 
 def read_run(path: str | Path) -> dict[str, Any]:
     """The run of a folder or a log of any format. Raises UserError where nothing in it can be read."""
     place = Path(path)
-    events = place / EVENTS if place.is_dir() else place
-    own = events.name == EVENTS and events.is_file()
+    events = place / EVENTS_FILE if place.is_dir() else place
+    own = events.name == EVENTS_FILE and events.is_file()
     return run_document(read_log(events if own else place), events.parent.name if own else "")
 
 
@@ -59,7 +58,8 @@ def run_document(log: RunLog, run: str = "") -> dict[str, Any]:
                         hint="Logs with times: console output, TensorBoard, or a run tracked by headway.")  # fmt: skip
     started = moment(log.facts.get("started"))
     finished = any(item.kind == "end" for item in said) or "train_runtime_s" in log.facts
-    known = [item.step for item in said if item.step is not None]
+    begun = next((item.step for item in said if item.kind == "begin"), None) or 0  # what an earlier process did
+    known = [item.step - begun for item in said if item.step is not None]
     return {
         "schema": SCHEMA,
         "run": str(log.facts.get("run") or run or _identity(log)),
@@ -97,12 +97,10 @@ def moment(said: object) -> str:
     """A moment as UTC with seconds and `Z`; local time where it names no zone; empty for what is none."""
     try:
         if isinstance(said, int | float):
-            found = datetime.fromtimestamp(said, tz=UTC)
-        else:
-            found = datetime.fromisoformat(str(said)).astimezone(UTC)
+            return utc_text(datetime.fromtimestamp(said, tz=UTC))
+        return utc_text(datetime.fromisoformat(str(said)))
     except (ValueError, OverflowError, OSError):
         return ""
-    return found.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _later(started: str, seconds: float | None) -> str | None:

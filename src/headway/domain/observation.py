@@ -15,6 +15,8 @@ from typing import Any
 from headway.domain.errors import UserError
 
 SCHEMA = "headway.events/1"
+EVENTS_FILE = "events.jsonl"
+"""In the folder of a run: a header with the schema, then an observation on each line."""
 TIMED = ("load", "tokenize", "compile", "step", "data_wait", "evaluation", "checkpoint", "final_save", "generation")
 """Kinds that take time, by the names of the terms of an estimate."""
 KINDS = ("begin", *TIMED, "device", "end")

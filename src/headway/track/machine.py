@@ -15,14 +15,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from headway.worker.machine.host import host_cpu
+from headway.worker.machine.host import IDLE, IO_WAIT, host_cpu, memory_figures, processor_ticks
 
 
 class Sampler:
     """Samples the machine; shares are of the time since the sample before."""
 
     def __init__(self) -> None:
-        self._ticks = _ticks()
+        self._ticks = processor_ticks()
         self._own = (time.process_time(), time.monotonic())
         self._sources: list[Callable[[], dict[str, float]]] = [self._processors, _load, _swap, _device, _clocks]
 
@@ -41,19 +41,12 @@ class Sampler:
         passed = max(now - self._own[1], 1e-9)
         found = {"own_cpu_share": (own - self._own[0]) / passed}
         self._own = (own, now)
-        ticks = _ticks()
-        if ticks and self._ticks and (all_ticks := sum(ticks) - sum(self._ticks)) > 0:
-            idle, waiting = ticks[3] - self._ticks[3], ticks[4] - self._ticks[4]
+        ticks = processor_ticks()
+        if (all_ticks := sum(ticks) - sum(self._ticks)) > 0:
+            idle, waiting = ticks[IDLE] - self._ticks[IDLE], ticks[IO_WAIT] - self._ticks[IO_WAIT]
             found |= {"cpu_busy_share": 1.0 - (idle + waiting) / all_ticks, "io_wait_share": waiting / all_ticks}
         self._ticks = ticks
         return found
-
-
-def _ticks() -> list[int]:
-    """The line `cpu` of /proc/stat (proc(5)): user, nice, system, idle, iowait, irq, softirq, steal; else nothing."""
-    with suppress(OSError, ValueError), open("/proc/stat", encoding="ascii") as lines:
-        return [int(word) for word in lines.readline().split()[1:9]]
-    return []
 
 
 def _load() -> dict[str, float]:
@@ -61,13 +54,8 @@ def _load() -> dict[str, float]:
 
 
 def _swap() -> dict[str, float]:
-    said = {}
-    with open("/proc/meminfo", encoding="ascii") as lines:
-        for line in lines:
-            name, _, rest = line.partition(":")
-            if name in ("SwapTotal", "SwapFree"):
-                said[name] = float(rest.split()[0]) * 1024
-    return {"swap_bytes": said["SwapTotal"] - said["SwapFree"]}
+    said = memory_figures()
+    return {"swap_bytes": float(said["SwapTotal"] - said["SwapFree"])}
 
 
 def _cuda() -> Any:
@@ -101,12 +89,9 @@ def _clocks() -> dict[str, float]:
     cuda = _cuda()
     if cuda is None:
         return {}
-    return {
-        "clock_hz": cuda.clock_rate() * 1e6,
-        "temperature_c": float(cuda.temperature()),
-        "utilisation": cuda.utilization() / 100.0,
-        "power_w": cuda.power_draw() / 1e3,
-    }
+    from headway.worker.machine.facts import sensors  # torch, which is there
+
+    return sensors(sys.modules["torch"].device("cuda", cuda.current_device()))
 
 
 _QUERY = {

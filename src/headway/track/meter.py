@@ -50,7 +50,7 @@ class Meter:
         **header: Any,
     ) -> None:
         promise = promised(plan, experiment, stage)
-        self.promise, self.stage, self.step = promise, stage, step
+        self.promise, self.stage, self.step, self._start = promise, stage, step, step
         self.remaining, self.changes = Remaining(_with_promise(course, promise)), Changes()
         said = os.environ.get(VARIABLE, "")
         leads = os.environ.get("RANK", "0") in ("", "0")
@@ -148,8 +148,8 @@ class Meter:
         if self.journal is not None:
             total = self.remaining.course.total_steps
             name = self.promise.experiment or self.journal.run
-            wall_s = now - self._began
-            body = self.journal.record(wall_s=wall_s, step=self.step, total_steps=total, stage=self.stage, name=name)
+            wall_s, steps = now - self._began, self.step - self._start
+            body = self.journal.record(wall_s=wall_s, steps=steps, total_steps=total, stage=self.stage, name=name)
             self.journal.keep(body)
 
     def _flush(self, now: float) -> None:
