@@ -71,8 +71,10 @@ def _spread(spread: Spread) -> Mapping[str, Any]:
 
 
 def keep_promise(answer: Answer, command: str) -> None:
-    """Append the promise of a plan file's estimate, unless the newest one is the same; nothing where nothing may be
+    """Append the promise of a plan file's estimate, unless its newest one is the same; nothing where none may be
     written.
+
+    A promise that was replaced and is made again is appended: the latest one before a run is what counts for it.
     """
     file = answer.plan.file
     if len(answer.plan.experiments) > MOST or not Path(file).is_file():
@@ -83,8 +85,8 @@ def keep_promise(answer: Answer, command: str) -> None:
     body = promise_of(answer)
     try:
         with store_of(file) as store:
-            kept = {fingerprint(record.body) for record in store.read("estimate", answer.plan.fingerprint)}
+            kept = [fingerprint(record.body) for record in store.read("estimate", answer.plan.fingerprint)]
     except UserError:
         return  # an estimate is no less true where its store cannot be read
-    if fingerprint(body) not in kept:
+    if fingerprint(body) not in kept[-1:]:
         keep(made_now("estimate", body, command), file)

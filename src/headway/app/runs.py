@@ -6,7 +6,7 @@ its record in `track/`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,7 +17,7 @@ import numpy as np
 from headway.app.kept import CPU
 from headway.check.ran import SCHEMA, Ran, ran_from
 from headway.domain.errors import UserError
-from headway.domain.observation import EVENTS_FILE, Observation, RunLog, times_of
+from headway.domain.observation import EVENTS_FILE, Observation, RunLog, timed_in, times_of
 from headway.domain.record import fingerprint, utc_text
 from headway.domain.sample import mean_error
 from headway.logs.read import read_log
@@ -134,23 +134,18 @@ def _stages(said: Iterable[Observation], named: str) -> dict[str, dict[str, dict
     groups: dict[str, list[Observation]] = {}
     for item in said:
         groups.setdefault(item.stage or named, []).append(item)
-    return {
-        name: {
-            term: {"seconds": timed.seconds, "units": timed.units, **_doubt(term, items)}
-            for term, timed in times_of(items).items()
-        }
-        for name, items in groups.items()
-        if times_of(items)
-    }
+    return {name: terms for name, items in groups.items() if (terms := _terms(items))}
 
 
-def _doubt(term: str, said: Iterable[Observation]) -> Mapping[str, float]:
-    """Standard error of the mean of one unit, where there are timings to tell it from."""
-    each = []
+def _terms(said: Sequence[Observation]) -> dict[str, dict[str, float]]:
+    """Seconds and units by term, and the standard error of the mean of one, where several timings tell it."""
+    each: dict[str, list[float]] = {}
     for item in said:
-        if term == "data_wait" and item.kind == "step" and item.wait_s is not None:
-            each.append(item.wait_s / (item.steps or 1))
-        elif item.kind == term and item.seconds is not None:
-            wait_s = min(item.wait_s or 0.0, item.seconds) if term == "step" else 0.0
-            each.append((item.seconds - wait_s) / (item.steps or 1 if term == "step" else 1))
-    return {"each_error_s": mean_error(np.asarray(each))} if len(each) > 1 else {}
+        for term, timed in timed_in(item):
+            each.setdefault(term, []).append(timed.each_s)
+    errors = {term: mean_error(np.asarray(values)) for term, values in each.items() if len(values) > 1}
+    return {
+        term: {"seconds": timed.seconds, "units": timed.units}
+        | ({"each_error_s": errors[term]} if term in errors else {})
+        for term, timed in times_of(said).items()
+    }

@@ -191,6 +191,7 @@ def _memory(before: Span, after: Span, more_s: float) -> str:
 
 
 def _pressed(was: Mapping[str, float], now: Mapping[str, float]) -> str:
+    """What presses on memory now and did not before; `was` is empty where there is no before."""
     retries = now.get("allocator_retries", 0.0) - was.get("allocator_retries", 0.0)
     if retries >= 1:
         return f"the allocator had to free its cache {retries:.0f} times or more"
@@ -198,7 +199,7 @@ def _pressed(was: Mapping[str, float], now: Mapping[str, float]) -> str:
     if swapped > 100e6:
         return f"{format_bytes(swapped)} more were swapped out"
     held, whole = now.get("memory_bytes", 0.0), now.get("memory_total_bytes", 0.0)
-    if whole and held >= FULL_SHARE * whole:
+    if whole and held >= FULL_SHARE * whole > was.get("memory_bytes", 0.0):
         return f"{format_bytes(held)} of the device's {format_bytes(whole)} are in use"
     return ""
 
@@ -212,7 +213,8 @@ def _neighbours(before: Span, after: Span, more_s: float) -> str:
 
 
 def _bound(before: Span, after: Span, more_s: float) -> str:
-    return _one_busy(after.machine)
+    """Said of a slowdown only where it was not so before: what stayed explains no change."""
+    return "" if _one_busy(before.machine) else _one_busy(after.machine)
 
 
 def _one_busy(machine: Mapping[str, float]) -> str:

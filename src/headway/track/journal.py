@@ -17,7 +17,7 @@ from typing import Any
 
 from headway.check.ran import SCHEMA as RUN_SCHEMA
 from headway.domain.errors import UserError
-from headway.domain.observation import EVENTS_FILE, SCHEMA, Observation, Timed, times_of
+from headway.domain.observation import EVENTS_FILE, SCHEMA, Observation, Timed, timed_in
 from headway.domain.record import Record, utc_text
 from headway.track.machine import device_in_use
 from headway.worker.machine.host import host_cpu
@@ -76,7 +76,7 @@ class Journal:
 
     def write(self, item: Observation) -> None:
         """One event, out of this process when the call returns: kill -9 does not lose it."""
-        for term, timed in times_of((item,)).items():
+        for term, timed in timed_in(item):
             self._seconds[term] = self._seconds.get(term, 0.0) + timed.seconds
             self._units[term] = self._units.get(term, 0.0) + timed.units
         self._line(item.to_line())
