@@ -36,6 +36,8 @@ class PromisedStage:
     pace: str
     kind: str
     gpus: float
+    steps: float | None
+    """Optimizer steps; None for a stage without any."""
     terms: Mapping[str, PromisedTerm]
 
 
@@ -138,6 +140,7 @@ def _stage(said: Mapping[str, Any]) -> PromisedStage:
         pace=str(said.get("pace") or said.get("fingerprint") or ""),
         kind=str(said.get("kind", "")),
         gpus=float(said.get("gpus") or 1),
+        steps=float(said["steps"]) if said.get("steps") else None,
         terms={
             name: PromisedTerm(seconds=spread_from(seconds), units=float(counts.get(name) or 0.0))
             for name, seconds in said["terms_s"].items()

@@ -46,15 +46,14 @@ class SqliteStore(SqlStore):
         return str(self._path)
 
     def __len__(self) -> int:
-        found: int = self._asked(lambda: self._live.execute("SELECT count(*) FROM headway_records").fetchone()[0])
-        return found
+        return int(self._asked(lambda: self._live.execute("SELECT count(*) FROM headway_records").fetchone()[0]))
 
     def _select(self, asked: dict[str, str]) -> Iterable[tuple[Any, ...]]:
         rows: sqlite3.Cursor = self._live.execute(_READ, asked)
         return rows
 
     def _insert(self, rows: list[Row]) -> int:
-        live = self._live
+        live: sqlite3.Connection = self._live
         live.execute("BEGIN IMMEDIATE")  # a lock that is asked for at once waits for others, an upgraded one fails
         with live:
             before = live.total_changes

@@ -1,19 +1,22 @@
 """What an estimate promised of the run that is tracked: read from the records beside its plan.
 
-Owns the reading of `headway.promise/1` for one experiment and stage. Making promises is the verb `estimate`, judging
-them is the verb `verify`.
+Owns which of them counts, and what of it a run in progress needs. Reading `headway.promise/1` is `check/promise.py`;
+making promises is the verb `estimate`, judging them the verb `verify`.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from headway.domain.errors import UsageError, UserError
 from headway.domain.units import Range
+
+if TYPE_CHECKING:
+    from headway.check.promise import Promise as Promised
+    from headway.check.promise import PromisedStage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +32,7 @@ class Promise:
     """Seconds of one unit by term, at p10, p50 and p90."""
     units: Mapping[str, float] = field(default_factory=dict)
     p50_s: float | None = None
-    """Of the whole stage: the sum of its terms."""
+    """Of the whole stage."""
     p90_s: float | None = None
     usd_per_hour: float | None = None
 
@@ -53,14 +56,24 @@ def promised(plan_file: str, experiment: str = "", stage: str = "") -> Promise:
     body = _newest(plan_file) if plan_file else None
     if body is None:
         return Promise(experiment=experiment, stage=stage)
-    found = _named(body["experiments"], "id", experiment, "an experiment of the plan is tracked")
-    if found is None:
-        return Promise(plan=str(body["plan"]["fingerprint"]), stage=stage)
-    stages = [one for one in found["stages"] if stage or one["kind"] == "train"]
-    made = _named(stages[:1] if not stage else stages, "name", stage, "a stage of the experiment is tracked")
+    from headway.check.promise import experiments_of, promise_for  # numpy, which a run without a promise does not need
+
+    plan = str(body["plan"]["fingerprint"])
+    name = _named(experiments_of(body), experiment, "an experiment of the plan is tracked")
+    try:
+        said = promise_for(body, name) if name else None
+    except UserError:  # a run is tracked whether its promise can be read or not
+        said = None
+    if said is None:
+        return Promise(plan=plan, stage=stage)
+    trained = [one.name for one in said.stages if one.kind == "train"][:1]
+    wanted = _named(
+        [one.name for one in said.stages] if stage else trained, stage, "a stage of the experiment is tracked"
+    )
+    made = next((one for one in said.stages if one.name == wanted), None)
     if made is None:
-        return Promise(plan=str(body["plan"]["fingerprint"]), experiment=str(found["id"]))
-    return _of_stage(body, found, made)
+        return Promise(plan=plan, experiment=said.experiment)
+    return _of_stage(said, made, body.get("usd_per_hour"))
 
 
 def _newest(plan_file: str) -> Mapping[str, Any] | None:
@@ -79,46 +92,30 @@ def _newest(plan_file: str) -> Mapping[str, Any] | None:
     return own[-1] if own else None
 
 
-def _named(items: list[Any], key: str, name: str, rule: str) -> Mapping[str, Any] | None:
-    """The item of that name, or the only one where none is named."""
+def _named(names: Sequence[str], name: str, rule: str) -> str:
+    """That name, or the only one where none is asked for; empty for one of several."""
     if not name:
-        return items[0] if len(items) == 1 else None
-    found: Mapping[str, Any] | None = next((item for item in items if item[key] == name), None)
-    if found is None:
-        known = [str(item[key]) for item in items]
-        raise UsageError(rule, got=name, hint=f"It has {', '.join(known[:5])}{', ...' if len(known) > 5 else ''}.")
-    return found
+        return names[0] if len(names) == 1 else ""
+    if name not in names:
+        raise UsageError(rule, got=name, hint=f"It has {', '.join(names[:5])}{', ...' if len(names) > 5 else ''}.")
+    return name
 
 
-def _of_stage(body: Mapping[str, Any], experiment: Mapping[str, Any], made: Mapping[str, Any]) -> Promise:
-    counts, terms = made["counts"], made["terms_s"]
-    each = {
-        term: Range(*(float(said[end]) / counts[term] for end in ("p10", "p50", "p90")))
-        for term, said in terms.items()
-        if counts.get(term)
-    }
-    p50_s, p90_s = _whole(experiment, made)
-    steps, price = made.get("steps"), body.get("usd_per_hour")
+def _of_stage(said: Promised, made: PromisedStage, usd_per_hour: float | None) -> Promise:
+    """One stage, whose time as a whole is what `verify` compares it with too."""
+    counted = {term: one for term, one in made.terms.items() if one.units}
+    whole = said.together(term.seconds for term in made.terms.values())
     return Promise(
-        plan=str(body["plan"]["fingerprint"]),
-        experiment=str(experiment["id"]),
-        stage=str(made["name"]),
-        total_steps=round(steps) if steps else None,
-        each_s=each,
-        units={term: float(counts[term]) for term in each},
-        p50_s=p50_s,
-        p90_s=p90_s,
-        usd_per_hour=None if price is None else float(price),
+        plan=said.plan,
+        experiment=said.experiment,
+        stage=made.name,
+        total_steps=round(made.steps) if made.steps else None,
+        each_s={
+            term: Range(*(end / one.units for end in (one.seconds.p10, one.seconds.p50, one.seconds.p90)))
+            for term, one in counted.items()
+        },
+        units={term: one.units for term, one in counted.items()},
+        p50_s=whole.p50,
+        p90_s=whole.p90,
+        usd_per_hour=None if usd_per_hour is None else float(usd_per_hour),
     )
-
-
-def _whole(experiment: Mapping[str, Any], made: Mapping[str, Any]) -> tuple[float, float]:
-    """Seconds of a whole stage at p50 and p90: those of its experiment where it is the only one.
-
-    Else the sum of its terms, their doubts taken as independent: the estimate keeps no spread of one stage.
-    """
-    if len(experiment["stages"]) == 1 and experiment.get("wall_s"):
-        return float(experiment["wall_s"]["p50"]), float(experiment["wall_s"]["p90"])
-    terms = made["terms_s"].values()
-    middle = sum(float(said["p50"]) for said in terms)
-    return middle, middle + math.hypot(*(float(said["p90"]) - float(said["p50"]) for said in terms))
