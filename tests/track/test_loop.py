@@ -254,6 +254,16 @@ def test_a_plans_estimate_completes_what_is_not_known(here: Path) -> None:
         headway.track([1], plan=here / "plan.yaml", experiment="no-such")
 
 
+def test_a_promise_of_another_form_does_not_stop_a_training(here: Path) -> None:
+    (here / "plan.yaml").touch()
+    (here / ".headway").mkdir()
+    body = {"schema": "headway.promise/1", "plan": {"name": "p", "fingerprint": "plan-1", "file": "plan.yaml"},
+            "experiments": [{"id": "qa", "stages": [{"name": "train"}]}]}  # fmt: skip
+    with open_store(here / ".headway" / "headway.db") as store:
+        store.append(Record(kind="estimate", body=body, made="2026-11-20T10:00:00Z"))
+    assert list(headway.track([1, 2], plan="plan.yaml", quiet=True)) == [1, 2]
+
+
 def test_a_plan_without_an_estimate_is_said_once(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (here / "plan.yaml").touch()
     list(headway.track([1, 2], plan="plan.yaml"))

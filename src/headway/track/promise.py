@@ -66,11 +66,8 @@ def promised(plan_file: str, experiment: str = "", stage: str = "") -> Promise:
         said = None
     if said is None:
         return Promise(plan=plan, stage=stage)
-    trained = [one.name for one in said.stages if one.kind == "train"][:1]
-    wanted = _named(
-        [one.name for one in said.stages] if stage else trained, stage, "a stage of the experiment is tracked"
-    )
-    made = next((one for one in said.stages if one.name == wanted), None)
+    wanted = _named([one.name for one in said.stages], stage, "a stage of the experiment is tracked") if stage else ""
+    made = next((one for one in said.stages if (one.name == wanted if wanted else one.kind == "train")), None)
     if made is None:
         return Promise(plan=plan, experiment=said.experiment)
     return _of_stage(said, made, body.get("usd_per_hour"))
