@@ -94,16 +94,8 @@ def _clocks() -> dict[str, float]:
     return sensors(sys.modules["torch"].device("cuda", cuda.current_device()))
 
 
-_QUERY = {
-    "clocks.sm": ("clock_hz", 1e6),
-    "temperature.gpu": ("temperature_c", 1.0),
-    "utilization.gpu": ("utilisation", 0.01),
-    "power.draw": ("power_w", 1.0),
-    "power.limit": ("power_limit_w", 1.0),
-    "memory.used": ("memory_bytes", 1024.0**2),
-    "memory.total": ("memory_total_bytes", 1024.0**2),
-}
-"""What `nvidia-smi --help-query-gpu` calls each figure, its name here and its unit in base units."""
+ASKED = ("clocks.sm", "temperature.gpu", "utilization.gpu", "power.draw", "power.limit", "memory.used", "memory.total")
+"""Of what `nvidia-smi --help-query-gpu` lists; names and units are those of its logs (`logs/nvidia_smi.py`)."""
 
 
 def outside() -> dict[str, float]:
@@ -111,7 +103,7 @@ def outside() -> dict[str, float]:
     program = shutil.which("nvidia-smi")
     if program is None:
         return {}
-    words = [program, f"--query-gpu={','.join(_QUERY)}", "--format=csv,noheader,nounits"]
+    words = [program, f"--query-gpu={','.join(ASKED)}", "--format=csv,noheader,nounits"]
     try:
         done = subprocess.run(words, capture_output=True, text=True, timeout=5.0, check=True)
     except (OSError, subprocess.SubprocessError):
@@ -121,10 +113,13 @@ def outside() -> dict[str, float]:
 
 def read_devices(text: str) -> dict[str, float]:
     """The device with the highest utilisation of nvidia-smi's lines; figures that it does not know are left out."""
+    from headway.logs.nvidia_smi import QUERY  # all readers with it, which a training loop does not need
+
     found: list[dict[str, float]] = []
     for line in text.splitlines():
         device: dict[str, float] = {}
-        for (name, unit), word in zip(_QUERY.values(), line.split(","), strict=False):
+        for field, word in zip(ASKED, line.split(","), strict=False):
+            name, unit = QUERY[field]
             with suppress(ValueError):
                 device[name] = float(word) * unit
         found.append(device)
