@@ -280,3 +280,12 @@ def test_a_verdict_survives_its_record(
     if found is not None:
         body = json.loads(json.dumps(document(found)))
         assert document(verdict_from(body)) == body
+
+
+@pytest.mark.parametrize(("done", "expected", "count_s"), [(2, 4, -60), (4, 4, 0), (5, 5, 0), (9, 5, 120)])
+def test_half_a_run_was_due_half_its_evaluations(done: int, expected: int, count_s: float) -> None:
+    """Ten of 30 s are promised; at 50 % the fifth may be over or not, and fewer or more than that is a difference."""
+    made = promise({"step": (1000, (1800, 2000, 2300)), "evaluation": (10, (250, 300, 400))})
+    half = ran({"step": (500, 1000), "evaluation": (done, 30 * done)}, total_steps=1000)
+    (evaluation,) = (term for term in compare(made, half).terms if term.term == "evaluation")
+    assert (evaluation.promised_units, evaluation.count_s, evaluation.rate_s) == (expected, count_s, 0)
