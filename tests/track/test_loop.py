@@ -131,6 +131,24 @@ def test_time_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     assert record.body["stages"][""]["evaluation"] == {"seconds": 5.0, "units": 1}
 
 
+def test_what_was_slow_from_the_beginning_is_told_at_the_end(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Half of every step waits for its batch: no change of pace, and worth a word after more than a minute."""
+    now = [100.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+    for steps in (20, 80):
+
+        def loader(steps: int = steps) -> Iterator[int]:
+            for number in range(steps):
+                now[0] += 0.5
+                yield number
+
+        for _ in headway.track(loader()):
+            now[0] += 0.5
+        assert ("50 % of the steps' time is waiting for data" in capsys.readouterr().err) == (steps == 80)
+
+
 def test_a_record_is_kept_and_says_what_the_contract_says() -> None:
     loop = headway.track([1] * 4, quiet=True)
     list(loop)

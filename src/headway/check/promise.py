@@ -47,7 +47,6 @@ class Promise:
 
     plan: str
     """Fingerprint."""
-    plan_name: str
     experiment: str
     device: str
     stages: tuple[PromisedStage, ...]
@@ -125,7 +124,6 @@ def promise_for(body: Mapping[str, Any], experiment: str) -> Promise | None:
 def _promise(body: Mapping[str, Any], item: Mapping[str, Any]) -> Promise:
     return Promise(
         plan=str(body["plan"]["fingerprint"]),
-        plan_name=str(body["plan"].get("name", "")),
         experiment=str(item["id"]),
         device=str(body.get("device") or ""),
         stages=tuple(_stage(stage) for stage in item["stages"]),

@@ -28,6 +28,8 @@ SHORTEST_S = 0.2
 """Steps are gathered into events at least so long, and never more than `MOST_EVENTS` to the time so far."""
 MOST_EVENTS = 10_000
 SAMPLE_S = 10.0
+TOLD_S = 60.0
+"""A run that is shorter is a trial: nobody asks why it was slow."""
 
 
 class Meter:
@@ -73,6 +75,7 @@ class Meter:
         self._next_s = self._next_sample_s = 0.0
         self._epoch: float | None = None
         self._ended = self._said_end = False
+        self._machine: dict[str, float] = {}
         self._see(Observation(kind="begin", at_s=0.0, step=step, stage=stage))
 
     def waited(self, seconds: float) -> None:
@@ -145,6 +148,8 @@ class Meter:
         if self._loud and now - self._began >= 1.0 and not self._said_end:
             self._say(last=True)
             self._said_end = True
+            if now - self._began >= TOLD_S:
+                self._tell_standing()
         if self.journal is not None:
             total = self.remaining.course.total_steps
             name = self.promise.experiment or self.journal.run
@@ -185,7 +190,8 @@ class Meter:
         """A sample of the machine and a line, where they are due."""
         if at_s >= self._next_sample_s:
             self._next_sample_s = at_s + SAMPLE_S
-            self._see(Observation(kind="device", at_s=at_s, values=self._sampler.sample(), stage=self.stage))
+            self._machine = self._sampler.sample()
+            self._see(Observation(kind="device", at_s=at_s, values=self._machine, stage=self.stage))
         if self._loud and self._due.at(at_s):
             self._say()
 
@@ -203,10 +209,13 @@ class Meter:
         if self._live and self._shown:
             sys.stderr.write(f"\r{' ' * self._shown}\r")
 
-    def standing(self) -> tuple[Any, ...]:
-        """What is slow in the run from its beginning, as findings."""
+    def _tell_standing(self) -> None:
+        """What was slow from the beginning, which no change of pace has told."""
+        told = {one.code for one in self.changes.found}
         seconds = {} if self.journal is None else {term: t.seconds for term, t in self.journal.times().items()}
-        return standing(seconds, self.remaining.elapsed_s, self._sampler.sample())
+        for one in standing(seconds, self.remaining.elapsed_s, self._machine):
+            if one.code not in told:
+                warn(f"{one.code} {one.message}\n  {one.hint}")
 
 
 def _with_promise(course: Course, promise: Any) -> Course:
