@@ -29,8 +29,8 @@ Processor = Literal["cpu", "gpu"]
 
 WANDER = {"cpu": 0.03, "gpu": 0.005}
 """Allan deviation of a machine's speed at long times, relative, before its own steps are seen: block means of a shared
-CPU host wander by several per cent, a GPU of one's own by its temperature. Assumed until benchmarks/pilot.py measures
-it."""
+CPU host wander by several per cent, a GPU of one's own by its temperature. Assumed; benchmarks/pilot.py scores the
+intervals that follow."""
 OTHERS = 0.3
 """Allan deviation for a host whose processors all belong to other programs, which come and go: in proportion to their
 share. Three runs of 3 to 4 minutes on two cores, others at about 0.7 of them: 0.1 at 10 s, 0.2 to 0.4 at a minute;
