@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.check.scatter import PRIOR_RUNS, Timing, deviations, next_cost, timings
+from headway.check.verdicts.scatter import PRIOR_RUNS, Timing, deviations, next_cost, timings
 from headway.domain.student import student
 
 from .verdicts import ran

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.check.promise import promise_for
-from headway.check.reasons import signed_share, why
-from headway.check.verdict import LOOP, Verdict, compare, document, verdict_from
+from headway.check.verdicts.promise import promise_for
+from headway.check.verdicts.reasons import signed_share, why
+from headway.check.verdicts.verdict import LOOP, Verdict, compare, document, verdict_from
 from headway.domain.errors import UserError
 from headway.domain.spread import Spread
 
@@ -57,7 +57,7 @@ def test_count_and_rate_share_a_difference_without_remainder() -> None:
 
 def test_a_run_that_is_not_finished_is_compared_at_its_progress() -> None:
     body = run_body({"step": (610, 610 * 17.1), "evaluation": (2, 450.0)}, total_steps=1000, ended=None)
-    from headway.check.ran import ran_from
+    from headway.check.verdicts.ran import ran_from
 
     found = compare(promise(QA), ran_from(body))
     assert found.progress == pytest.approx(0.61)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from headway.check.promise import SCHEMA
+from headway.check.verdicts.promise import SCHEMA
 from headway.domain.plan import Experiment, Stage
 from headway.domain.record import fingerprint
 from headway.domain.spread import Spread

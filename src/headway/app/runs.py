@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from headway.app.kept import CPU
-from headway.check.ran import SCHEMA, Ran, ran_from
+from headway.check.verdicts.ran import SCHEMA, Ran, ran_from
 from headway.domain.errors import UserError
 from headway.domain.observation import EVENTS_FILE, Observation, RunLog, timed_in, times_of
 from headway.domain.record import fingerprint, utc_text

@@ -16,9 +16,9 @@ from headway.app.promised import History, promise_of_run
 from headway.app.recalibrate import recalibrated
 from headway.app.runs import ran_of, read_run, run_folders
 from headway.app.stored import keep, made_now, records
-from headway.check.ledger import ledger
-from headway.check.ran import Ran
-from headway.check.verdict import Verdict, compare, document, verdict_from
+from headway.check.verdicts.ledger import ledger
+from headway.check.verdicts.ran import Ran
+from headway.check.verdicts.verdict import Verdict, compare, document, verdict_from
 from headway.domain.errors import UsageError, UserError
 from headway.domain.record import fingerprint
 from headway.report.render import text

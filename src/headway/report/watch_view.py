@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from headway.check.reasons import signed_share
+from headway.check.verdicts.reasons import signed_share
 from headway.domain.errors import Finding
 from headway.domain.observation import Timed
 from headway.domain.units import format_count, format_duration, format_share

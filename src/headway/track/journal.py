@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from headway.check.ran import SCHEMA as RUN_SCHEMA
+from headway.check.verdicts.ran import SCHEMA as RUN_SCHEMA
 from headway.domain.errors import UserError
 from headway.domain.observation import EVENTS_FILE, SCHEMA, Observation, Timed, timed_in
 from headway.domain.record import Record, utc_text

@@ -1,7 +1,7 @@
 """What an estimate promised of the run that is tracked: read from the records beside its plan.
 
-Owns which of them counts, and what of it a run in progress needs. Reading `headway.promise/1` is `check/promise.py`;
-making promises is the verb `estimate`, judging them the verb `verify`.
+Owns which of them counts, and what of it a run in progress needs. Reading `headway.promise/1` is
+`check/verdicts/promise.py`; making promises is the verb `estimate`, judging them the verb `verify`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from headway.domain.errors import UsageError, UserError
 from headway.domain.units import Range
 
 if TYPE_CHECKING:
-    from headway.check.promise import Promise as Promised
-    from headway.check.promise import PromisedStage
+    from headway.check.verdicts.promise import Promise as Promised
+    from headway.check.verdicts.promise import PromisedStage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +56,10 @@ def promised(plan_file: str, experiment: str = "", stage: str = "") -> Promise:
     body = _newest(plan_file) if plan_file else None
     if body is None:
         return Promise(experiment=experiment, stage=stage)
-    from headway.check.promise import experiments_of, promise_for  # numpy, which a run without a promise does not need
+    from headway.check.verdicts.promise import (  # numpy, which a run without a promise does not need
+        experiments_of,
+        promise_for,
+    )
 
     plan = str(body["plan"]["fingerprint"])
     name = _named(experiments_of(body), experiment, "an experiment of the plan is tracked")

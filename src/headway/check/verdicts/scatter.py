@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from headway.check.ran import Ran
+from headway.check.verdicts.ran import Ran
 from headway.domain.student import student
 from headway.domain.units import Range
 

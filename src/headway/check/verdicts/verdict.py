@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from headway.check.promise import Promise, PromisedTerm, merged, spread_from
-from headway.check.ran import Ran
+from headway.check.verdicts.promise import Promise, PromisedTerm, merged, spread_from
+from headway.check.verdicts.ran import Ran
 from headway.domain.errors import UserError
 from headway.domain.observation import TIMED, Timed
 from headway.domain.spread import Spread
