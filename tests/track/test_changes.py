@@ -9,8 +9,8 @@ import pytest
 
 from headway.domain.errors import Finding
 from headway.domain.observation import Observation
-from headway.track.causes import CAUSES, standing
-from headway.track.changes import Changes
+from headway.track.slowdowns.causes import CAUSES, standing
+from headway.track.slowdowns.changes import Changes
 
 STREAMS, BLOCK, PLANTED_AT = 200, 10, 200
 

@@ -20,12 +20,12 @@ from headway.domain.units import format_duration, format_share
 from headway.logs.lines.line_reader import LineReader
 from headway.report.view import Page
 from headway.report.watch_view import Ahead, WatchAnswer, watch_page
-from headway.track.causes import standing
-from headway.track.changes import Changes
-from headway.track.journal import Journal, now
-from headway.track.machine import outside
-from headway.track.promise import Promise, promised
+from headway.track.kept.journal import Journal, now
+from headway.track.kept.promise import Promise, promised
 from headway.track.remaining import Course, Left, Remaining
+from headway.track.slowdowns.causes import standing
+from headway.track.slowdowns.changes import Changes
+from headway.track.slowdowns.machine import outside
 from headway.track.status import Due, status_line
 
 SURE_SHARE = 0.01

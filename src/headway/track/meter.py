@@ -14,12 +14,12 @@ from dataclasses import replace
 from typing import Any
 
 from headway.domain.observation import Observation
-from headway.track.causes import standing
-from headway.track.changes import Changes
-from headway.track.journal import Journal, warn
-from headway.track.machine import Sampler
-from headway.track.promise import promised
+from headway.track.kept.journal import Journal, warn
+from headway.track.kept.promise import promised
 from headway.track.remaining import Course, Left, Remaining
+from headway.track.slowdowns.causes import standing
+from headway.track.slowdowns.changes import Changes
+from headway.track.slowdowns.machine import Sampler
 from headway.track.status import Due, status_line
 
 VARIABLE = "HEADWAY_TRACK"

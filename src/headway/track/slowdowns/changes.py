@@ -14,8 +14,8 @@ from statistics import fmean, median
 
 from headway.domain.errors import Finding
 from headway.domain.observation import Observation
-from headway.track.causes import SLOWED, Span, explained, slower_rounds
 from headway.track.rhythm import Line, clearest, fitted
+from headway.track.slowdowns.causes import SLOWED, Span, explained, slower_rounds
 
 WINDOW = 40
 RULES = ((WINDOW // 2, 0.20, 4.0), (WINDOW, 0.12, 3.0))

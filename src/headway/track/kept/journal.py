@@ -19,7 +19,7 @@ from headway.check.verdicts.ran import SCHEMA as RUN_SCHEMA
 from headway.domain.errors import UserError
 from headway.domain.observation import EVENTS_FILE, SCHEMA, Observation, Timed, timed_in
 from headway.domain.record import Record, utc_text
-from headway.track.machine import device_in_use
+from headway.track.slowdowns.machine import device_in_use
 from headway.worker.machine.host import host_cpu
 
 
