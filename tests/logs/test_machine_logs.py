@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from headway.domain.errors import UserError
-from headway.logs import nvidia_smi, sacct, tables
+from headway.logs import tables
+from headway.logs.formats import nvidia_smi, sacct
 from headway.logs.read import read_log
 
 SAMPLES = Path(__file__).parent / "samples" / "trackers"

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headway.domain.observation import Observation, times_of
-from headway.logs import hf_rows, rows, tfevents
+from headway.logs import hf_rows, rows
+from headway.logs.formats import tfevents
 from headway.logs.rows import Row
 
 SAMPLES = Path(__file__).parent / "samples" / "trackers"

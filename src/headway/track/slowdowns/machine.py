@@ -95,7 +95,7 @@ def _clocks() -> dict[str, float]:
 
 
 ASKED = ("clocks.sm", "temperature.gpu", "utilization.gpu", "power.draw", "power.limit", "memory.used", "memory.total")
-"""Of what `nvidia-smi --help-query-gpu` lists; names and units are those of its logs (`logs/nvidia_smi.py`)."""
+"""Of what `nvidia-smi --help-query-gpu` lists; names and units are those of its logs (`logs/formats/nvidia_smi.py`)."""
 
 
 def outside() -> dict[str, float]:
@@ -113,7 +113,7 @@ def outside() -> dict[str, float]:
 
 def read_devices(text: str) -> dict[str, float]:
     """The device with the highest utilisation of nvidia-smi's lines; figures that it does not know are left out."""
-    from headway.logs.nvidia_smi import QUERY  # all readers with it, which a training loop does not need
+    from headway.logs.formats.nvidia_smi import QUERY  # all readers with it, which a training loop does not need
 
     found: list[dict[str, float]] = []
     for line in text.splitlines():
