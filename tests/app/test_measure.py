@@ -396,15 +396,6 @@ class TestPromise:
         assert sorted(record.body["rates"] for record in records("estimate", plan)) == ["best", "stated"]
         assert (Path(plan).parent / ".headway" / ".gitignore").read_text() == "*\n"
 
-    def test_one_that_was_replaced_is_the_newest_again(self, plan: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        """`verify` holds a run against the latest promise: the last estimate that was seen, not another one."""
-        monkeypatch.delenv("HEADWAY_STORE")
-        for minute, rates in enumerate(("best", "stated", "best")):
-            made = f"2026-11-21T10:0{minute}:00Z"
-            monkeypatch.setattr("headway.app.stored.utc_text", lambda at, made=made: made)
-            keep_promise(load(plan).estimate(sensitivity=False, rates=rates).answer, "headway estimate plan.yaml")
-        assert [record.body["rates"] for record in records("estimate", plan)] == ["best", "stated", "best"]
-
     def test_a_run_from_flags_promises_nothing(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("HEADWAY_STORE")
         monkeypatch.chdir(tmp_path)

@@ -71,10 +71,8 @@ def _spread(spread: Spread) -> Mapping[str, Any]:
 
 
 def keep_promise(answer: Answer, command: str) -> None:
-    """Append the promise of a plan file's estimate, unless its newest one is the same; nothing where none may be
+    """Append the promise of a plan file's estimate, unless the newest one is the same; nothing where nothing may be
     written.
-
-    A promise that was replaced and is made again is appended: the latest one before a run is what counts for it.
     """
     file = answer.plan.file
     if len(answer.plan.experiments) > MOST or not Path(file).is_file():
@@ -88,5 +86,6 @@ def keep_promise(answer: Answer, command: str) -> None:
             kept = [fingerprint(record.body) for record in store.read("estimate", answer.plan.fingerprint)]
     except UserError:
         return  # an estimate is no less true where its store cannot be read
+    # An earlier one that is the same is no longer what is promised: a run is held against the newest.
     if fingerprint(body) not in kept[-1:]:
         keep(made_now("estimate", body, command), file)
