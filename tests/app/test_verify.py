@@ -137,6 +137,22 @@ def test_without_a_promise_and_a_plan_it_says_what_to_name(plan: str, monkeypatc
     assert "--plan PLAN" in refused.value.hint
 
 
+def test_a_run_that_was_looked_at_in_progress_is_looked_at_again_when_it_is_over(plan: str) -> None:
+    promised(plan)
+    events = tracked(plan, "a") / "events.jsonl"
+    lines = events.read_text().splitlines()
+    events.write_text("\n".join(lines[:52]) + "\n")  # a header, `begin`, and 500 steps
+    (verdict,) = headway.load(plan).verify().verdicts
+    assert (verdict.progress, verdict.counts) == (0.5, False)
+    events.write_text("\n".join(lines) + "\n")
+    found = headway.load(plan).verify(recalibrate=True)
+    assert [one.progress for one in found.verdicts] == [1.0]
+    assert found.answer.ledger.whole is not None and found.answer.ledger.whole.runs == 1
+    assert sorted(record.body["steps"] for record in records("run", plan)) == [500, 1000]
+    (measured,) = records("measurement", plan)
+    assert measured.body["terms"]["step"]["repeats"] == 1000
+
+
 def test_a_run_on_another_device_is_not_counted(plan: str) -> None:
     promised(plan)
     tracked(plan, "a", device="NVIDIA H200")

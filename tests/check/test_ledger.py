@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.check.ledger import LEVEL, Held, ledger, median
-from headway.check.verdict import Verdict, compare
+from headway.check.verdicts.ledger import LEVEL, Held, ledger, median
+from headway.check.verdicts.verdict import Verdict, compare
 
 from .verdicts import promise, ran
 

@@ -9,18 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.check.scatter import PRIOR_RUNS, Timing, _student, deviations, next_cost, timings
+from headway.check.verdicts.scatter import PRIOR_RUNS, Timing, deviations, next_cost, timings
+from headway.domain.student import student
 
 from .verdicts import ran
 
 
 def timing(each_s: float, error_s: float = 0.0) -> Timing:
     return Timing(each_s=each_s, error_s=error_s, units=1000)
-
-
-@pytest.mark.parametrize(("freedom", "quantile"), [(4, 1.533), (5, 1.476), (10, 1.372), (30, 1.310), (1e6, 1.2816)])
-def test_students_quantile_against_the_table(freedom: float, quantile: float) -> None:
-    assert _student(0.9, freedom) == pytest.approx(quantile, rel=0.005)
 
 
 def test_one_run_is_as_sure_as_the_assumed_scatter() -> None:
@@ -44,7 +40,7 @@ def test_a_processor_shared_with_others_and_files_are_less_sure() -> None:
 def test_a_short_run_is_less_sure_by_the_error_of_its_own_mean() -> None:
     short, long = next_cost("step", [timing(2.0, 0.2)]), next_cost("step", [timing(2.0, 0.0)])
     assert short.seconds.high > long.seconds.high
-    reach = _student(0.9, 4) * math.sqrt(2 * 0.02**2 + 0.1**2)
+    reach = student(0.9, 4) * math.sqrt(2 * 0.02**2 + 0.1**2)
     assert math.log(short.seconds.high / 2.0) == pytest.approx(reach)
 
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.check.promise import promise_for
-from headway.check.reasons import signed_share, why
-from headway.check.verdict import LOOP, Verdict, compare, document, verdict_from
+from headway.check.verdicts.promise import promise_for
+from headway.check.verdicts.reasons import signed_share, why
+from headway.check.verdicts.verdict import LOOP, Verdict, compare, document, verdict_from
 from headway.domain.errors import UserError
 from headway.domain.spread import Spread
 
@@ -57,7 +57,7 @@ def test_count_and_rate_share_a_difference_without_remainder() -> None:
 
 def test_a_run_that_is_not_finished_is_compared_at_its_progress() -> None:
     body = run_body({"step": (610, 610 * 17.1), "evaluation": (2, 450.0)}, total_steps=1000, ended=None)
-    from headway.check.ran import ran_from
+    from headway.check.verdicts.ran import ran_from
 
     found = compare(promise(QA), ran_from(body))
     assert found.progress == pytest.approx(0.61)
@@ -280,3 +280,12 @@ def test_a_verdict_survives_its_record(
     if found is not None:
         body = json.loads(json.dumps(document(found)))
         assert document(verdict_from(body)) == body
+
+
+@pytest.mark.parametrize(("done", "expected", "count_s"), [(2, 4, -60), (4, 4, 0), (5, 5, 0), (9, 5, 120)])
+def test_half_a_run_was_due_half_its_evaluations(done: int, expected: int, count_s: float) -> None:
+    """Ten of 30 s are promised; at 50 % the fifth may be over or not, and fewer or more than that is a difference."""
+    made = promise({"step": (1000, (1800, 2000, 2300)), "evaluation": (10, (250, 300, 400))})
+    half = ran({"step": (500, 1000), "evaluation": (done, 30 * done)}, total_steps=1000)
+    (evaluation,) = (term for term in compare(made, half).terms if term.term == "evaluation")
+    assert (evaluation.promised_units, evaluation.count_s, evaluation.rate_s) == (expected, count_s, 0)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from headway.check.promise import Promise, promise_for
-from headway.check.ran import Ran, ran_from
+from headway.check.verdicts.promise import Promise, promise_for
+from headway.check.verdicts.ran import Ran, ran_from
 
 Ends = tuple[float, float, float]
 

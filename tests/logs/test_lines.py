@@ -10,7 +10,7 @@ import math
 import pytest
 
 from headway.domain.observation import Observation, times_of
-from headway.logs.console import LineReader
+from headway.logs.formats.console import LineReader
 from headway.logs.lines.prefix import moment_in, rank_of
 from headway.logs.text import duration_s
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from headway.domain.errors import UserError
-from headway.logs import nvidia_smi, sacct, tables
+from headway.logs import tables
+from headway.logs.formats import nvidia_smi, sacct
 from headway.logs.read import read_log
 
 SAMPLES = Path(__file__).parent / "samples" / "trackers"
@@ -95,6 +96,7 @@ def test_a_requeued_job_is_two_attempts() -> None:
     ]
     assert (log.facts["gpus"], log.facts["queue_wait_s"], log.facts["state"]) == (4, 60, "CANCELLED")
     assert log.facts["elapsed_s"] == 45_000
+    assert str(log.facts["started"]).count(":") == 2, "the local time of the cluster is not passed off as UTC"
 
 
 def test_a_running_job_in_json_has_no_end() -> None:

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headway.domain.observation import Observation, times_of
-from headway.logs import rows, tfevents
+from headway.logs import hf_rows, rows
+from headway.logs.formats import tfevents
 from headway.logs.rows import Row
 
 SAMPLES = Path(__file__).parent / "samples" / "trackers"
@@ -119,6 +120,13 @@ def test_facts_are_told_once() -> None:
     told, facts = rows.told([trained(0, 10), final], [])
     assert facts == {"train_runtime_s": 35.5, "total_flop": 1e12, "train_loss": 0.4}
     assert took(told, "step") == [(10, None)]
+
+
+def test_a_trainer_that_counts_no_flop_says_nothing_of_them() -> None:
+    """Where it cannot, the Trainer says 0: unknown is not nothing (law 4)."""
+    reading = hf_rows.Rows()
+    reading.observe({"train_runtime": 35.5, "total_flos": 0.0, "epoch": 1.0})
+    assert reading.facts == {"train_runtime_s": 35.5}
 
 
 def test_settings_by_the_names_of_several_tools() -> None:

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from headway.domain.errors import UserError
 from headway.domain.observation import KINDS, times_of
-from headway.logs import READERS, mlflow, tfevents, wire
+from headway.logs import READERS, wire
+from headway.logs.formats import mlflow, tfevents
 from headway.logs.read import read_log
 
 SAMPLES = Path(__file__).parent / "samples" / "trackers"

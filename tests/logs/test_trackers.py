@@ -16,7 +16,8 @@ import pytest
 
 from headway.domain.errors import UserError
 from headway.domain.observation import Observation, RunLog, times_of
-from headway.logs import lightning_csv, mlflow, tfevents, wandb_csv, wandb_offline, wire
+from headway.logs import wire
+from headway.logs.formats import lightning_csv, mlflow, tfevents, wandb_csv, wandb_offline
 from headway.logs.read import read_log
 
 SAMPLES = Path(__file__).parent / "samples" / "trackers"

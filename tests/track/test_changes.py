@@ -9,8 +9,8 @@ import pytest
 
 from headway.domain.errors import Finding
 from headway.domain.observation import Observation
-from headway.track.causes import CAUSES, standing
-from headway.track.changes import Changes
+from headway.track.slowdowns.causes import CAUSES, standing
+from headway.track.slowdowns.changes import Changes
 
 STREAMS, BLOCK, PLANTED_AT = 200, 10, 200
 
@@ -93,6 +93,14 @@ def slowed(before: Mapping[str, float], after: Mapping[str, float], *, tokens: t
         ("HW908", {"load_per_cpu": 0.8}, {"load_per_cpu": 3.0}, {}),
         ("HW909", {}, {"own_cpu_share": 1.0, "utilisation": 0.2}, {}),
         ("HW919", {"clock_hz": 1.4e9}, {"clock_hz": 1.39e9}, {}),
+        # what was so before explains no change
+        (
+            "HW919",
+            {"memory_bytes": 15.5e9, "memory_total_bytes": 16e9},
+            {"memory_bytes": 15.5e9, "memory_total_bytes": 16e9},
+            {},
+        ),
+        ("HW919", {"own_cpu_share": 1.0, "utilisation": 0.2}, {"own_cpu_share": 1.0, "utilisation": 0.2}, {}),
     ],
 )
 def test_each_cause_is_named_by_its_symptom(

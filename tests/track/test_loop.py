@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 import headway
+from headway.app.runs import read_run
 from headway.domain.errors import UsageError
 from headway.domain.observation import SCHEMA, Observation
 from headway.domain.record import Record
@@ -128,6 +129,24 @@ def test_time_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     (record,) = runs()
     assert record.body["wall_s"] == 10.0
     assert record.body["stages"][""]["evaluation"] == {"seconds": 5.0, "units": 1}
+
+
+def test_what_was_slow_from_the_beginning_is_told_at_the_end(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Half of every step waits for its batch: no change of pace, and worth a word after more than a minute."""
+    now = [100.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+    for steps in (20, 80):
+
+        def loader(steps: int = steps) -> Iterator[int]:
+            for number in range(steps):
+                now[0] += 0.5
+                yield number
+
+        for _ in headway.track(loader()):
+            now[0] += 0.5
+        assert ("50 % of the steps' time is waiting for data" in capsys.readouterr().err) == (steps == 80)
 
 
 def test_a_record_is_kept_and_says_what_the_contract_says() -> None:
@@ -253,6 +272,16 @@ def test_a_plans_estimate_completes_what_is_not_known(here: Path) -> None:
         headway.track([1], plan=here / "plan.yaml", experiment="no-such")
 
 
+def test_a_promise_of_another_form_does_not_stop_a_training(here: Path) -> None:
+    (here / "plan.yaml").touch()
+    (here / ".headway").mkdir()
+    body = {"schema": "headway.promise/1", "plan": {"name": "p", "fingerprint": "plan-1", "file": "plan.yaml"},
+            "experiments": [{"id": "qa", "stages": [{"name": "train"}]}]}  # fmt: skip
+    with open_store(here / ".headway" / "headway.db") as store:
+        store.append(Record(kind="estimate", body=body, made="2026-11-20T10:00:00Z"))
+    assert list(headway.track([1, 2], plan="plan.yaml", quiet=True)) == [1, 2]
+
+
 def test_a_plan_without_an_estimate_is_said_once(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (here / "plan.yaml").touch()
     list(headway.track([1, 2], plan="plan.yaml"))
@@ -284,3 +313,12 @@ def test_a_first_step_that_compiles_does_not_stand_for_all(monkeypatch: pytest.M
 def test_what_would_fail_hours_later_is_refused_at_once(given: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         headway.track([1], **given)
+
+
+def test_a_run_that_goes_on_records_the_steps_that_it_did_itself(here: Path) -> None:
+    """A second process that did 50 of 200 steps is no finished run of 200 in a quarter of the time."""
+    tracked = headway.track(range(50), start_step=150, quiet=True)
+    list(tracked)
+    (record,) = runs()
+    assert (record.body["steps"], record.body["total_steps"]) == (50, 200)
+    assert read_run(here / ".headway/runs" / tracked.run)["steps"] == 50

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from headway.track.machine import Sampler, read_devices
+from headway.track.slowdowns.machine import Sampler, read_devices
 
 
 def test_the_busiest_device_is_read_in_base_units() -> None:

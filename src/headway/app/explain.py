@@ -1,7 +1,7 @@
 """The verb `explain`: the chain behind one figure of an estimate.
 
 Owns nothing but the calls; the page of a figure is `report/explain_view.py`, that of a cause of slow steps is made of
-what `track/causes.py` says.
+what `track/slowdowns/causes.py` says.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def explain(
 
 def explain_cause(code: str) -> View:
     """The page of a cause of slow steps (HW9xx). Raises UsageError for a code that none has."""
-    from headway.track.causes import CAUSES
+    from headway.track.slowdowns.causes import CAUSES
 
     cause = CAUSES.get(code.upper())
     if cause is None:

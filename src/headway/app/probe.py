@@ -168,9 +168,8 @@ def body_of(probe: Probe, job: Job, plan: str, experiment: str, device: str, lef
     """The record of a probe: numbers, and names of the plan; no path, no name of a person or host."""
     heard, longest = probe.heard, probe.heard.facts.get("longest", {})
     repeats = {term: len(heard.seconds(term)) for term in probe.terms} | {"data_wait": len(heard.seconds("step"))}
-    memory = {"peak_bytes": _peak(heard), "longest_tokens": longest.get("tokens"),
-              "longest_peak_bytes": longest.get("peak_bytes"), "fits": longest.get("fits"),
-              "largest_micro_batch": longest.get("rows")}  # fmt: skip
+    memory = {"peak_bytes": longest.get("peak_bytes"), "longest_tokens": longest.get("tokens"),
+              "fits": longest.get("fits"), "largest_micro_batch": longest.get("rows")}  # fmt: skip
     return {
         "schema": SCHEMA,
         "stage": job.stage.pace,
@@ -197,12 +196,6 @@ def body_of(probe: Probe, job: Job, plan: str, experiment: str, device: str, lef
         "samples": {term: _thinned(heard.seconds(term)) for term in repeats if term != "data_wait"},
         "remarks": list(left_out),
     }  # fmt: skip
-
-
-def _peak(heard: Heard) -> float | None:
-    """The most memory that was seen in any step."""
-    seen = [float(one["peak_bytes"]) for one in (*heard.samples, *heard.facts.values()) if one.get("peak_bytes")]
-    return max(seen, default=None)
 
 
 def _ends(value: Range) -> dict[str, float]:

@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from headway.check.verdicts.promise import SCHEMA
 from headway.domain.plan import Experiment, Stage
 from headway.domain.record import fingerprint
 from headway.domain.spread import Spread
 from headway.estimate.nouns import ExperimentEstimate, StageEstimate
 from headway.report.answer import Answer
 
-SCHEMA = "headway.promise/1"
 MOST = 2000
 """Experiments above which nothing is kept: a record is read as a whole."""
 

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from headway.check.promise import Promise, experiments_of, promise_for
-from headway.check.ran import Ran
+from headway.check.verdicts.promise import Promise, experiments_of, promise_for
+from headway.check.verdicts.ran import Ran
 from headway.domain.errors import UsageError, UserError
 from headway.domain.record import Record
 

@@ -1,7 +1,7 @@
 """Runs become measurements: what their steps, saves and evaluations cost is what the next estimate says.
 
 Owns which runs are taken together, the records `headway.measurement/1` made of them, and the estimate before and after.
-The statistics are `check/scatter.py`.
+The statistics are `check/verdicts/scatter.py`.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from headway.app.runs import CPU
+from headway.app.kept import CPU
+from headway.app.probe import SCHEMA
 from headway.app.stored import keep, made_now
-from headway.check.ran import Ran
-from headway.check.scatter import Cost, costs_of, deviations, timings
-from headway.check.verdict import Verdict
+from headway.check.verdicts.ran import Ran
+from headway.check.verdicts.scatter import Cost, costs_of, deviations, timings
+from headway.check.verdicts.verdict import Verdict
 from headway.domain.errors import UserError
 from headway.domain.spread import Spread
 from headway.report.verify_view import Learnt
@@ -22,8 +23,6 @@ from headway.worker.machine.host import host_cpu, usable_cores
 
 if TYPE_CHECKING:
     from headway.app.load import Project
-
-SCHEMA = "headway.measurement/1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

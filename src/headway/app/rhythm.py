@@ -13,7 +13,7 @@ from headway.app.promised import History, promise_of_run
 from headway.app.recalibrate import recalibrated
 from headway.app.runs import ran_of, run_document
 from headway.app.stored import records
-from headway.check.verdict import compare
+from headway.check.verdicts.verdict import compare
 from headway.domain.errors import UsageError
 from headway.domain.observation import Observation, RunLog
 from headway.worker.machine.host import has_gpu

@@ -6,7 +6,7 @@ its record in `track/`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,29 +14,28 @@ from typing import Any
 
 import numpy as np
 
-from headway.check.ran import SCHEMA, Ran, ran_from
+from headway.app.kept import CPU
+from headway.check.verdicts.ran import SCHEMA, Ran, ran_from
 from headway.domain.errors import UserError
-from headway.domain.observation import Observation, RunLog, times_of
-from headway.domain.record import fingerprint
+from headway.domain.observation import EVENTS_FILE, Observation, RunLog, timed_in, times_of
+from headway.domain.record import fingerprint, utc_text
 from headway.domain.sample import mean_error
 from headway.logs.read import read_log
 from headway.store.place import folder_of
 
-EVENTS = "events.jsonl"
 MOST_PROBLEMS = 20
-CPU = "CPU"
 
 
 def run_folders(plan_file: str | None = None) -> list[Path]:
     """Folders of runs beside a plan file, or in the working directory, by name."""
-    return sorted(path.parent for path in folder_of(plan_file).glob(f"runs/*/{EVENTS}"))
+    return sorted(path.parent for path in folder_of(plan_file).glob(f"runs/*/{EVENTS_FILE}"))
 
 
 def read_run(path: str | Path) -> dict[str, Any]:
     """The run of a folder or a log of any format. Raises UserError where nothing in it can be read."""
     place = Path(path)
-    events = place / EVENTS if place.is_dir() else place
-    own = events.name == EVENTS and events.is_file()
+    events = place / EVENTS_FILE if place.is_dir() else place
+    own = events.name == EVENTS_FILE and events.is_file()
     return run_document(read_log(events if own else place), events.parent.name if own else "")
 
 
@@ -59,7 +58,8 @@ def run_document(log: RunLog, run: str = "") -> dict[str, Any]:
                         hint="Logs with times: console output, TensorBoard, or a run tracked by headway.")  # fmt: skip
     started = moment(log.facts.get("started"))
     finished = any(item.kind == "end" for item in said) or "train_runtime_s" in log.facts
-    known = [item.step for item in said if item.step is not None]
+    begun = next((item.step for item in said if item.kind == "begin"), None) or 0  # what an earlier process did
+    known = [item.step - begun for item in said if item.step is not None]
     return {
         "schema": SCHEMA,
         "run": str(log.facts.get("run") or run or _identity(log)),
@@ -97,12 +97,10 @@ def moment(said: object) -> str:
     """A moment as UTC with seconds and `Z`; local time where it names no zone; empty for what is none."""
     try:
         if isinstance(said, int | float):
-            found = datetime.fromtimestamp(said, tz=UTC)
-        else:
-            found = datetime.fromisoformat(str(said)).astimezone(UTC)
+            return utc_text(datetime.fromtimestamp(said, tz=UTC))
+        return utc_text(datetime.fromisoformat(str(said)))
     except (ValueError, OverflowError, OSError):
         return ""
-    return found.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _later(started: str, seconds: float | None) -> str | None:
@@ -136,23 +134,18 @@ def _stages(said: Iterable[Observation], named: str) -> dict[str, dict[str, dict
     groups: dict[str, list[Observation]] = {}
     for item in said:
         groups.setdefault(item.stage or named, []).append(item)
-    return {
-        name: {
-            term: {"seconds": timed.seconds, "units": timed.units, **_doubt(term, items)}
-            for term, timed in times_of(items).items()
-        }
-        for name, items in groups.items()
-        if times_of(items)
-    }
+    return {name: terms for name, items in groups.items() if (terms := _terms(items))}
 
 
-def _doubt(term: str, said: Iterable[Observation]) -> Mapping[str, float]:
-    """Standard error of the mean of one unit, where there are timings to tell it from."""
-    each = []
+def _terms(said: Sequence[Observation]) -> dict[str, dict[str, float]]:
+    """Seconds and units by term, and the standard error of the mean of one, where several timings tell it."""
+    each: dict[str, list[float]] = {}
     for item in said:
-        if term == "data_wait" and item.kind == "step" and item.wait_s is not None:
-            each.append(item.wait_s / (item.steps or 1))
-        elif item.kind == term and item.seconds is not None:
-            wait_s = min(item.wait_s or 0.0, item.seconds) if term == "step" else 0.0
-            each.append((item.seconds - wait_s) / (item.steps or 1 if term == "step" else 1))
-    return {"each_error_s": mean_error(np.asarray(each))} if len(each) > 1 else {}
+        for term, timed in timed_in(item):
+            each.setdefault(term, []).append(timed.each_s)
+    errors = {term: mean_error(np.asarray(values)) for term, values in each.items() if len(values) > 1}
+    return {
+        term: {"seconds": timed.seconds, "units": timed.units}
+        | ({"each_error_s": errors[term]} if term in errors else {})
+        for term, timed in times_of(said).items()
+    }

@@ -13,7 +13,7 @@ from typing import Any
 
 from headway import __version__
 from headway.domain.errors import UserError
-from headway.domain.record import Record
+from headway.domain.record import Record, utc_text
 from headway.store import MemoryStore, Store, open_store
 from headway.store.place import is_there, place_of
 from headway.worker.machine.host import host_cpu
@@ -57,8 +57,7 @@ def records(kind: str = "", plan_file: str | None = None, plan: str = "") -> lis
 
 def made_now(kind: str, body: Mapping[str, Any], command: str, machine: Mapping[str, str] | None = None) -> Record:
     """The record of something that was just made, by `command` (`headway measure plan.yaml`)."""
-    made = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return Record(kind=kind, body=body, made=made, by=provenance(command, machine))
+    return Record(kind=kind, body=body, made=utc_text(datetime.now(UTC)), by=provenance(command, machine))
 
 
 def provenance(command: str, machine: Mapping[str, str] | None = None) -> dict[str, str]:

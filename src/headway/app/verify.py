@@ -16,9 +16,9 @@ from headway.app.promised import History, promise_of_run
 from headway.app.recalibrate import recalibrated
 from headway.app.runs import ran_of, read_run, run_folders
 from headway.app.stored import keep, made_now, records
-from headway.check.ledger import ledger
-from headway.check.ran import Ran
-from headway.check.verdict import Verdict, compare, document, verdict_from
+from headway.check.verdicts.ledger import ledger
+from headway.check.verdicts.ran import Ran
+from headway.check.verdicts.verdict import Verdict, compare, document, verdict_from
 from headway.domain.errors import UsageError, UserError
 from headway.domain.record import fingerprint
 from headway.report.render import text
@@ -110,14 +110,17 @@ def _runs(asked: Asked, history: History) -> list[Mapping[str, Any]]:
     recorded = {str(body["run"]): body for body in _in_time(record.body for record in history.of("run"))}
     if asked.runs:
         return [_run(word, recorded) for word in asked.runs]
+    done = {verdict.run for verdict in _past(history)}
     for folder in run_folders(history.file):
-        if folder.name not in recorded:
+        known = recorded.get(folder.name)
+        if known is None or not known.get("finished", True):
             try:
                 body = read_run(folder)
-                recorded[str(body["run"])] = body
+                if known is None or _went_on(known, body):
+                    recorded[str(body["run"])] = body
+                    done.discard(str(body["run"]))
             except UserError as error:
                 history.remark(f"{folder.name} is left out: {error}")
-    done = {verdict.run for verdict in _past(history)}
     fresh = [body for run, body in recorded.items() if run not in done]
     found = _in_time(recorded.values() if asked.every or not fresh else fresh)
     if not found:
@@ -128,8 +131,8 @@ def _runs(asked: Asked, history: History) -> list[Mapping[str, Any]]:
 
 
 def _in_time(bodies: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Runs in the order in which they began."""
-    return sorted(bodies, key=lambda body: (str(body.get("started") or ""), str(body["run"])))
+    """Runs in the order in which they began; of one that was recorded more than once, what goes furthest last."""
+    return sorted(bodies, key=lambda body: (str(body.get("started") or ""), str(body["run"]), body.get("steps") or 0))
 
 
 def _beside(file: str | None) -> str:
@@ -184,11 +187,17 @@ def _verdict(ran: Ran, experiment: str, history: History) -> Verdict:
 
 
 def _record(body: Mapping[str, Any], verdict: Verdict, history: History, told: Callable[[str], None] | None) -> None:
-    """Keep the run and its verdict, unless the newest of each is the same."""
+    """Keep the run, unless the newest record of it goes as far, and its verdict, unless the newest is the same."""
     for kind, made in (("run", body), ("verdict", document(verdict))):
         same = [record.body for record in history.of(kind) if record.body.get("run") == body["run"]]
-        if not same or (kind == "verdict" and fingerprint(same[-1]) != fingerprint(made)):
+        if not same or (_went_on(same[-1], made) if kind == "run" else fingerprint(same[-1]) != fingerprint(made)):
             keep(made_now(kind, made, COMMAND), history.file, told)
+
+
+def _went_on(known: Mapping[str, Any], run: Mapping[str, Any]) -> bool:
+    """Whether a run has done more, or has ended, since it was recorded while it was in progress."""
+    more = (run.get("steps") or 0) > (known.get("steps") or 0)
+    return more or bool(run.get("finished") and not known.get("finished", True))
 
 
 def _past(history: History) -> list[Verdict]:
@@ -204,7 +213,7 @@ def _past(history: History) -> list[Verdict]:
 
 def _ran(judged: list[tuple[Mapping[str, Any], Verdict]], history: History) -> list[tuple[Ran, Verdict, bool]]:
     """All runs with a verdict, the stored ones too; True for those that were asked for."""
-    bodies = {str(record.body["run"]): record.body for record in history.of("run")}
+    bodies = {str(body["run"]): body for body in _in_time(record.body for record in history.of("run"))}
     latest = {verdict.run: verdict for verdict in _past(history) if verdict.run in bodies}
     asked = {verdict.run for _, verdict in judged}
     past = [(ran_of(bodies[run]), verdict, False) for run, verdict in latest.items() if run not in asked]

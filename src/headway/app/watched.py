@@ -15,17 +15,17 @@ from pathlib import Path
 
 from headway.app.process import Process, say
 from headway.domain.errors import UsageError, UserError
-from headway.domain.observation import Observation, RunLog, times_of
+from headway.domain.observation import EVENTS_FILE, Observation, RunLog, times_of
 from headway.domain.units import format_duration, format_share
 from headway.logs.lines.line_reader import LineReader
 from headway.report.view import Page
 from headway.report.watch_view import Ahead, WatchAnswer, watch_page
-from headway.track.causes import standing
-from headway.track.changes import Changes
-from headway.track.journal import EVENTS, Journal, moment
-from headway.track.machine import outside
-from headway.track.promise import Promise, promised
+from headway.track.kept.journal import Journal, now
+from headway.track.kept.promise import Promise, promised
 from headway.track.remaining import Course, Left, Remaining
+from headway.track.slowdowns.causes import standing
+from headway.track.slowdowns.changes import Changes
+from headway.track.slowdowns.machine import outside
 from headway.track.status import Due, status_line
 
 SURE_SHARE = 0.01
@@ -152,7 +152,7 @@ class _Session:
         self._began = self._last = time.monotonic()
         self._next_sample_s = 0.0
         self._offset_s: float | None = None
-        self._started = moment()
+        self._started = now()
         self._process = Process(words, alone=budget_s is not None, to_stderr=asked.to_stderr)
 
     def run(self) -> int:
@@ -234,7 +234,7 @@ class _Session:
         if self.journal is None:
             return replace(found, remarks=(f"Stopped because {self.why}.",) if self.why else ())
         record = self.journal.record(
-            wall_s=wall_s, step=found.step, total_steps=found.total_steps, stage=self.follower.promise.stage,
+            wall_s=wall_s, steps=found.step, total_steps=found.total_steps, stage=self.follower.promise.stage,
             name=title, source="console", command=f"headway watch -- {Path(self.words[0]).name}",
         )  # fmt: skip
         if not self.follower.remaining.ended:
@@ -347,7 +347,7 @@ def _found(place: str, asked: Asked) -> Path:
     if place and Path(place).exists():
         return Path(place)
     runs = folder_of(asked.plan or None) / "runs"
-    known = sorted(folder for folder in runs.glob("*") if (folder / EVENTS).exists()) if runs.is_dir() else []
+    known = sorted(folder for folder in runs.glob("*") if (folder / EVENTS_FILE).exists()) if runs.is_dir() else []
     named = [folder for folder in known if folder.name.startswith(place)]
     if place and len(named) != 1:
         raise UsageError(

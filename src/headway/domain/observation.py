@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 from headway.domain.errors import UserError
 
 SCHEMA = "headway.events/1"
+EVENTS_FILE = "events.jsonl"
+"""In the folder of a run: a header with the schema, then an observation on each line."""
 TIMED = ("load", "tokenize", "compile", "step", "data_wait", "evaluation", "checkpoint", "final_save", "generation")
 """Kinds that take time, by the names of the terms of an estimate."""
 KINDS = ("begin", *TIMED, "device", "end")
@@ -128,20 +130,27 @@ def times_of(observations: Iterable[Observation]) -> dict[str, Timed]:
     """
     seconds: dict[str, float] = {}
     units: dict[str, float] = {}
-    waited, waits = 0.0, 0.0
     for item in observations:
-        if item.kind not in TIMED or item.seconds is None:
-            continue
-        wait = min(item.wait_s or 0.0, item.seconds) if item.kind == "step" else 0.0
-        covered = item.steps or 1 if item.kind == "step" else 1
-        if item.kind == "step" and item.wait_s is not None:
-            waited, waits = waited + wait, waits + covered
-        seconds[item.kind] = seconds.get(item.kind, 0.0) + item.seconds - wait
-        units[item.kind] = units.get(item.kind, 0.0) + covered
-    if waits:
-        seconds["data_wait"] = seconds.get("data_wait", 0.0) + waited
-        units["data_wait"] = units.get("data_wait", 0.0) + waits
+        for term, timed in timed_in(item):
+            seconds[term] = seconds.get(term, 0.0) + timed.seconds
+            units[term] = units.get(term, 0.0) + timed.units
     return {term: Timed(seconds=seconds[term], units=units[term]) for term in TIMED if term in seconds}
+
+
+def timed_in(item: Observation) -> Iterator[tuple[str, Timed]]:
+    """What one observation adds to which term: a step its computing, and apart from it what it waited, if it says so.
+
+    Nothing where it does not say how long it took.
+    """
+    if item.kind not in TIMED or item.seconds is None:
+        return
+    if item.kind != "step":
+        yield item.kind, Timed(seconds=item.seconds, units=1)
+        return
+    wait_s, covered = min(item.wait_s or 0.0, item.seconds), item.steps or 1
+    yield "step", Timed(seconds=item.seconds - wait_s, units=covered)
+    if item.wait_s is not None:
+        yield "data_wait", Timed(seconds=wait_s, units=covered)
 
 
 def _spelt(value: Any) -> Any:

@@ -11,6 +11,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 
@@ -45,6 +46,11 @@ def fingerprint(value: object) -> str:
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:16]
 
 
+def utc_text(at: datetime) -> str:
+    """A moment as records write it: UTC, ISO 8601 with whole seconds and `Z`; one without a zone is local time."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 KINDS = ("estimate", "measurement", "run", "verdict")
 """What is recorded: a promise, what a probe or a run measured, how a run went, how the promise was kept."""
 
@@ -58,7 +64,7 @@ class Record:
     body: Mapping[str, Any]
     """The document; `schema` names its form and version (`headway.promise/1`)."""
     made: str
-    """Moment in UTC, ISO 8601 with seconds and `Z`."""
+    """Moment, as `utc_text` writes it."""
     by: Mapping[str, str] = field(default_factory=dict)
     """Provenance: `headway` (version), `command`, and the machine's `device`, `host` and libraries; no names of people,
     no paths."""

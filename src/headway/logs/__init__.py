@@ -1,13 +1,13 @@
 """The logs of other tools (and our own) as observations: one file a format, recognised by name and first bytes.
 
-Owns the list of formats. `read.py` picks one, `repair.py` has the laws that all are brought under, `text.py` what
-bytes become lines. Observations and logs as nouns are `domain.observation`.
+Owns the list of formats, which are `formats/`. `read.py` picks one, `repair.py` has the laws that all are brought
+under, `text.py` what bytes become lines. Observations and logs as nouns are `domain.observation`.
 """
 
 from collections.abc import Mapping
 from typing import Final
 
-from headway.logs import (
+from headway.logs.formats import (
     all_results,
     axolotl,
     console,

@@ -115,9 +115,7 @@ class Rows:
 
     def _finish(self, row: Mapping[str, Any]) -> None:
         """Facts of the last row of a training."""
-        for key, fact in FACTS.items():
-            if (value := finite(row.get(key))) is not None:
-                self.facts[fact] = value
+        self.facts |= final_facts(row)
 
     def _of_total(self, row: Mapping[str, Any]) -> int | None:
         """The step of ms-swift's `global_step/max_steps` and of `total_steps` beside a step."""
@@ -135,6 +133,14 @@ class Rows:
             return None
         before, self._tokens[rank] = self._tokens.get(rank, 0.0), seen
         return seen - before if seen >= before else None
+
+
+def final_facts(row: Mapping[str, Any]) -> dict[str, float]:
+    """The facts among what a Trainer says once, at the end of a run."""
+    found = {fact: value for key, fact in FACTS.items() if (value := finite(row.get(key))) is not None}
+    if not found.get("total_flop"):
+        found.pop("total_flop", None)  # where the Trainer counts none, it says 0
+    return found
 
 
 def is_end(row: Mapping[str, Any]) -> bool:

@@ -1,6 +1,6 @@
 """`read_log`: the log of a run from whatever file or folder holds it.
 
-Owns which reader is asked and what several files of one folder say together; the formats are the room's other files.
+Owns which reader is asked and what several files of one folder say together; the formats are `formats/`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What a reader of one format of run logs offers.
 
-Owns the protocol that each file of this room's formats keeps; who is asked, and in which order, is `read.py`.
+Owns the protocol that each file of `formats/` keeps; who is asked, and in which order, is `read.py`.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from statistics import median
 from typing import Final
 
 from headway.domain.observation import Observation
+from headway.logs import hf_rows
 from headway.logs.repair import settled
 from headway.logs.text import finite, number
 
@@ -34,13 +35,6 @@ _STEP_S: Final = {
     **dict.fromkeys(("step_time_ms", "iteration_time_ms", "elapsed_time_per_iteration_ms"), 1e-3),
 }
 """Values that are the time of one step, and the seconds in one of their units."""
-_FINAL: Final = {
-    "train_runtime": "train_runtime_s",
-    "train_samples_per_second": "train_samples_per_s",
-    "train_steps_per_second": "train_steps_per_s",
-    "total_flos": "total_flop",
-    "train_loss": "train_loss",
-}
 _SETTINGS: Final = {
     "per_device_train_batch_size": "micro_batch",
     "train_micro_batch_size_per_gpu": "micro_batch",
@@ -142,12 +136,8 @@ def facts_of(settings: Mapping[str, object]) -> dict[str, float | str]:
 
 
 def final_facts(values: Mapping[str, object]) -> dict[str, float]:
-    """The facts among what a Hugging Face Trainer says once, at the end of a run."""
-    bare = {name.removeprefix("train/"): value for name, value in values.items()}
-    found = {fact: value for name, fact in _FINAL.items() if (value := finite(bare.get(name))) is not None}
-    if not found.get("total_flop"):
-        found.pop("total_flop", None)  # where the Trainer counts none, it says 0
-    return found
+    """`hf_rows.final_facts` of values as trackers name them, with `train/` before some."""
+    return hf_rows.final_facts({name.removeprefix("train/"): value for name, value in values.items()})
 
 
 def total_steps(facts: dict[str, float | str]) -> int | None:

@@ -56,7 +56,7 @@ def table(path: Path, problems: list[str]) -> Iterator[tuple[int, dict[str, str]
 def moment_s(text: str) -> float | None:
     """Seconds since 1970 of `2024/09/08 13:03:31.000`, `2024-09-08T13:03:31` or `20240908 13:03:31`; None for others.
 
-    A moment without a zone is taken as UTC: only differences of them are used.
+    A moment without a zone is taken as UTC, which is right where only differences of them are used.
     """
     match = _MOMENT.fullmatch(text.strip())
     if match is None:
@@ -64,12 +64,13 @@ def moment_s(text: str) -> float | None:
     year, month, day, hour, minute = (int(part) for part in match.groups()[:5])
     try:
         found = datetime(year, month, day, hour, minute, tzinfo=UTC)
-        return found.timestamp() + float(match[6]) - _zone_s(match[7])
+        return found.timestamp() + float(match[6]) - zone_s(match[7])
     except (ValueError, OverflowError):
         return None
 
 
-def _zone_s(zone: str | None) -> float:
+def zone_s(zone: str | None) -> float:
+    """Seconds that a zone (`Z`, `+02:00`, `+0200`) is ahead of UTC; none is taken as UTC."""
     if zone is None or zone == "Z":
         return 0.0
     digits = zone[1:].replace(":", "")

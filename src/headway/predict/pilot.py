@@ -22,14 +22,15 @@ import numpy as np
 from headway.domain.calibration import P90_SCORE
 from headway.domain.sample import block_means, mean_error
 from headway.domain.spread import Draws
+from headway.domain.student import student
 from headway.domain.units import Range
 
 Processor = Literal["cpu", "gpu"]
 
 WANDER = {"cpu": 0.03, "gpu": 0.005}
 """Allan deviation of a machine's speed at long times, relative, before its own steps are seen: block means of a shared
-CPU host wander by several per cent, a GPU of one's own by its temperature. Assumed until benchmarks/pilot.py measures
-it."""
+CPU host wander by several per cent, a GPU of one's own by its temperature. Assumed; benchmarks/pilot.py scores the
+intervals that follow."""
 OTHERS = 0.3
 """Allan deviation for a host whose processors all belong to other programs, which come and go: in proportion to their
 share. Three runs of 3 to 4 minutes on two cores, others at about 0.7 of them: 0.1 at 10 s, 0.2 to 0.4 at a minute;
@@ -97,11 +98,6 @@ class StepOfRun:
     wander: float
     """Relative standard deviation between the probe's minutes and the run: what more steps hardly narrow."""
 
-    @property
-    def relative_width(self) -> float:
-        """Half of p10..p90 over the middle."""
-        return (self.p90_s - self.p10_s) / (2 * self.p50_s) if self.p50_s > 0 else math.inf
-
 
 def project(steps: Sequence[TimedStep], run: RunSteps, processor: Processor, others_share: float = 0.0) -> StepOfRun:
     """The mean step of `run`, from steps in the order in which they were timed. Raises ValueError for none as planned.
@@ -123,8 +119,8 @@ def project(steps: Sequence[TimedStep], run: RunSteps, processor: Processor, oth
     error = _error(alike, SINGLE[processor])
     assumed = math.hypot(WANDER[processor], OTHERS * others_share if processor == "cpu" else 0.0)
     wander = _wander(alike / alike.mean(), seconds.mean(), run.steps, assumed)
-    few = 1 + (P90_SCORE**2 + 1) / (4 * max(len(planned) - 1, 1))  # of Student's t beside the normal (Fisher's series)
-    reach = P90_SCORE * math.hypot(error * few, wander)
+    few = student(0.9, max(len(planned) - 1, LEAST - 1))  # fewer have the assumed error, which is not theirs
+    reach = math.hypot(few * error, P90_SCORE * wander)
     waits = np.array([one.wait_s for one in planned])
     return StepOfRun(
         p10_s=middle * math.exp(-reach),

@@ -1,7 +1,7 @@
 """The page of `headway verify`: what was promised of runs, what they took, why, and how promises are kept in general.
 
-Owns its words, tables and the document `headway.verify/1`. The comparison is `check/verdict.py`, the statistics
-`check/ledger.py`.
+Owns its words, tables and the document `headway.verify/1`. The comparison and the
+statistics are `check/verdicts/`.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from headway.check.ledger import Held, Ledger, Line, Middle
-from headway.check.reasons import name_of, reason, signed_duration, signed_share, why
-from headway.check.verdict import TermVerdict, Verdict, document
+from headway.check.verdicts.ledger import Held, Ledger, Line, Middle
+from headway.check.verdicts.reasons import name_of, reason, signed_duration, signed_share, why
+from headway.check.verdicts.verdict import TermVerdict, Verdict, document
 from headway.domain.spread import Spread
 from headway.domain.units import format_count, format_duration, format_number, format_share
 from headway.report.figures import NONE, count, duration, interval_name, same_unit, shared_kind

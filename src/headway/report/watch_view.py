@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from headway.check.verdicts.reasons import signed_share
 from headway.domain.errors import Finding
 from headway.domain.observation import Timed
 from headway.domain.units import format_count, format_duration, format_share
@@ -43,7 +44,7 @@ class WatchAnswer:
 
     title: str
     state: str
-    """`ended`, `running`, `stale` (its log no longer grows) or `stopped` (by us)."""
+    """`ended`, `running`, `stale` (its log no longer grows), or of a command `stopped` (by us) or `failed`."""
     source: str
     """The format of what was read."""
     step: int
@@ -181,8 +182,9 @@ def _against(answer: WatchAnswer) -> str:
         return ""
     over = answer.end_p50_s / answer.promise_p50_s - 1.0
     held = "within" if answer.end_p50_s <= answer.promise_p90_s else "beyond"
-    off = f"{'−' if over < 0 else '+'}{abs(over) * 100:.0f} %"
-    return f"{off} against the estimate's median, {held} its p90 of {format_duration(answer.promise_p90_s)}"
+    return (
+        f"{signed_share(over)} against the estimate's median, {held} its p90 of {format_duration(answer.promise_p90_s)}"
+    )
 
 
 def _phases(answer: WatchAnswer) -> Item:

@@ -7,13 +7,13 @@ nowhere else (extra `postgres`).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from headway.domain.errors import UserError
-from headway.domain.record import Record
-from headway.store.rows import COLUMNS, CREATE, PAGE, TABLE_VERSION, Row, newer_table, record_of, row_of
+from headway.store.rows import COLUMNS, CREATE, PAGE, TABLE_VERSION, Row, newer_table
+from headway.store.sql import Answer, SqlStore
 
 if TYPE_CHECKING:
     import psycopg
@@ -31,10 +31,9 @@ _READ = f"""SELECT {COLUMNS} FROM headway_records WHERE (made COLLATE "C", id CO
 _INDEX = 'CREATE INDEX headway_records_made ON headway_records (made COLLATE "C", id COLLATE "C")'
 # to_regclass('headway_store') would say no once more from its cache, after somebody else has made it meanwhile
 _IS_MADE = "SELECT count(*) FROM pg_class WHERE relname = 'headway_store' AND pg_table_is_visible(oid)"
-_T = TypeVar("_T")
 
 
-class PostgresStore:
+class PostgresStore(SqlStore):
     """Records in a table; each `append` is one transaction, safe on the server when it returns."""
 
     def __init__(self, url: str) -> None:
@@ -57,50 +56,12 @@ class PostgresStore:
         """Server and data base, without user, password and options."""
         return shown(self._url)
 
-    def append(self, record: Record) -> str:
-        """Store a record; committed on the server when it returns."""
-        row = row_of(record)
-        self._asked(lambda: self._insert([row]))
-        return row.id
-
-    def append_all(self, records: Iterable[Record]) -> int:
-        """All of them or none, in one transaction."""
-        rows = [row_of(record) for record in records]
-        return self._asked(lambda: self._insert(rows))
-
-    def read(self, kind: str = "", plan: str = "") -> Iterator[Record]:
-        """Page by page, so that no transaction is open between two records."""
-        rows = self._page(kind, plan, "", "")
-        yield from map(record_of, rows)
-        while len(rows) == PAGE:
-            rows = self._page(kind, plan, rows[-1].made, rows[-1].id)
-            yield from map(record_of, rows)
-
-    def _page(self, kind: str, plan: str, made: str, last: str) -> list[Row]:
-        """The rows after the one of that moment and id."""
-        asked = {"kind": kind, "plan": plan, "made": made, "last": last}
-        return self._asked(lambda: [Row(*row) for row in self._live.execute(_READ, asked)])
-
     def __len__(self) -> int:
         return int(self._asked(lambda: _one(self._live, "SELECT count(*) FROM headway_records")))
 
-    def close(self) -> None:
-        """Close the connection."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    @property
-    def _live(self) -> psycopg.Connection[tuple[Any, ...]]:
-        if self._connection is None:
-            raise UserError("a closed store is not used", got=self.place, hint="Open it again.")
-        return self._connection
+    def _select(self, asked: dict[str, str]) -> Iterable[tuple[Any, ...]]:
+        rows: psycopg.Cursor[tuple[Any, ...]] = self._live.execute(_READ, asked)
+        return rows
 
     def _insert(self, rows: list[Row]) -> int:
         with self._live.transaction(), self._live.cursor() as cursor:
@@ -131,7 +92,7 @@ class PostgresStore:
         live.execute("CREATE TABLE headway_store (version integer NOT NULL)")
         live.execute("INSERT INTO headway_store VALUES (%s)", [TABLE_VERSION])
 
-    def _asked(self, question: Callable[[], _T]) -> _T:
+    def _asked(self, question: Callable[[], Answer]) -> Answer:
         """The answer of the server, its refusals as messages."""
         try:
             return question()

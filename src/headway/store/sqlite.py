@@ -9,14 +9,14 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Any
 
 from headway.domain.errors import UserError
-from headway.domain.record import Record
 from headway.store.place import VARIABLE, prepared
-from headway.store.rows import COLUMNS, CREATE, PAGE, TABLE_VERSION, Row, newer_table, record_of, row_of
+from headway.store.rows import COLUMNS, CREATE, PAGE, TABLE_VERSION, Row, newer_table
+from headway.store.sql import Answer, SqlStore
 
 _APPLICATION = 0x68647779
 """`hdwy`, by which a file of headway's is known (https://www.sqlite.org/pragma.html#pragma_application_id)."""
@@ -26,10 +26,9 @@ _INSERT = f"INSERT INTO headway_records ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)
 _READ = f"""SELECT {COLUMNS} FROM headway_records WHERE (made, id) > (:made, :last) AND :kind IN ('', kind)
             AND :plan IN ('', plan) ORDER BY made, id LIMIT {PAGE}"""
 _INDEX = "CREATE INDEX headway_records_made ON headway_records (made, id)"
-_T = TypeVar("_T")
 
 
-class SqliteStore:
+class SqliteStore(SqlStore):
     """Records in a file; each `append` is one transaction, on disk when it returns."""
 
     def __init__(self, path: Path) -> None:
@@ -46,53 +45,15 @@ class SqliteStore:
         """The path."""
         return str(self._path)
 
-    def append(self, record: Record) -> str:
-        """Store a record; on disk when it returns."""
-        row = row_of(record)
-        self._asked(lambda: self._insert([row]))
-        return row.id
-
-    def append_all(self, records: Iterable[Record]) -> int:
-        """All of them or none, in one transaction."""
-        rows = [row_of(record) for record in records]
-        return self._asked(lambda: self._insert(rows))
-
-    def read(self, kind: str = "", plan: str = "") -> Iterator[Record]:
-        """Page by page, so that nothing is locked between two records."""
-        rows = self._page(kind, plan, "", "")
-        yield from map(record_of, rows)
-        while len(rows) == PAGE:
-            rows = self._page(kind, plan, rows[-1].made, rows[-1].id)
-            yield from map(record_of, rows)
-
-    def _page(self, kind: str, plan: str, made: str, last: str) -> list[Row]:
-        """The rows after the one of that moment and id."""
-        asked = {"kind": kind, "plan": plan, "made": made, "last": last}
-        return self._asked(lambda: [Row(*row) for row in self._live.execute(_READ, asked)])
-
     def __len__(self) -> int:
         return int(self._asked(lambda: self._live.execute("SELECT count(*) FROM headway_records").fetchone()[0]))
 
-    def close(self) -> None:
-        """Close the file; the last one to do so folds the log into it."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    @property
-    def _live(self) -> sqlite3.Connection:
-        if self._connection is None:
-            raise UserError("a closed store is not used", got=self.place, hint="Open it again.")
-        return self._connection
+    def _select(self, asked: dict[str, str]) -> Iterable[tuple[Any, ...]]:
+        rows: sqlite3.Cursor = self._live.execute(_READ, asked)
+        return rows
 
     def _insert(self, rows: list[Row]) -> int:
-        live = self._live
+        live: sqlite3.Connection = self._live
         live.execute("BEGIN IMMEDIATE")  # a lock that is asked for at once waits for others, an upgraded one fails
         with live:
             before = live.total_changes
@@ -153,7 +114,7 @@ class SqliteStore:
         return UserError("a store is a file that headway made", got=f"{self.place}, a data base of something else",
                          hint=f"Name another file with {VARIABLE}=PATH.")  # fmt: skip
 
-    def _asked(self, question: Callable[[], _T]) -> _T:
+    def _asked(self, question: Callable[[], Answer]) -> Answer:
         """The answer of the data base, its refusals as messages."""
         try:
             return question()

@@ -1,6 +1,6 @@
 """A run in progress: the loop wrapper, callbacks of trainers, what is left, and why it became slower.
 
-`headway.track(loader, ...)` calls this module (`loop.tracked`), and `from headway.track.remaining import Remaining`
+`headway.track(loader, ...)` calls this module (`loop.Tracked`), and `from headway.track.remaining import Remaining`
 imports from it: the module is its own entry point, in whichever order the two are used. Starts no run and reads no
 foreign log (`logs/`).
 """

@@ -14,12 +14,12 @@ from dataclasses import replace
 from typing import Any
 
 from headway.domain.observation import Observation
-from headway.track.causes import standing
-from headway.track.changes import Changes
-from headway.track.journal import Journal, warn
-from headway.track.machine import Sampler
-from headway.track.promise import promised
+from headway.track.kept.journal import Journal, warn
+from headway.track.kept.promise import promised
 from headway.track.remaining import Course, Left, Remaining
+from headway.track.slowdowns.causes import standing
+from headway.track.slowdowns.changes import Changes
+from headway.track.slowdowns.machine import Sampler
 from headway.track.status import Due, status_line
 
 VARIABLE = "HEADWAY_TRACK"
@@ -30,6 +30,8 @@ MOST_EVENTS = 10_000
 LONE_EVENTS = 3
 """First steps that are events of their own, however short: a first one that compiles must not stand for all."""
 SAMPLE_S = 10.0
+TOLD_S = 60.0
+"""A run that is shorter is a trial: nobody asks why it was slow."""
 
 
 class Meter:
@@ -52,7 +54,7 @@ class Meter:
         **header: Any,
     ) -> None:
         promise = promised(plan, experiment, stage)
-        self.promise, self.stage, self.step = promise, stage, step
+        self.promise, self.stage, self.step, self._start = promise, stage, step, step
         self.remaining, self.changes = Remaining(_with_promise(course, promise)), Changes()
         said = os.environ.get(VARIABLE, "")
         leads = _leads()
@@ -76,6 +78,7 @@ class Meter:
         self._lone = LONE_EVENTS
         self._epoch: float | None = None
         self._ended = self._said_end = False
+        self._machine: dict[str, float] = {}
         self._see(Observation(kind="begin", at_s=0.0, step=step, stage=stage))
 
     def waited(self, seconds: float) -> None:
@@ -149,11 +152,13 @@ class Meter:
         if self._loud and now - self._began >= 1.0 and not self._said_end:
             self._say(last=True)
             self._said_end = True
+            if now - self._began >= TOLD_S:
+                self._tell_standing()
         if self.journal is not None:
             total = self.remaining.course.total_steps
             name = self.promise.experiment or self.journal.run
-            wall_s = now - self._began
-            body = self.journal.record(wall_s=wall_s, step=self.step, total_steps=total, stage=self.stage, name=name)
+            wall_s, steps = now - self._began, self.step - self._start
+            body = self.journal.record(wall_s=wall_s, steps=steps, total_steps=total, stage=self.stage, name=name)
             self.journal.keep(body)
 
     def _flush(self, now: float) -> None:
@@ -189,7 +194,8 @@ class Meter:
         """A sample of the machine and a line, where they are due."""
         if at_s >= self._next_sample_s:
             self._next_sample_s = at_s + SAMPLE_S
-            self._see(Observation(kind="device", at_s=at_s, values=self._sampler.sample(), stage=self.stage))
+            self._machine = self._sampler.sample()
+            self._see(Observation(kind="device", at_s=at_s, values=self._machine, stage=self.stage))
         if self._loud and self._lone < LONE_EVENTS - 1 and self._due.at(at_s):
             self._say()
 
@@ -207,10 +213,13 @@ class Meter:
         if self._live and self._shown:
             sys.stderr.write(f"\r{' ' * self._shown}\r")
 
-    def standing(self) -> tuple[Any, ...]:
-        """What is slow in the run from its beginning, as findings."""
+    def _tell_standing(self) -> None:
+        """What was slow from the beginning, which no change of pace has told."""
+        told = {one.code for one in self.changes.found}
         seconds = {} if self.journal is None else {term: t.seconds for term, t in self.journal.times().items()}
-        return standing(seconds, self.remaining.elapsed_s, self._sampler.sample())
+        for one in standing(seconds, self.remaining.elapsed_s, self._machine):
+            if one.code not in told:
+                warn(f"{one.code} {one.message}\n  {one.hint}")
 
 
 def _leads() -> bool:

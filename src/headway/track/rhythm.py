@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from headway.domain.student import student
+
 MOST_BATCHES = 64
 LEAST_BATCHES = 10
 """Before so many, a small spread is luck."""
-T90 = (3.078, 1.886, 1.638, 1.533, 1.476, 1.440, 1.415, 1.397, 1.383, 1.372)
-"""The 90 % point of Student's t by degrees of freedom, from 1."""
 LONE_SHARE = 0.2
 """How far above a single measurement p90 is, where nothing says how much it varies; assumed."""
 DRIFT_SHARE = 0.015
@@ -35,18 +35,13 @@ LEAST_SPREAD = 0.01
 """Spread of the tokens per step, as a share of their mean, from which the time is fitted to them."""
 
 
-def t90(freedom: int) -> float:
-    """The 90 % point of Student's t; beyond the table the normal one with its first correction."""
-    return T90[freedom - 1] if freedom <= len(T90) else 1.2816 + 0.9 / freedom
-
-
 def high_of_mean(seen: Sequence[float], to_come: float) -> float:
     """p90 of the mean of `to_come` further values like those seen."""
     mean = sum(seen) / len(seen)
     if len(seen) < 2:
         return mean * (1.0 + LONE_SHARE)
     variance = sum((value - mean) ** 2 for value in seen) / (len(seen) - 1)
-    doubt = t90(len(seen) - 1) * math.sqrt(variance * (1.0 / len(seen) + 1.0 / max(to_come, 1e-9)))
+    doubt = student(0.9, len(seen) - 1) * math.sqrt(variance * (1.0 / len(seen) + 1.0 / max(to_come, 1e-9)))
     return mean + math.hypot(doubt, DRIFT_SHARE * mean)
 
 
@@ -202,7 +197,7 @@ class Rhythm:
         if len(each) < LEAST_BATCHES or mean <= 0:
             return None
         variance = sum((value - mean) ** 2 for value in each) / (len(each) - 1)
-        return t90(len(each) - 1) * math.sqrt(variance / len(each)) / mean
+        return student(0.9, len(each) - 1) * math.sqrt(variance / len(each)) / mean
 
     def _line(self) -> Line:
         whole = _Batch()

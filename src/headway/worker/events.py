@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from headway.domain.errors import UserError
-from headway.domain.observation import SCHEMA, Observation
-
-FILE = "events.jsonl"
+from headway.domain.observation import EVENTS_FILE, SCHEMA, Observation
+from headway.domain.record import utc_text
 
 
 class Events:
@@ -35,18 +34,18 @@ class Events:
         self._file: TextIO | None = None
         self._streams_out = True
         started = datetime.fromtimestamp(time.time() - (time.perf_counter() - began), UTC)
-        first = {"schema": SCHEMA, "started": started.isoformat(timespec="seconds").replace("+00:00", "Z"), **header}
+        first = {"schema": SCHEMA, "started": utc_text(started), **header}
         if out is not None:
             self._open(Path(out), first, started, resume)
         self._write(json.dumps(first, ensure_ascii=False), [sys.stdout])
 
     def _open(self, folder: Path, header: Mapping[str, Any], started: datetime, resume: bool) -> None:
-        path = folder / FILE
+        path = folder / EVENTS_FILE
         try:
             folder.mkdir(parents=True, exist_ok=True)
             said = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
             if said and not resume:
-                raise UserError("a run's folder must be new, or the run go on", got=f"{FILE} is there",
+                raise UserError("a run's folder must be new, or the run go on", got=f"{EVENTS_FILE} is there",
                                 hint="Set resume, or name another folder.")  # fmt: skip
             self._file = path.open("a", encoding="utf-8")
         except OSError as error:

@@ -40,8 +40,10 @@ MEMORY = re.compile(r"(?i)\bmem(?:ory)?\w*\s{0,3}[:=]\s{0,3}(?P<value>\d+\.?\d*)
 MEMORY_UNITS: Final = {"gib": 2.0**30, "mib": 2.0**20, "gb": 1e9, "mb": 1e6}
 SAVED = re.compile(r"save-checkpoint\s{0,9}[.: ]{0,99}\s{0,9}\(?\s{0,9}(?P<ms>\d{1,12}\.\d{1,6})")
 EVALUATED = re.compile(r"(?i)\b(?:val(?:id(?:ation)?)?|eval(?:uation)?|test)[ _]?(?:loss|ppl|acc)")
-NAMES: Final = {"lm loss": "loss", "reduced_train_loss": "loss", "train_loss": "loss", "lr": "learning_rate"}
-NAMES_ALSO: Final = {"learning rate": "learning_rate", "grad norm": "grad_norm", "gnorm": "grad_norm"}
+NAMES: Final = {
+    "lm loss": "loss", "reduced_train_loss": "loss", "train_loss": "loss", "lr": "learning_rate",
+    "learning rate": "learning_rate", "grad norm": "grad_norm", "gnorm": "grad_norm",
+}  # fmt: skip
 
 
 MARKS: Final = ("tep", "ter", "TEP", "TER", "atch", "pdate", "poch", "rain: [")
@@ -72,7 +74,7 @@ def _named(text: str) -> dict[str, float]:
     found: dict[str, float] = {}
     for name, value in named_numbers(text).items():
         short = name.rpartition(" - ")[2].strip()
-        plain = (NAMES | NAMES_ALSO).get(short.lower(), "loss" if short.lower() == "loss" else short)
+        plain = NAMES.get(short.lower(), "loss" if short.lower() == "loss" else short)
         if not re.search(r"(?i)(?:step|iter|iteration|epoch|batch|\.py)$", plain):
             found.setdefault(plain, value)
     memory = MEMORY.search(text)
@@ -88,7 +90,7 @@ def _fields(text: str) -> dict[str, float]:
         name, colon, value = piece.partition(":")
         words = value.strip().split("/")[0].split()
         if colon and words and (figure := number(words[0])) is not None:
-            found[(NAMES | NAMES_ALSO).get(name.strip(), name.strip())] = figure
+            found[NAMES.get(name.strip(), name.strip())] = figure
     return found
 
 

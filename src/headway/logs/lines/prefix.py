@@ -6,8 +6,10 @@ Owns prefixes of launchers (torchrun, srun, mpirun, accelerate, Ray) and of logg
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final
+
+from headway.logs.tables import zone_s
 
 LOOKED_AT: Final = 160
 """Characters of a line in which its moment stands."""
@@ -68,11 +70,4 @@ def _seconds(
         moment = datetime(year, month, day, hour, minute, min(second, 59), tzinfo=UTC)
     except ValueError:
         return None
-    if zone and zone != "Z":
-        digits = zone[1:].replace(":", "")
-        ahead = timedelta(hours=int(digits[:2]), minutes=int(digits[2:]))
-        try:
-            moment = moment - ahead if zone[0] == "+" else moment + ahead
-        except OverflowError:
-            return None
-    return moment.timestamp() + (float(f"0.{part}") if part else 0.0)
+    return moment.timestamp() + (float(f"0.{part}") if part else 0.0) - zone_s(zone)

@@ -9,11 +9,9 @@ import os
 import time
 from pathlib import Path
 
-from headway.worker.machine.host import PROC
+from headway.worker.machine.host import IDLE, IO_WAIT, PROC, processor_ticks
 
 _STAT = PROC / "stat"
-_IDLE = (3, 4)
-"""Fields of a processor's line in which nothing runs: idle and iowait (proc_stat(5))."""
 
 
 class Others:
@@ -44,15 +42,8 @@ class Others:
 
 def _accounts(stat: Path) -> tuple[float, float]:
     """Seconds in which the usable processors did something, and all that passed on them."""
-    usable = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
-    try:
-        lines = [line.split() for line in stat.read_text(encoding="ascii").splitlines()]
-        fields = [[int(one) for one in words[1:9]] for words in lines if words[0] in {f"cpu{core}" for core in usable}]
-    except (OSError, ValueError, IndexError):
-        return 0.0, 0.0
-    tick = os.sysconf("SC_CLK_TCK")
-    busy = sum(one for line in fields for at, one in enumerate(line) if at not in _IDLE)
-    return busy / tick, sum(map(sum, fields)) / tick
+    ticks, tick = processor_ticks(stat), os.sysconf("SC_CLK_TCK")
+    return (sum(ticks) - ticks[IDLE] - ticks[IO_WAIT]) / tick, sum(ticks) / tick
 
 
 def _own_s() -> float:

@@ -64,9 +64,9 @@ class Probe:
         self.warm_up: dict[str, float] = {"steps": 0, "seconds": 0.0}
         self.run: dict[str, float] = {}
         self._sensed: dict[str, float] = {}
-        self._others = Others(torch.get_num_threads())
         self._sense_at = 0.0
         self._on_host = session.device.type == "cpu"
+        self._others = self._watched()
 
     def measure(self, import_s: float) -> str:
         """All of it; why it stopped. Raises OutOfMemoryHere, UserError."""
@@ -166,7 +166,7 @@ class Probe:
         self.warm_up = {"steps": first, "seconds": sum(one.seconds for one in took[:first])}
         if first == 0:
             self.remarks.append("there was no time for a warm-up: the first step counts")
-        self._sensed, self._others = sensors(self.session.device), Others(torch.get_num_threads())
+        self._sensed, self._others = sensors(self.session.device), self._watched()
         for step in took[first:]:
             self._say_step(step, "planned")
 
@@ -301,6 +301,10 @@ class Probe:
             self.total.add("step", took.seconds, took.tokens)
 
     # ---- the machine
+
+    def _watched(self) -> Others:
+        """From now on; a GPU is kept busy by one thread, whatever torch has."""
+        return Others(torch.get_num_threads() if self._on_host else 1)
 
     def _sense_now_and_then(self) -> None:
         """What a GPU says of itself, every few seconds."""

@@ -63,7 +63,6 @@ class EvaluationTime:
     wait_s: float
     rows: int
     tokens: int
-    squares: int
     loss: float
 
 
@@ -178,7 +177,7 @@ class Session:
     def evaluate(self, rows: Sequence[Row]) -> EvaluationTime:
         """A pass over the rows in their order, `rows_at_a_time` of the task's evaluation at once."""
         size = self.task.evaluation.rows_at_a_time if self.task.evaluation else self.task.batches.micro_batch
-        began, waited, total, labels, tokens, squares = self._clock(), 0.0, 0.0, 0, 0, 0
+        began, waited, total, labels, tokens = self._clock(), 0.0, 0.0, 0, 0
         self._model.eval()
         try:
             with torch.no_grad():
@@ -191,11 +190,10 @@ class Session:
                     total += found * one.labels if one.labels else 0.0
                     labels += one.labels
                     tokens += one.rows * one.width
-                    squares += one.rows * one.width**2
         finally:
             self._model.train()
         return EvaluationTime(seconds=self._clock() - began, wait_s=waited, rows=len(rows), tokens=tokens,
-                              squares=squares, loss=total / max(labels, 1))  # fmt: skip
+                              loss=total / max(labels, 1))  # fmt: skip
 
     def checkpoint_bytes(self) -> int:
         """What `save` would write, without its few bytes of names."""
@@ -255,11 +253,6 @@ class Session:
         gc.collect()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
-
-    def close(self) -> None:
-        """Free the model and the optimizer; `load` makes them anew."""
-        self._model = self._run = self._optimizer = self._scaler = None
-        self.recover()
 
     def _clock(self) -> float:
         """Seconds of a steady clock, once the device has done what it was told."""

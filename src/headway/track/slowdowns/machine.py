@@ -15,14 +15,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from headway.worker.machine.host import host_cpu
+from headway.worker.machine.host import IDLE, IO_WAIT, host_cpu, memory_figures, processor_ticks
 
 
 class Sampler:
     """Samples the machine; shares are of the time since the sample before."""
 
     def __init__(self) -> None:
-        self._ticks = _ticks()
+        self._ticks = processor_ticks()
         self._own = (time.process_time(), time.monotonic())
         self._sources: list[Callable[[], dict[str, float]]] = [self._processors, _load, _swap, _device, _clocks]
 
@@ -41,19 +41,12 @@ class Sampler:
         passed = max(now - self._own[1], 1e-9)
         found = {"own_cpu_share": (own - self._own[0]) / passed}
         self._own = (own, now)
-        ticks = _ticks()
-        if ticks and self._ticks and (all_ticks := sum(ticks) - sum(self._ticks)) > 0:
-            idle, waiting = ticks[3] - self._ticks[3], ticks[4] - self._ticks[4]
+        ticks = processor_ticks()
+        if (all_ticks := sum(ticks) - sum(self._ticks)) > 0:
+            idle, waiting = ticks[IDLE] - self._ticks[IDLE], ticks[IO_WAIT] - self._ticks[IO_WAIT]
             found |= {"cpu_busy_share": 1.0 - (idle + waiting) / all_ticks, "io_wait_share": waiting / all_ticks}
         self._ticks = ticks
         return found
-
-
-def _ticks() -> list[int]:
-    """The line `cpu` of /proc/stat (proc(5)): user, nice, system, idle, iowait, irq, softirq, steal; else nothing."""
-    with suppress(OSError, ValueError), open("/proc/stat", encoding="ascii") as lines:
-        return [int(word) for word in lines.readline().split()[1:9]]
-    return []
 
 
 def _load() -> dict[str, float]:
@@ -61,13 +54,8 @@ def _load() -> dict[str, float]:
 
 
 def _swap() -> dict[str, float]:
-    said = {}
-    with open("/proc/meminfo", encoding="ascii") as lines:
-        for line in lines:
-            name, _, rest = line.partition(":")
-            if name in ("SwapTotal", "SwapFree"):
-                said[name] = float(rest.split()[0]) * 1024
-    return {"swap_bytes": said["SwapTotal"] - said["SwapFree"]}
+    said = memory_figures()
+    return {"swap_bytes": float(said["SwapTotal"] - said["SwapFree"])}
 
 
 def _cuda() -> Any:
@@ -101,24 +89,13 @@ def _clocks() -> dict[str, float]:
     cuda = _cuda()
     if cuda is None:
         return {}
-    return {
-        "clock_hz": cuda.clock_rate() * 1e6,
-        "temperature_c": float(cuda.temperature()),
-        "utilisation": cuda.utilization() / 100.0,
-        "power_w": cuda.power_draw() / 1e3,
-    }
+    from headway.worker.machine.facts import sensors  # torch, which is there
+
+    return sensors(sys.modules["torch"].device("cuda", cuda.current_device()))
 
 
-_QUERY = {
-    "clocks.sm": ("clock_hz", 1e6),
-    "temperature.gpu": ("temperature_c", 1.0),
-    "utilization.gpu": ("utilisation", 0.01),
-    "power.draw": ("power_w", 1.0),
-    "power.limit": ("power_limit_w", 1.0),
-    "memory.used": ("memory_bytes", 1024.0**2),
-    "memory.total": ("memory_total_bytes", 1024.0**2),
-}
-"""What `nvidia-smi --help-query-gpu` calls each figure, its name here and its unit in base units."""
+ASKED = ("clocks.sm", "temperature.gpu", "utilization.gpu", "power.draw", "power.limit", "memory.used", "memory.total")
+"""Of what `nvidia-smi --help-query-gpu` lists; names and units are those of its logs (`logs/formats/nvidia_smi.py`)."""
 
 
 def outside() -> dict[str, float]:
@@ -126,7 +103,7 @@ def outside() -> dict[str, float]:
     program = shutil.which("nvidia-smi")
     if program is None:
         return {}
-    words = [program, f"--query-gpu={','.join(_QUERY)}", "--format=csv,noheader,nounits"]
+    words = [program, f"--query-gpu={','.join(ASKED)}", "--format=csv,noheader,nounits"]
     try:
         done = subprocess.run(words, capture_output=True, text=True, timeout=5.0, check=True)
     except (OSError, subprocess.SubprocessError):
@@ -136,10 +113,13 @@ def outside() -> dict[str, float]:
 
 def read_devices(text: str) -> dict[str, float]:
     """The device with the highest utilisation of nvidia-smi's lines; figures that it does not know are left out."""
+    from headway.logs.formats.nvidia_smi import QUERY  # all readers with it, which a training loop does not need
+
     found: list[dict[str, float]] = []
     for line in text.splitlines():
         device: dict[str, float] = {}
-        for (name, unit), word in zip(_QUERY.values(), line.split(","), strict=False):
+        for field, word in zip(ASKED, line.split(","), strict=False):
+            name, unit = QUERY[field]
             with suppress(ValueError):
                 device[name] = float(word) * unit
         found.append(device)

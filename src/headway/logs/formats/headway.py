@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from headway.domain.errors import Position, UserError
-from headway.domain.observation import SCHEMA, Observation, RunLog
+from headway.domain.observation import EVENTS_FILE, SCHEMA, Observation, RunLog
 from headway.logs.repair import settled
 from headway.logs.text import Problems, as_text, lines_of, mapping_in, whole
 
@@ -20,7 +20,7 @@ def claims(path: Path, head: bytes) -> float:
     text = as_text(head)
     if '"headway.events/' in text[:4_096]:
         return 1.0
-    return 0.6 if path.name == "events.jsonl" and '"kind"' in text else 0.0
+    return 0.6 if path.name == EVENTS_FILE and '"kind"' in text else 0.0
 
 
 def read(path: Path) -> RunLog:

@@ -5,7 +5,7 @@ Owns the words. The parts of the difference are `verdict.py`.
 
 from __future__ import annotations
 
-from headway.check.verdict import IN_STEPS, OUTSIDE, TermVerdict, Verdict
+from headway.check.verdicts.verdict import IN_STEPS, OUTSIDE, TermVerdict, Verdict
 from headway.domain.units import format_duration, format_share
 
 MOST = 3

@@ -14,8 +14,8 @@ from statistics import fmean, median
 
 from headway.domain.errors import Finding
 from headway.domain.observation import Observation
-from headway.track.causes import SLOWED, Span, explained, slower_rounds
-from headway.track.rhythm import clearest, fitted
+from headway.track.rhythm import Line, clearest, fitted
+from headway.track.slowdowns.causes import SLOWED, Span, explained, slower_rounds
 
 WINDOW = 40
 RULES = ((WINDOW // 2, 0.20, 4.0), (WINDOW, 0.12, 3.0))
@@ -190,28 +190,25 @@ def rest_after_tokens(points: Sequence[Point]) -> list[float]:
     earlier = points[:-WINDOW] or points
     if not all(point.tokens for point in points):
         return [point.seconds for point in points]
-    busy = [point.seconds - point.wait_s for point in earlier]
-    line = fitted(
-        len(earlier),
-        sum(point.tokens for point in earlier),
-        sum(busy),
-        sum(point.tokens**2 for point in earlier),
-        sum(point.tokens * seconds for point, seconds in zip(earlier, busy, strict=True)),
-    )
+    line = _line(earlier)
     return [point.seconds / max(line.at(point.tokens), 1e-12) for point in points]
+
+
+def _line(points: Sequence[Point]) -> Line:
+    """Computing over tokens, step by step."""
+    tokens, busy = [point.tokens for point in points], [point.seconds - point.wait_s for point in points]
+    squared, product = sum(value**2 for value in tokens), sum(a * b for a, b in zip(tokens, busy, strict=True))
+    return fitted(len(points), sum(tokens), sum(busy), squared, product)
 
 
 def _span(points: Sequence[Point]) -> Span:
     """Means of a stretch, with the line through its steps."""
-    count = len(points)
     machines = [point.machine for point in points if point.machine]
     names = {name for machine in machines for name in machine}
-    seconds, tokens = [point.seconds - point.wait_s for point in points], [point.tokens for point in points]
-    squares, products = sum(value**2 for value in tokens), sum(a * b for a, b in zip(tokens, seconds, strict=True))
     return Span(
         seconds=fmean(point.seconds for point in points),
         wait_s=fmean(point.wait_s for point in points),
-        tokens=fmean(tokens),
-        line=fitted(count, sum(tokens), sum(seconds), squares, products),
+        tokens=fmean(point.tokens for point in points),
+        line=_line(points),
         machine={name: fmean([machine[name] for machine in machines if name in machine]) for name in sorted(names)},
     )

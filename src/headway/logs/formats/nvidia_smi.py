@@ -29,7 +29,7 @@ _DMON: Final = {
     "fb": ("memory_bytes", 1 << 20),
 }
 """Columns of dmon: name and what one of its units is; its MB are 2**20 bytes, as `--query-gpu` says in MiB."""
-_QUERY: Final = {
+QUERY: Final = {
     "utilization.gpu": ("utilisation", 0.01),
     "utilization.memory": ("memory_utilisation", 0.01),
     "memory.used": ("memory_bytes", 1 << 20),
@@ -48,6 +48,7 @@ _QUERY: Final = {
     "clocks.current.memory": ("memory_clock_hz", 1e6),
     "clocks.mem": ("memory_clock_hz", 1e6),
 }
+"""Columns of `--query-gpu`: name and what one of its units is."""
 _DMON_HEAD: Final = re.compile(r"^#\s*(?:Date\s+)?(?:Time\s+)?gpu(?:\s+[a-z]\w*)+\s*$", re.MULTILINE)
 _FIGURE: Final = re.compile(r"^(-?\d+(?:\.\d+)?)\s*(?:%|MiB|W|MHz|C)?$")
 _DAY_S: Final = 86_400.0
@@ -61,7 +62,7 @@ def claims(path: Path, head: bytes) -> float:
     if _DMON_HEAD.search(as_text(head)[:2000]):
         return 0.95
     columns = {_column(name) for name in header_in(head)}
-    return 0.95 if len(columns & set(_QUERY)) >= 1 and columns & {"timestamp", "index", "name", *_QUERY} else 0.0
+    return 0.95 if len(columns & set(QUERY)) >= 1 and columns & {"timestamp", "index", "name", *QUERY} else 0.0
 
 
 def read(path: Path) -> RunLog:
@@ -122,7 +123,7 @@ def _query(path: Path, problems: list[str], facts: dict[str, float | str]) -> It
     known: dict[str, int] = {}
     for _, cells in table(path, problems):
         said = {_column(name): cell for name, cell in cells.items()}
-        values = _values(said, _QUERY)
+        values = _values(said, QUERY)
         if not values:
             continue
         if said.get("name") or said.get("gpu_name"):

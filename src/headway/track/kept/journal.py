@@ -15,14 +15,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from headway.check.verdicts.ran import SCHEMA as RUN_SCHEMA
 from headway.domain.errors import UserError
-from headway.domain.observation import SCHEMA, Observation, Timed, times_of
-from headway.domain.record import Record
-from headway.track.machine import device_in_use
+from headway.domain.observation import EVENTS_FILE, SCHEMA, Observation, Timed, timed_in
+from headway.domain.record import Record, utc_text
+from headway.track.slowdowns.machine import device_in_use
 from headway.worker.machine.host import host_cpu
-
-RUN_SCHEMA = "headway.run/1"
-EVENTS = "events.jsonl"
 
 
 def warn(words: str) -> None:
@@ -31,9 +29,9 @@ def warn(words: str) -> None:
         sys.stderr.write(f"headway: {words}\n")
 
 
-def moment() -> str:
-    """Now, in UTC, as records write it."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def now() -> str:
+    """The moment, as records write it."""
+    return utc_text(datetime.now(UTC))
 
 
 def new_id() -> str:
@@ -53,7 +51,7 @@ class Journal:
         started: str = "",
     ) -> None:
         """`started`: the moment from which events count; now, where it is not given."""
-        self.run, self.started, self._plan_file = new_id(), started or moment(), plan_file
+        self.run, self.started, self._plan_file = new_id(), started or now(), plan_file
         self._header = dict(header)
         self._seconds: dict[str, float] = {}
         self._units: dict[str, float] = {}
@@ -70,7 +68,7 @@ class Journal:
         if folder is None:
             folder = prepared(folder_of(self._plan_file or None)) / "runs" / self.run
         folder.mkdir(parents=True, exist_ok=True)
-        self.path = folder / EVENTS
+        self.path = folder / EVENTS_FILE
         # appended to, never cut: a folder that is given twice holds two attempts
         self._out = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         said = {"schema": SCHEMA, "started": self.started, "run": self.run, **self._header, "host": host_cpu()}
@@ -78,7 +76,7 @@ class Journal:
 
     def write(self, item: Observation) -> None:
         """One event, out of this process when the call returns: kill -9 does not lose it."""
-        for term, timed in times_of((item,)).items():
+        for term, timed in timed_in(item):
             self._seconds[term] = self._seconds.get(term, 0.0) + timed.seconds
             self._units[term] = self._units.get(term, 0.0) + timed.units
         self._line(item.to_line())
@@ -101,14 +99,14 @@ class Journal:
         self,
         *,
         wall_s: float,
-        step: int,
+        steps: int,
         total_steps: int | None,
         stage: str,
         name: str,
         source: str = "headway",
         command: str = "headway.track",
     ) -> Record:
-        """The run as `headway.run/1`, as it stands now; `source` is the format that told of it."""
+        """The run as `headway.run/1`, as it stands now: `steps` are those that it did itself, `source` told of it."""
         stages = {stage: {term: {"seconds": t.seconds, "units": t.units} for term, t in self.times().items()}}
         device = str(self._header.get("device", "") or device_in_use())
         body = {
@@ -119,16 +117,16 @@ class Journal:
             "stages": stages,
             "wall_s": wall_s,
             "started": self.started,
-            "ended": moment(),
+            "ended": now(),
             "device": device,
             "machine": {"device": device, "host": host_cpu()},
             "source": source,
             "name": name,
-            "steps": step,
+            "steps": steps,
             "total_steps": total_steps,
             "problems": [],
         }
-        return Record(kind="run", body=body, made=moment(), by=_provenance(command))
+        return Record(kind="run", body=body, made=now(), by=_provenance(command))
 
     def keep(self, record: Record) -> str | None:
         """Append the record to the store beside the plan; None, with a warning, where that fails."""

@@ -30,7 +30,7 @@ class Ran:
     """Standard error of the mean seconds of one unit, where single timings are known."""
     wall_s: float | None
     steps: float
-    """Optimizer steps that are done; 0: unknown or none."""
+    """Optimizer steps that it did itself, after the checkpoint that it may have gone on from; 0: unknown or none."""
     total_steps: float | None
     """Optimizer steps that the run meant to take."""
     device: str

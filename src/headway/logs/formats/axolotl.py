@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from headway.domain.observation import RunLog
-from headway.logs.console import LOG_NAMES, read_as
+from headway.logs.formats.console import LOG_NAMES, read_as
 from headway.logs.text import as_text
 
 NAME: Final = "axolotl"

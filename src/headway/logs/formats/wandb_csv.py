@@ -14,9 +14,9 @@ from typing import Final
 from headway.domain.errors import Position, UserError
 from headway.domain.observation import Observation, RunLog
 from headway.logs import rows
+from headway.logs.formats.wandb_offline import STEPS
 from headway.logs.tables import header_in, moment_s, table
 from headway.logs.text import finite, number, whole
-from headway.logs.wandb_offline import STEPS
 
 NAME = "wandb_csv"
 _AXES: Final = ("Step", "_step", "train/global_step", "trainer/global_step", "global_step", "epoch", "train/epoch")

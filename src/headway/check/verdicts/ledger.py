@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from headway.check.verdict import TermVerdict, Verdict
+from headway.check.verdicts.verdict import TermVerdict, Verdict
 
 INSIDE, BELOW = 0.8, 0.9
 """Shares of runs that lie between p10 and p90, and below p90, where promises are what they say."""

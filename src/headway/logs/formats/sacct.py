@@ -122,7 +122,8 @@ def _facts(job: str, attempts: list[dict[str, str]], steps: list[dict[str, str]]
     if submitted_s is not None and began_s is not None:
         figures["queue_wait_s"] = max(0.0, began_s - submitted_s)
     facts |= {name: value for name, value in figures.items() if value is not None}
-    return facts | rows.started([rows.Row(at_s=began_s)])
+    # sacct prints local time: as it stands, for who knows the zone
+    return facts | ({"started": attempts[0]["start"]} if rows.started([rows.Row(at_s=began_s)]) else {})
 
 
 def _gpus(said: Mapping[str, str]) -> re.Match[str] | None:

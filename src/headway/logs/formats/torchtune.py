@@ -34,7 +34,7 @@ def read(path: Path) -> RunLog:
         raise UserError("a torchtune log has lines `Step N | loss:...`", got="none", where=Position(path.name))
     problems.append("no times of steps: the file has no moments")
     started = re.search(r"log_(\d{9,10})\b", path.name)
-    facts = {"started_s": float(started[1])} if started else {}
+    facts = {"started": float(started[1])} if started else {}
     return RunLog(format=NAME, name=path.name, observations=found, facts=facts, problems=tuple(problems))
 
 

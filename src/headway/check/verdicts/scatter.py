@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import NormalDist, fmean
+from statistics import fmean
 
-from headway.check.ran import Ran
+from headway.check.verdicts.ran import Ran
+from headway.domain.student import student
 from headway.domain.units import Range
 
 SCATTER = {"gpu": 0.02, "cpu": 0.05}
@@ -90,7 +91,7 @@ def next_cost(term: str, group: Sequence[Timing], scatter: tuple[float, int] = (
     squares, freedom = scatter
     variance = (PRIOR_RUNS * prior**2 + squares) / (PRIOR_RUNS + freedom)
     own = fmean((one.error_s / one.each_s) ** 2 if math.isfinite(one.error_s) else prior**2 for one in positive)
-    reach = _student(0.9, PRIOR_RUNS + freedom) * math.sqrt(variance * (1 + 1 / len(positive)) + own / len(positive))
+    reach = student(0.9, PRIOR_RUNS + freedom) * math.sqrt(variance * (1 + 1 / len(positive)) + own / len(positive))
     middle = fmean(math.log(one.each_s) for one in positive)
     seconds = Range(math.exp(middle - reach), math.exp(middle), math.exp(middle + reach))
     return Cost(seconds=seconds, repeats=repeats, runs=runs)
@@ -104,10 +105,3 @@ def costs_of(
         term: next_cost(term, group, scatter.get(term, deviations([group])), cpu=cpu)
         for term, group in timings(runs, stage).items()
     }
-
-
-def _student(share: float, freedom: float) -> float:
-    """Quantile of Student's t from 4 degrees of freedom on (Fisher & Cornish 1960, three terms): within 0.5 %."""
-    z = NormalDist().inv_cdf(share)
-    first, second = (z**3 + z) / 4, (5 * z**5 + 16 * z**3 + 3 * z) / 96
-    return z + first / freedom + second / freedom**2

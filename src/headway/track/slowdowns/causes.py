@@ -20,8 +20,23 @@ EXPLAINS = 0.5
 """Share of a slowdown that a cause has to account for."""
 SLOW_LOAD_S = 60.0
 SLOW_LOAD_SHARE = 0.10
+"""Seconds and share of the run from which loading is worth a word; this and all shares here are assumed."""
 WAITING_SHARE = 0.10
+"""Of the steps' time, from which waiting for data is."""
 FULL_SHARE = 0.92
+"""Of a device's memory, from which it is almost full: an allocator that has its blocks in pieces begins to retry."""
+IO_WAIT_SHARE = 0.10
+IDLE_SHARE = 0.30
+"""Processors wait for disks above the first share of their time, and have nothing to do below the second."""
+AT_LIMIT = 0.97
+"""Of its power limit, from which a device is at it: samples are means."""
+SWAPPED_BYTES = 100e6
+OVERLOAD = 1.1
+OVERLOAD_GROWN = 1.2
+"""Processes that want each processor, from which there are too many, and by what factor they must have grown."""
+BUSY_SHARE = 0.95
+LAZY_SHARE = 0.5
+"""A process is busy all the time above the first share of a processor, a device idles below the second."""
 FLAT = Line(0.0, 0.0)
 HOT_C = 83.0
 """Where NVIDIA's data-centre and desktop boards begin to lower their clocks (slowdown temperatures are 83 to 95 C)."""
@@ -169,7 +184,7 @@ def _reading_data(before: Span, after: Span, more_s: float) -> str:
 
 def _idle(machine: Mapping[str, float]) -> bool:
     """Whether processors wait for disks, or have nothing to do; False where nobody looked."""
-    return machine.get("io_wait_share", 0.0) > 0.10 or machine.get("cpu_busy_share", 1.0) < 0.30
+    return machine.get("io_wait_share", 0.0) > IO_WAIT_SHARE or machine.get("cpu_busy_share", 1.0) < IDLE_SHARE
 
 
 def _throttled(before: Span, after: Span, more_s: float) -> str:
@@ -181,7 +196,7 @@ def _throttled(before: Span, after: Span, more_s: float) -> str:
     if not (was and now) and heat >= HOT_C > before.machine.get("temperature_c", heat):
         return f"the device reached {heat:.0f} °C"
     limit, power = after.machine.get("power_limit_w", 0.0), after.machine.get("power_w", 0.0)
-    if limit and power >= 0.97 * limit > before.machine.get("power_w", power):
+    if limit and power >= AT_LIMIT * limit > before.machine.get("power_w", power):
         return f"the device is at its power limit of {limit:.0f} W"
     return ""
 
@@ -191,14 +206,15 @@ def _memory(before: Span, after: Span, more_s: float) -> str:
 
 
 def _pressed(was: Mapping[str, float], now: Mapping[str, float]) -> str:
+    """What presses on memory now and did not before; `was` is empty where there is no before."""
     retries = now.get("allocator_retries", 0.0) - was.get("allocator_retries", 0.0)
     if retries >= 1:
         return f"the allocator had to free its cache {retries:.0f} times or more"
     swapped = now.get("swap_bytes", 0.0) - was.get("swap_bytes", now.get("swap_bytes", 0.0))
-    if swapped > 100e6:
+    if swapped > SWAPPED_BYTES:
         return f"{format_bytes(swapped)} more were swapped out"
     held, whole = now.get("memory_bytes", 0.0), now.get("memory_total_bytes", 0.0)
-    if whole and held >= FULL_SHARE * whole:
+    if whole and held >= FULL_SHARE * whole > was.get("memory_bytes", 0.0):
         return f"{format_bytes(held)} of the device's {format_bytes(whole)} are in use"
     return ""
 
@@ -206,18 +222,19 @@ def _pressed(was: Mapping[str, float], now: Mapping[str, float]) -> str:
 def _neighbours(before: Span, after: Span, more_s: float) -> str:
     """Load per processor grew beyond 1: more wants to run than can."""
     was, now = before.machine.get("load_per_cpu", 0.0), after.machine.get("load_per_cpu", 0.0)
-    if now > 1.1 and now > 1.2 * was:
+    if now > OVERLOAD and now > OVERLOAD_GROWN * was:
         return f"{now:.1f} processes want each processor, {was:.1f} before"
     return ""
 
 
 def _bound(before: Span, after: Span, more_s: float) -> str:
-    return _one_busy(after.machine)
+    """Said of a slowdown only where it was not so before: what stayed explains no change."""
+    return "" if _one_busy(before.machine) else _one_busy(after.machine)
 
 
 def _one_busy(machine: Mapping[str, float]) -> str:
     busy, device = machine.get("own_cpu_share", 0.0), machine.get("utilisation", 1.0)
-    if busy >= 0.95 and device < 0.5:
+    if busy >= BUSY_SHARE and device < LAZY_SHARE:
         return f"the process keeps a processor busy while the device works {format_share(device)} of the time"
     return ""
 

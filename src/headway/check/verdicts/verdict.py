@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from headway.check.promise import Promise, PromisedTerm, merged, spread_from
-from headway.check.ran import Ran
+from headway.check.verdicts.promise import Promise, PromisedTerm, merged, spread_from
+from headway.check.verdicts.ran import Ran
 from headway.domain.errors import UserError
 from headway.domain.observation import TIMED, Timed
 from headway.domain.spread import Spread
@@ -277,11 +277,14 @@ def _term(
 
 
 def _expected(name: str, units: float, timed: Timed, ran: Ran, progress: float) -> float:
-    """How often a term was due in a run that is not finished: as often as done, where that is within its progress."""
+    """How often a term was due in a run that is not finished: by its progress; the round that falls into it may be done
+    or not.
+    """
     if name in ("step", "data_wait"):
         return min(ran.steps or timed.units, timed.units, units)
     if name in LOOP and name != "compile":
-        return min(timed.units, math.ceil(units * progress))
+        due = math.ceil(units * progress)
+        return min(max(timed.units, due - 1), due)
     return units
 
 

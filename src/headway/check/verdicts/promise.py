@@ -36,6 +36,8 @@ class PromisedStage:
     pace: str
     kind: str
     gpus: float
+    steps: float | None
+    """Optimizer steps; None for a stage without any."""
     terms: Mapping[str, PromisedTerm]
 
 
@@ -45,7 +47,6 @@ class Promise:
 
     plan: str
     """Fingerprint."""
-    plan_name: str
     experiment: str
     device: str
     stages: tuple[PromisedStage, ...]
@@ -123,7 +124,6 @@ def promise_for(body: Mapping[str, Any], experiment: str) -> Promise | None:
 def _promise(body: Mapping[str, Any], item: Mapping[str, Any]) -> Promise:
     return Promise(
         plan=str(body["plan"]["fingerprint"]),
-        plan_name=str(body["plan"].get("name", "")),
         experiment=str(item["id"]),
         device=str(body.get("device") or ""),
         stages=tuple(_stage(stage) for stage in item["stages"]),
@@ -138,6 +138,7 @@ def _stage(said: Mapping[str, Any]) -> PromisedStage:
         pace=str(said.get("pace") or said.get("fingerprint") or ""),
         kind=str(said.get("kind", "")),
         gpus=float(said.get("gpus") or 1),
+        steps=float(said["steps"]) if said.get("steps") else None,
         terms={
             name: PromisedTerm(seconds=spread_from(seconds), units=float(counts.get(name) or 0.0))
             for name, seconds in said["terms_s"].items()

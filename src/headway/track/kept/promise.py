@@ -1,0 +1,121 @@
+"""What an estimate promised of the run that is tracked: read from the records beside its plan.
+
+Owns which of them counts, and what of it a run in progress needs. Reading `headway.promise/1` is
+`check/verdicts/promise.py`; making promises is the verb `estimate`, judging them the verb `verify`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from headway.domain.errors import UsageError, UserError
+from headway.domain.units import Range
+
+if TYPE_CHECKING:
+    from headway.check.verdicts.promise import Promise as Promised
+    from headway.check.verdicts.promise import PromisedStage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promise:
+    """The newest estimate of one stage; all empty where nothing was promised."""
+
+    plan: str = ""
+    """Fingerprint of the plan."""
+    experiment: str = ""
+    stage: str = ""
+    total_steps: int | None = None
+    each_s: Mapping[str, Range] = field(default_factory=dict)
+    """Seconds of one unit by term, at p10, p50 and p90."""
+    units: Mapping[str, float] = field(default_factory=dict)
+    p50_s: float | None = None
+    """Of the whole stage."""
+    p90_s: float | None = None
+    usd_per_hour: float | None = None
+
+    def missing(self, plan_file: str) -> str:
+        """Why there is nothing to hold a run of a plan against; empty where there is."""
+        if not plan_file or self.p90_s is not None:
+            return ""
+        if self.plan:
+            return f"the estimate of {plan_file} has several experiments or stages: say which one this is"
+        return f"no estimate of {plan_file} is on record: headway estimate {plan_file} makes one"
+
+
+def promised(plan_file: str, experiment: str = "", stage: str = "") -> Promise:
+    """What the newest estimate of the plan says of an experiment (its only one, where none is named) and a stage.
+
+    Without a name the stage is the first that trains. Empty where there is no store or estimate. Raises UsageError for
+    a plan that is not there, and for an experiment or stage that the estimate does not have.
+    """
+    if plan_file and not Path(plan_file).is_file():
+        raise UsageError("the plan of a run is a file", got=f"{plan_file}: no such file")
+    body = _newest(plan_file) if plan_file else None
+    if body is None:
+        return Promise(experiment=experiment, stage=stage)
+    from headway.check.verdicts.promise import (  # numpy, which a run without a promise does not need
+        experiments_of,
+        promise_for,
+    )
+
+    plan = str(body["plan"]["fingerprint"])
+    name = _named(experiments_of(body), experiment, "an experiment of the plan is tracked")
+    try:
+        said = promise_for(body, name) if name else None
+    except UserError:  # a run is tracked whether its promise can be read or not
+        said = None
+    if said is None:
+        return Promise(plan=plan, stage=stage)
+    wanted = _named([one.name for one in said.stages], stage, "a stage of the experiment is tracked") if stage else ""
+    made = next((one for one in said.stages if (one.name == wanted if wanted else one.kind == "train")), None)
+    if made is None:
+        return Promise(plan=plan, experiment=said.experiment)
+    return _of_stage(said, made, body.get("usd_per_hour"))
+
+
+def _newest(plan_file: str) -> Mapping[str, Any] | None:
+    from headway.store import open_store
+    from headway.store.place import is_there, place_of
+
+    place = place_of(plan_file)
+    if not is_there(place):
+        return None
+    try:
+        with open_store(place) as store:
+            bodies = [record.body for record in store.read("estimate")]
+    except UserError:
+        return None  # a run is tracked whether its promise can be read or not
+    own = [body for body in bodies if body.get("plan", {}).get("file") == Path(plan_file).name]
+    return own[-1] if own else None
+
+
+def _named(names: Sequence[str], name: str, rule: str) -> str:
+    """That name, or the only one where none is asked for; empty for one of several."""
+    if not name:
+        return names[0] if len(names) == 1 else ""
+    if name not in names:
+        raise UsageError(rule, got=name, hint=f"It has {', '.join(names[:5])}{', ...' if len(names) > 5 else ''}.")
+    return name
+
+
+def _of_stage(said: Promised, made: PromisedStage, usd_per_hour: float | None) -> Promise:
+    """One stage, whose time as a whole is what `verify` compares it with too."""
+    counted = {term: one for term, one in made.terms.items() if one.units}
+    whole = said.together(term.seconds for term in made.terms.values())
+    return Promise(
+        plan=said.plan,
+        experiment=said.experiment,
+        stage=made.name,
+        total_steps=round(made.steps) if made.steps else None,
+        each_s={
+            term: Range(*(end / one.units for end in (one.seconds.p10, one.seconds.p50, one.seconds.p90)))
+            for term, one in counted.items()
+        },
+        units={term: one.units for term, one in counted.items()},
+        p50_s=whole.p50,
+        p90_s=whole.p90,
+        usd_per_hour=None if usd_per_hour is None else float(usd_per_hour),
+    )
