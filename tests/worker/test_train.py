@@ -43,7 +43,7 @@ def trained(text: str, stop: train.Stop | None = None) -> int:
 
 
 def read(folder: Path) -> tuple[dict[str, Any], list[Observation]]:
-    first, *lines = (folder / events.FILE).read_text(encoding="utf-8").splitlines()
+    first, *lines = (folder / events.EVENTS_FILE).read_text(encoding="utf-8").splitlines()
     return json.loads(first), [Observation.from_mapping(json.loads(line)) for line in lines]
 
 
@@ -74,7 +74,7 @@ def test_a_run_says_everything_that_takes_time(
         "load": 1, "tokenize": 1, "step": 6, "data_wait": 6, "evaluation": 2, "checkpoint": 3, "final_save": 1
     }  # fmt: skip
     out = capsys.readouterr().out.splitlines()
-    assert out == (tmp_path / events.FILE).read_text(encoding="utf-8").splitlines()
+    assert out == (tmp_path / events.EVENTS_FILE).read_text(encoding="utf-8").splitlines()
 
 
 def test_a_run_that_is_stopped_and_goes_on_is_the_run_that_was_not(
@@ -112,11 +112,11 @@ def test_a_run_that_was_killed_goes_on_from_what_is_whole(
     assert trained(said_of(small, out=str(parts))) == 0
     with (parts / "checkpoint-6" / "state.pt").open("r+b") as opened:
         opened.truncate(1000)
-    with (parts / events.FILE).open("a", encoding="utf-8") as opened:
+    with (parts / events.EVENTS_FILE).open("a", encoding="utf-8") as opened:
         opened.write('{"kind": "st')
     assert trained(said_of(small, out=str(parts), resume=True)) == 0
     assert "checkpoint-6 is not whole" in capsys.readouterr().err
-    lines = (parts / events.FILE).read_text(encoding="utf-8").splitlines()
+    lines = (parts / events.EVENTS_FILE).read_text(encoding="utf-8").splitlines()
     seen = [Observation.from_mapping(json.loads(line)) for line in lines[1:] if line != '{"kind": "st']
     assert losses(seen, 1) == {step: loss for step, loss in losses(read(whole)[1]).items() if step in (5, 6)}
     assert weights(parts) == weights(whole)
