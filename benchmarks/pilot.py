@@ -65,6 +65,8 @@ def _run(asked: argparse.Namespace) -> None:
 
 def figures() -> tuple[dict[str, Any], dict[str, Any]]:
     """The machine, and the figures of each group of jobs."""
+    if not DATA.exists():
+        raise SystemExit(f"there is no {DATA.name} yet: run the jobs, then collect (--help)")
     said: dict[str, Any] = json.loads(DATA.read_text(encoding="utf-8"))
     rows = said["rows"]
     long, short = [row for row in rows if row["long"]], [row for row in rows if not row["long"]]

@@ -25,7 +25,7 @@ from headway.worker.machine.others import Others
 from headway.worker.probing.disk import disk_speed
 from headway.worker.probing.limits import load_refusal, longest, tried
 from headway.worker.probing.sizes import counts_of, fewer, run_sizes, shorter
-from headway.worker.probing.stopping import LEAST_SHARE, LEAST_STEPS, ONCE_SHARE, Budget, Total, discarded
+from headway.worker.probing.stopping import HOST_SHARE, LEAST_SHARE, LEAST_STEPS, ONCE_SHARE, Budget, Total, discarded
 from headway.worker.task import Task
 from headway.worker.training.checkpoint import Moved
 from headway.worker.training.rows import Rows, Step, optimizer_steps, read_rows, unlike_batches
@@ -267,7 +267,8 @@ class Probe:
         wanted = self.task.tolerance
         while True:
             steps, error = self.total.seconds["step"], self.total.error(REPEATED)
-            covered = len(steps) >= LEAST_STEPS and sum(steps) >= LEAST_SHARE * self.budget.seconds
+            share = HOST_SHARE if self._on_host else LEAST_SHARE
+            covered = len(steps) >= LEAST_STEPS and sum(steps) >= share * self.budget.seconds
             if covered and error < wanted:
                 return f"error {error:.1%} < {wanted:.1%}"
             costs = {"step": self.total.mean_s("step")} | self._evaluation_costs()

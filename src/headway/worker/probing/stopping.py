@@ -22,6 +22,9 @@ LEAST_STEPS = 10
 """Steps before a probe trusts the error of their mean."""
 LEAST_SHARE = 0.1
 """Of the budget that steps cover at least: a second of a machine says little of its minutes."""
+HOST_SHARE = 0.6
+"""The same on a host: a processor's speed wanders by several per cent within a minute (`predict/pilot.py`, `WANDER`),
+so that a few alike seconds do not make a total sure."""
 SETTLED = 0.05
 WINDOW = 3
 MOST_WARM_UP = 30
