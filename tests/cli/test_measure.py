@@ -144,3 +144,16 @@ def test_a_folder_that_may_not_be_written_costs_nothing(
     monkeypatch.setenv("HEADWAY_STORE", str(tmp_path / "file" / "store.db"))
     found = run("estimate", plan)
     assert (found.code, found.err) == (0, "")
+
+
+def test_the_plan_of_the_folder_is_meant_where_none_is_named(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, probe: list[int]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    without = run("measure", "--device", "cpu")
+    assert without.code == 2
+    (tmp_path / "plan.yaml").write_text("headway: 1\nmodel: Qwen/Qwen2-0.5B\n")
+    broken = run("measure", "--device", "cpu")
+    assert (broken.code, "plan.yaml" in broken.err) == (3, True)
+    flags = run("measure", "--model", "Qwen/Qwen2-0.5B", "--device", "cpu")
+    assert (flags.code, "plan.yaml" in flags.err) == (2, False)

@@ -13,7 +13,8 @@ from typing import Any
 from headway.catalog.calibration import shipped_calibration
 from headway.domain.calibration import Constant
 from headway.domain.errors import UserError
-from headway.domain.measurement import Measurement
+from headway.domain.experiment import Adapter, Architecture, Batches, Parallel, Recipe
+from headway.domain.measurement import MeasuredWork, Measurement
 from headway.domain.units import Range
 from headway.store.place import is_there, place_of
 
@@ -71,6 +72,7 @@ def known_from(bodies: Iterable[tuple[Mapping[str, Any], str]]) -> Kept:
 def measurements_of(body: Mapping[str, Any], date: str, source: str = SOURCE) -> list[Measurement]:
     """The terms of one record as the estimator takes them."""
     machine = {name: str(value) for name, value in body.get("machine", {}).items()}
+    work = _work(body.get("work"))
     return [
         Measurement(
             stage=body["stage"],
@@ -82,9 +84,27 @@ def measurements_of(body: Mapping[str, Any], date: str, source: str = SOURCE) ->
             source=source,
             date=date,
             environment=machine,
+            work=work if term == "step" else None,
         )
         for term, said in body["terms"].items()
     ]
+
+
+def _work(said: Mapping[str, Any] | None) -> MeasuredWork | None:
+    """What a record says that its step computed; None for none, and for what another version wrote otherwise."""
+    if not said:
+        return None
+    try:
+        recipe, adapter = dict(said["recipe"]), said["recipe"]["adapter"]
+        recipe["adapter"] = None if adapter is None else Adapter(**adapter | {"targets": tuple(adapter["targets"])})
+        recipe["parallel"] = Parallel(**recipe["parallel"])
+        return MeasuredWork(
+            architecture=Architecture(**said["architecture"]),
+            recipe=Recipe(**recipe),
+            batches=Batches(**said["batches"]),
+        )
+    except (KeyError, TypeError):
+        return None
 
 
 def _rates(body: Mapping[str, Any], date: str) -> dict[str, Constant]:

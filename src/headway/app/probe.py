@@ -13,6 +13,7 @@ import numpy as np
 
 from headway.domain.calibration import P90_SCORE
 from headway.domain.errors import UserError
+from headway.domain.record import plain
 from headway.domain.sample import Summary, mean_error, summarise
 from headway.domain.units import Range
 from headway.estimate.resolve import Job
@@ -191,6 +192,7 @@ def body_of(probe: Probe, job: Job, plan: str, experiment: str, device: str, lef
             "precision": job.recipe.precision,
             "tokens_per_step": _run(heard, job).tokens,
         },
+        "work": plain({"architecture": job.architecture, "recipe": job.recipe, "batches": job.batches}),
         "steps": {"mean_s": probe.steps.mean_s, "median_s": probe.steps.median_s, "sd_s": probe.steps.sd_s,
                   "low_s": probe.steps.low_s, "high_s": probe.steps.high_s, "warm_up": heard.done.get("warm_up")},
         "samples": {term: _thinned(heard.seconds(term)) for term in repeats if term != "data_wait"},

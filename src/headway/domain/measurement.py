@@ -1,6 +1,6 @@
 """What was measured: one term of one stage on one machine. Made by `worker/` and `logs/`, read by the spine.
 
-Owns the noun only.
+Owns the nouns only.
 """
 
 from __future__ import annotations
@@ -8,7 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from headway.domain.experiment import Architecture, Batches, Recipe
 from headway.domain.units import Range
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasuredWork:
+    """What a measured step computed on one device, so that it teaches other stages when its own has left the plan."""
+
+    architecture: Architecture
+    recipe: Recipe
+    batches: Batches
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,3 +37,5 @@ class Measurement:
     source: str
     date: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
+    work: MeasuredWork | None = None
+    """Of a step on one device, where it is known."""

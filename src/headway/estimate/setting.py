@@ -16,7 +16,8 @@ import numpy as np
 from headway.domain.calibration import Calibration, draw_range
 from headway.domain.experiment import Batches, Lengths
 from headway.domain.lookup import Lookup, Machine
-from headway.domain.measurement import Measurement
+from headway.domain.machine import Node
+from headway.domain.measurement import MeasuredWork, Measurement
 from headway.domain.plan import Plan, Stage
 from headway.domain.spread import Draws, Kind, Spread
 from headway.domain.units import Range
@@ -212,17 +213,16 @@ def _with_own_steps(
     """The predictor, the plan's framework and `Setting.slower`, as measured steps of the plan teach them."""
     framework = framework_of(plan.run.framework, speed)
     measured = {key: terms["step"] for key, terms in by_stage.items() if "step" in terms}
-    jobs = _measured_jobs(plan, lookup, measured)
-    if not jobs:
+    situations = _measured_situations(plan, lookup, replace(framework, stack=OWN), measured)
+    if not situations:
         return speed, framework, {}
     from headway.predict.learning.calibrate import calibrate  # few plans have measured steps
     from headway.predict.learning.sample import sample_of
 
-    framework = replace(framework, stack=OWN)
-    situations = [situation_of(job, framework) for job in jobs.values()]
-    middles, seconds = calibration.middle(), [measured[key].seconds for key in jobs]
-    learnt = calibrate(speed, sample_of(situations, [one.mid for one in seconds], middles))
-    return learnt, framework, _slower(situations, seconds, learnt, middles)
+    middles, seconds = calibration.middle(), [measured[key].seconds for key in situations]
+    own = list(situations.values())
+    learnt = calibrate(speed, sample_of(own, [one.mid for one in seconds], middles))
+    return learnt, replace(framework, stack=OWN), _slower(own, seconds, learnt, middles)
 
 
 def _slower(
@@ -247,14 +247,35 @@ def _slower(
     }
 
 
-def _measured_jobs(
-    plan: Plan, lookup: Lookup, measured: Mapping[tuple[str, str], Measurement]
-) -> dict[tuple[str, str], Job]:
-    """The jobs behind measured steps, by pace and device; a step on another number of GPUs is another step."""
+def _measured_situations(
+    plan: Plan, lookup: Lookup, framework: Framework, measured: Mapping[tuple[str, str], Measurement]
+) -> dict[tuple[str, str], Situation]:
+    """What measured steps computed, by pace and device: as the plan says it, else as the measurement does.
+
+    A step on another number of GPUs is another step.
+    """
     stages = {stage.pace: stage for experiment in plan.experiments for stage in experiment.stages}
     machines = {machine.node.device.name: machine for machine in lookup.machines.values()}
-    return {
-        (pace, device): resolve(stages[pace], plan, lookup, machines[device])
-        for (pace, device), item in measured.items()
-        if pace in stages and device in machines and stages[pace].kind == "train" and item.gpus == _gpus(stages[pace])
-    }
+    found = {}
+    for (pace, device), item in measured.items():
+        stage = stages.get(pace)
+        if device not in machines or (stage is not None and (stage.kind != "train" or item.gpus != _gpus(stage))):
+            continue
+        if stage is not None:
+            found[pace, device] = situation_of(resolve(stage, plan, lookup, machines[device]), framework)
+        elif item.work is not None:
+            found[pace, device] = _left_the_plan(item.work, machines[device].node, framework)
+    return found
+
+
+def _left_the_plan(work: MeasuredWork, node: Node, framework: Framework) -> Situation:
+    """The step of a stage that the plan no longer has, on one device."""
+    return Situation(
+        architecture=work.architecture,
+        recipe=work.recipe,
+        batches=work.batches,
+        node=replace(node, gpus=1, nodes=1, link=None),
+        stack=framework.stack,
+        family=framework.family,
+        kernels=framework.words,
+    )

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -29,6 +30,7 @@ EXAMPLES = (
     "headway measure -- python train.py --epochs 3",
     "headway measure plan.yaml -- python train.py --epochs 3",
 )
+PLAN = "plan.yaml"
 _FLAGS = tuple(name for name in ONE_RUN if name != "full")
 
 
@@ -49,9 +51,9 @@ _FLAGS = tuple(name for name in ONE_RUN if name != "full")
 def command(words: tuple[str, ...], file: str | None, **given: Any) -> int:
     """Time the real thing on this machine for a minute or two, and keep it: estimates use it from then on.
 
-    The first stage that trains is run as the plan says, on its own rows where it names a file, for as many steps as
-    make the total sure to 1 %. Load, tokenising, evaluation, saving and the longest batch are timed too.
-    It takes torch, transformers and peft: pip install 'headway[train]'.
+    The first stage that trains of the plan (where none is named: plan.yaml of this folder) is run as it says, on its
+    own rows where it names a file, for as many steps as make the total sure to 1 %. Load, tokenising, evaluation,
+    saving and the longest batch are timed too. It takes torch, transformers and peft: pip install 'headway[train]'.
 
     After -- stands a training of your own: it is run until its rhythm is known, then stopped. With a plan before it,
     what was learnt is kept as a measurement of the plan's experiment.
@@ -68,6 +70,7 @@ def command(words: tuple[str, ...], file: str | None, **given: Any) -> int:
     from headway.app.measure import Asked, DoesNotFit
     from headway.report.measure_view import measure_page
 
+    words = words or _plan_here(given)
     asked = Asked(
         experiment=words[1] if len(words) > 1 else "",
         option=given["option"],
@@ -93,6 +96,12 @@ def command(words: tuple[str, ...], file: str | None, **given: Any) -> int:
     answer = replace(answer, next_command=again(then, given, "assume", "packs"))
     write(measure_page(answer), form=form, file=file)
     return INTERRUPTED if measured.interrupted else OK
+
+
+def _plan_here(given: dict[str, Any]) -> tuple[str, ...]:
+    """`plan.yaml` of this folder, where neither a plan nor a run is named."""
+    described = any(given.get(name) for name in _FLAGS)
+    return (PLAN,) if not described and Path(PLAN).is_file() else ()
 
 
 def _watched(run: tuple[str, ...], words: tuple[str, ...], budget_s: float) -> Page:
