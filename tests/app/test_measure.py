@@ -182,6 +182,15 @@ class TestUnderstanding:
         load_s = next(one for one in LINES if one.get("term") == "load")
         assert found.rates["import_s"].mid == load_s["import_s"]
 
+    def test_the_start_and_end_of_the_process_belong_to_loading(self, plan: str) -> None:
+        job, spent = choose(load(plan).source, CPU, {}).job, LINES[-1]["spent_s"]
+        alone, seen = understood(heard(LINES), job), heard(LINES)
+        seen.process_s = spent + 1.5
+        whole = understood(seen, job)
+        assert whole.terms["load"].mid == pytest.approx(alone.terms["load"].mid + 1.5)
+        assert whole.rates["import_s"].mid == pytest.approx(alone.rates["import_s"].mid + 1.5)
+        assert whole.terms["step"] == alone.terms["step"]
+
     def test_an_evaluation_is_scaled_to_all_its_rows(self) -> None:
         tasks = {"qa": {"data": "held"}}
         project = mapped(datasets={"held": {"rows": 40, "length": 50}}, tasks=tasks, evaluate={"tasks": "all"})

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import shlex
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -235,7 +236,9 @@ def _run(chosen: Chosen, asked: Asked, told: Callable[[str], None]) -> tuple[Hea
         task |= {"tolerance": asked.tolerance, "out": out}
         if asked.seed is not None:
             task["seed"] = asked.seed
+        began = time.perf_counter()
         code = stream_worker("bench", json.dumps(task), take, 2 * asked.budget_s + GRACE_S)
+        heard.process_s = time.perf_counter() - began
     return heard, code, left_out
 
 

@@ -35,6 +35,8 @@ class Heard:
     samples: list[dict[str, Any]] = field(default_factory=list)
     facts: dict[str, dict[str, Any]] = field(default_factory=dict)
     """The last line of every other kind: `disk`, `device`, `longest`, `done`."""
+    process_s: float = 0.0
+    """From the start of the program's process to its end, as its caller saw it; 0: not known."""
 
     def take(self, line: Mapping[str, Any]) -> None:
         """One line of the program."""
@@ -70,6 +72,11 @@ class Heard:
             )
             for one in self.of("step")
         ]
+
+    @property
+    def outside_s(self) -> float:
+        """Start and end of the process, which the program itself cannot time and every run pays."""
+        return max(self.process_s - float(self.done.get("spent_s", self.process_s)), 0.0)
 
     @property
     def done(self) -> Mapping[str, Any]:
@@ -122,7 +129,7 @@ def _terms(heard: Heard, job: Job) -> Iterator[tuple[str, Range]]:
     for term in ("load", "tokenize", "compile", "checkpoint", "final_save"):
         found = heard.seconds(term)
         if found and (term != "tokenize" or heard.of(term)[0].get("tokens")):  # random rows are not tokenised
-            yield term, mean_of(found)
+            yield term, mean_of(found) + Range.point(heard.outside_s if term == "load" else 0.0)
     evaluated = heard.of("evaluation")
     if evaluated and job.stage.evaluate is not None:
         each = [float(one["seconds"]) / float(one["rows"]) for one in evaluated]
@@ -159,7 +166,7 @@ def _rates(heard: Heard) -> dict[str, float]:
             )
     for one in heard.of("load"):
         if one.get("import_s"):
-            found["import_s"] = float(one["import_s"])
+            found["import_s"] = float(one["import_s"]) + heard.outside_s
         if one.get("bytes"):  # none are read where weights are drawn at random
             found["weights_load_bytes_per_s"] = float(one["bytes"]) / max(1e-9, float(one["build_s"]))
     return found

@@ -188,8 +188,8 @@ def _time(seconds: float) -> str:
 
 
 def _each(term: str, repeats: int) -> str:
-    unit = {"load": "paid once", "tokenize": "all rows", "compile": "paid once"}.get(term, "each")
-    return f"{unit}, {count(repeats, 'timing')}"
+    units = {"load": "with the start and end of the process", "tokenize": "all rows", "compile": "paid once"}
+    return f"{units.get(term, 'each')}, {count(repeats, 'timing')}"
 
 
 def _memory(answer: MeasureAnswer) -> str:

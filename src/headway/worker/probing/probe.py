@@ -20,6 +20,7 @@ import torch
 
 from headway.domain.errors import UserError
 from headway.domain.sample import outliers, summarise
+from headway.domain.units import format_share
 from headway.worker.machine.facts import free_disk_bytes, sensors
 from headway.worker.machine.others import Others
 from headway.worker.probing.disk import disk_speed
@@ -95,13 +96,15 @@ class Probe:
             said = summarise(alike.tolist())
             found |= {"error": self.total.error(), "drift": said.drift, "outliers": int(outliers(alike).sum())}
             if len(steps) >= 2 * LEAST_STEPS and abs(said.drift) > max(COOLED, 4 * said.relative_error):
-                self.remarks.append(f"the second half of the steps was {abs(said.drift):.1%} "
+                self.remarks.append(f"the second half of the steps was {format_share(abs(said.drift))} "
                                     f"{'slower' if said.drift > 0 else 'faster'} than the first")  # fmt: skip
         found["repeats"] = {term: len(known) for term, known in self.total.seconds.items()}
         self._sense_again()
         found["others_share"] = share = self._others.share()
         if share is not None and share > BUSY:
-            self.remarks.append(f"other programs took {share:.0%} of the processors it needed: times hold beside them")
+            self.remarks.append(
+                f"other programs took {format_share(share)} of the processors it needed: times hold beside them"
+            )
         return found | {"remarks": self.remarks}
 
     # ---- what is paid once
@@ -270,10 +273,10 @@ class Probe:
             share = HOST_SHARE if self._on_host else LEAST_SHARE
             covered = len(steps) >= LEAST_STEPS and sum(steps) >= share * self.budget.seconds
             if covered and error < wanted:
-                return f"error {error:.1%} < {wanted:.1%}"
+                return f"error {format_share(error)} < {format_share(wanted)}"
             costs = {"step": self.total.mean_s("step")} | self._evaluation_costs()
             if self.budget.left_s < costs["step"]:
-                return f"budget of {self.budget.seconds:g} s spent, error {error:.1%}"
+                return f"budget of {self.budget.seconds:g} s spent, error {format_share(error)}"
             if self.total.next(costs, self.budget.left_s) == "evaluation" and chunks is not None:
                 self._evaluate(next(chunks))
             else:
