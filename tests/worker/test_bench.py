@@ -67,7 +67,7 @@ def test_everything_that_costs_time_is_measured(probed: Probed, tmp_path: Path) 
         assert all(line["seconds"] > 0 for line in samples(lines, term)), term
         assert samples(lines, term), term
     done = lines[-1]
-    assert done["stopped"].endswith("< 50.0%")
+    assert done["stopped"].endswith("< 50 %")
     assert done["repeats"]["step"] >= 10
     assert done["warm_up"]["steps"] >= 1
     assert done["repeats"]["step"] == sum(line["size"] == "planned" for line in samples(lines, "step"))
