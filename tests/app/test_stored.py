@@ -87,7 +87,7 @@ def test_a_store_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
 
 
 def test_provenance_names_no_folders() -> None:
-    command = "headway measure /home/alice/work/plan.yaml --log=~/runs/a.jsonl -o ../x.md Qwen/Qwen2-0.5B ./train.py"
+    command = "headway measure /srv/alice/plan.yaml --log=~/runs/a.jsonl -o ../x.md Qwen/Qwen2-0.5B ./train.py"
     by = provenance(command, {"device": "T4"})
     assert by["command"] == "headway measure plan.yaml --log=a.jsonl -o x.md Qwen/Qwen2-0.5B train.py"
     assert (by["headway"], by["device"]) == (headway.__version__, "T4")

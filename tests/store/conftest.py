@@ -57,7 +57,7 @@ def ends_with_its_parent() -> None:
 def server() -> Iterator[str]:
     """URL of a PostgreSQL without its data base: `postgresql://user:password@127.0.0.1:port/`."""
     bin_folder = programs()
-    if bin_folder is None:
+    if bin_folder is None:  # a machine without it, where nobody may install it; `.ci/run` does
         pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
     psycopg = pytest.importorskip("psycopg", reason="psycopg is not installed (pip install 'headway[postgres]')")
     user = servant()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from types import SimpleNamespace
+
 import pytest
 
 from headway.track.slowdowns.machine import Sampler, read_devices
@@ -30,3 +33,20 @@ def test_a_source_that_fails_is_asked_once() -> None:
     sampler._sources = [broken, lambda: {"load_per_cpu": 0.5}]
     assert [sampler.sample(), sampler.sample()] == [{"load_per_cpu": 0.5}] * 2
     assert asked == [1]
+
+
+def test_nvmls_own_errors_are_a_lack_and_other_mistakes_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    class NVMLError(Exception):
+        pass
+
+    def broken() -> dict[str, float]:
+        raise NVMLError("not supported")
+
+    monkeypatch.setitem(sys.modules, "pynvml", SimpleNamespace(NVMLError=NVMLError))
+    sampler = Sampler()
+    sampler._sources = [broken]
+    assert sampler.sample() == {}
+    monkeypatch.delitem(sys.modules, "pynvml")
+    sampler._sources = [broken]
+    with pytest.raises(NVMLError):
+        sampler.sample()

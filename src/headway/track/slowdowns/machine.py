@@ -15,7 +15,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from headway.worker.machine.host import IDLE, IO_WAIT, host_cpu, memory_figures, processor_ticks
+from headway.worker.machine.host import (
+    IDLE,
+    IO_WAIT,
+    host_cpu,
+    memory_figures,
+    processor_ticks,
+    sensor_errors,
+)
 
 
 class Sampler:
@@ -32,7 +39,7 @@ class Sampler:
         for source in list(self._sources):
             try:
                 found |= source()
-            except Exception:  # drivers, containers and other systems lack what they like
+            except sensor_errors():  # a driver, container or system that lacks it
                 self._sources.remove(source)
         return found
 

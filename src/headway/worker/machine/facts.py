@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from headway.worker.machine.host import PROC as _PROC
-from headway.worker.machine.host import free_host_bytes, host_cpu, usable_cores
+from headway.worker.machine.host import free_host_bytes, host_cpu, sensor_errors, usable_cores
 
 LIBRARIES = ("torch", "transformers", "peft", "tokenizers", "bitsandbytes", "flash_attn")
 
@@ -108,7 +108,7 @@ def sensors(device: torch.device) -> dict[str, float]:
     for name, read in readers.items():
         try:
             found[name] = read()
-        except Exception:  # nvml is missing, or does not know: torch raises RuntimeError, ImportError or pynvml's own
+        except sensor_errors():  # nvml is missing, or does not know
             return found
     return found
 

@@ -10,6 +10,7 @@ import os
 import platform
 import re
 import shutil
+import sys
 from pathlib import Path
 
 PROC = Path("/proc")
@@ -65,3 +66,10 @@ def free_host_bytes() -> int | None:
 def has_gpu() -> bool:
     """Whether a GPU's driver is there; torch would say it too, after seconds."""
     return any(Path(one).exists() for one in _DRIVERS) or shutil.which("nvidia-smi") is not None
+
+
+def sensor_errors() -> tuple[type[Exception], ...]:
+    """What reading a sensor may raise where a driver, container or system lacks it: torch's, Linux's and NVML's own."""
+    nvml: type[Exception] | None = getattr(sys.modules.get("pynvml"), "NVMLError", None)
+    lacking = (OSError, ValueError, LookupError, AttributeError, ImportError, RuntimeError)
+    return lacking if nvml is None else (*lacking, nvml)
