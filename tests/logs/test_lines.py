@@ -275,3 +275,46 @@ def test_moments_before_a_line(earlier: str, later: str) -> None:
 )
 def test_durations_as_tools_print_them(text: object, seconds: float | None) -> None:
     assert duration_s(text) == seconds
+
+
+FIRST_TWO = {
+    "mmengine, iterations": (
+        [f"05/01 12:00:0{i} - mmengine - INFO - Iter(train) [{10 * i:5d}/10000]  lr: 2.0000e-05  eta: 1:00:00  "
+         "time: 0.1500  data_time: 0.0100  memory: 1000  loss: 2.3" for i in (1, 2)],
+        {"step": (3.0, 20)}, 10_000,
+    ),
+    "timm, from 0": (
+        [f"Train: 0 [{50 * i:>4d}/1251 ({4 * i:>3d}%)]  Loss: 6.9 (6.91)  Time: 0.500s, 2000.00/s  "
+         "(0.600s, 1706.67/s)  LR: 1.000e-06  Data: 0.010 (0.020)" for i in (0, 1)],
+        {"step": (25.5, 51)}, None,
+    ),
+    "DeepSpeed's timer": (
+        [f"[2024-01-01 12:00:0{i},000] [INFO] [timer.py:260:stop] epoch=0/micro_step={20 * i}/global_step={10 * i}, "
+         "RunningAvgSamplesPerSec=12.3, CurrSamplesPerSec=12.1, MemAllocated=1.2GB, MaxMemAllocated=3.4GB"
+         for i in (1, 3)],
+        {"step": (2.0, 20)}, None,
+    ),
+    "MaxText, from 0": (
+        [f"completed step: {i}, seconds: 1.250, TFLOP/s/device: 200.123, Tokens/s/device: 5000.1, "
+         "total_weights: 65536, loss: 8.100" for i in (0, 1)],
+        {"step": (2.5, 2)}, None,
+    ),
+    "verl": (
+        [f"(TaskRunner pid=12) step:{i} - actor/loss:0.1 - critic/score/mean:0.5 - {'x/y:1.0 - ' * 600}"
+         "timing_s/gen:20.1 - timing_s/step:45.5 - perf/throughput:100.0" for i in (1, 2)],
+        {"step": (91.0, 2)}, None,
+    ),
+    "fairseq's JSON": (
+        [f'{{"epoch": 1, "update": 0.1, "loss": "12.3", "num_updates": "{100 * i}", "lr": "0.1", "wall": "{40 * i}"}}'
+         for i in (1, 2)],
+        {"step": (80.0, 200)}, None,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FIRST_TWO)
+def test_lines_of_more_tools(name: str) -> None:
+    lines, expected, total = FIRST_TWO[name]
+    text = "\n".join(lines)
+    assert times(text) == expected
+    assert told(text)[0].total_steps == total

@@ -26,7 +26,7 @@ LOSS_KEYS: Final = (
 )
 RATE_KEYS: Final = ("learning_rate", "lr", "grad_norm")
 """Of a row only beside a step or an epoch: alone they are settings that were printed."""
-ELAPSED_KEYS: Final = ("elapsed_time", "elapsed", "elapsed_s", "_runtime", "time_elapsed", "total_time")
+ELAPSED_KEYS: Final = ("elapsed_time", "elapsed", "elapsed_s", "_runtime", "time_elapsed", "total_time", "wall")
 CLOCK_KEYS: Final = ("timestamp", "_timestamp", "time", "wall_time")
 MEMORY_KEYS: Final = (
     "memory(GiB)",

@@ -16,6 +16,10 @@ WITHIN: Final = re.compile(
     r"(?:\b[Ee]poch(?:\(train\))?:?\s{0,4}|\b[Tt]rain: )\[(?P<epoch>\d{1,6})(?:/(?P<epochs>\d{1,6}))?\]"
     r"\s{0,4}\[\s{0,8}(?P<step>\d{1,9})\s{0,4}/\s{0,4}(?P<total>\d{1,9})\]"
 )
+TIMM: Final = re.compile(
+    r"\bTrain: (?P<epoch>\d{1,6}) \[\s{0,8}(?P<step>\d{1,9})/(?P<total>\d{1,9}) \(\s{0,3}\d{1,3}%\)\]"
+)
+"""timm/train.py: `Train: 0 [  50/1251 (  4%)]`, updates counted from 0."""
 TIME: Final = re.compile(
     r"(?i)\btime:?\s{1,4}(?P<now>\d{1,6}\.\d{1,9})s?(?:\s{0,4}\(\s{0,4}(?P<mean>\d{1,6}\.\d{1,9}))?"
 )
@@ -23,7 +27,7 @@ TIME: Final = re.compile(
 
 def within_epoch(line: str, values: dict[str, float]) -> Line | None:
     """The step that `Epoch: [3][ 10/500]` tells of, counted in its epoch; None for other lines."""
-    match = WITHIN.search(line)
+    match = WITHIN.search(line) or TIMM.search(line)
     if match is None:
         return None
     time = TIME.search(line, match.end())
@@ -33,7 +37,7 @@ def within_epoch(line: str, values: dict[str, float]) -> Line | None:
         total=int(match["total"]),
         each_s=None if time is None else finite(time["mean"] or time["now"]),
         epoch=int(match["epoch"]),
-        epochs=int(match["epochs"]) if match["epochs"] else None,
+        epochs=int(epochs) if (epochs := match.groupdict().get("epochs")) else None,
         per_epoch=True,
         values=values,
     )

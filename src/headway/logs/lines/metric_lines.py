@@ -1,5 +1,5 @@
 """Lines that name a step and its figures: Megatron, NeMo, torchtune, DeepSpeed, torchtitan, nanoGPT, llm.c, fairseq,
-OLMo.
+OLMo, MMEngine and XTuner, MaxText, verl.
 
 Owns one line to a step or an evaluation; bars are `bars.py`, rows of a Trainer `hf_rows.py`.
 """
@@ -7,10 +7,11 @@ Owns one line to a step or an evaluation; bars are `bars.py`, rows of a Trainer 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Final
 
 from headway.logs.lines.bars import EPOCH, named_numbers
-from headway.logs.lines.epochs import within_epoch
+from headway.logs.lines.epochs import TIME, within_epoch
 from headway.logs.lines.line import Line
 from headway.logs.text import duration_s, finite, number, whole
 
@@ -22,6 +23,15 @@ MODDED = re.compile(
 )
 FAIRSEQ = re.compile(r"\btrain_inner \| epoch (?P<epoch>\d{1,6}):.{0,3000}?\bnum_updates=(?P<step>\d{1,12})\b")
 OLMO = re.compile(r"\[step=(?P<step>\d{1,12})/(?P<total>\d{1,12}),\s?epoch=\d")
+DEEPSPEED = re.compile(r"\bepoch=\d+/micro_step=\d+/global_step=(?P<step>\d{1,12}), RunningAvgSamplesPerSec=")
+"""deepspeed/utils/timer.py: `ThroughputTimer.stop`."""
+MMENGINE = re.compile(r"\bIter\(train\)\s{1,4}\[\s{0,11}(?P<step>\d{1,12})/(?P<total>\d{1,12})\]")
+"""mmengine/runner/log_processor.py; runs that count epochs are in `epochs.py`."""
+MAXTEXT = re.compile(r"\bcompleted step: (?P<step>\d{1,12}), seconds: (?P<each>\d{1,9}\.\d{1,9})")
+"""MaxText/metric_logger.py."""
+VERL = re.compile(r"\bstep:(?P<step>\d{1,12}) - \S+:")
+VERL_STEP = re.compile(r"\btiming_s/step:(?P<each>\d{1,9}(?:\.\d{1,18})?)")
+"""verl/utils/logger/aggregate_logger.py; its lines are long, and the time of the step stands far back."""
 GENERIC = re.compile(
     r"(?i)\b(?:global[_ ]?)?(?:steps?|iter(?:ation)?s?|updates?|batch(?:es)?)\b['\"]?\s{0,4}[:=#\[(]{0,2}\s{0,8}"
     r"(?P<step>\d[\d,]{0,12})(?!\.\d|[\d,]*[a-z%])(?:\s{0,8}(?:/|of)\s{0,8}(?P<total>\d[\d,]{0,12}))?"
@@ -46,7 +56,7 @@ NAMES: Final = {
 }  # fmt: skip
 
 
-MARKS: Final = ("tep", "ter", "TEP", "TER", "atch", "pdate", "poch", "rain: [")
+MARKS: Final = ("tep", "ter", "TEP", "TER", "atch", "pdate", "poch", "rain: ")
 """One of them stands in each line that names a step."""
 
 
@@ -54,6 +64,8 @@ def metrics_in(line: str) -> Line | None:
     """The step that a line tells of with at least a loss, a time or a learning rate; None for any other line."""
     if not any(mark in line for mark in MARKS):
         return None
+    if "timing_s/step:" in line and (match := VERL.search(line[:2_000])):
+        return _verl(match, line)
     for form, read in FORMS:
         if match := form.search(line[:4_000]):
             return read(match, line[:4_000])
@@ -147,6 +159,22 @@ def _counted(match: re.Match[str], line: str) -> Line:
     )
 
 
+def _iterations(match: re.Match[str], line: str) -> Line:
+    time = TIME.search(line, match.end())
+    return replace(_counted(match, line), each_s=None if time is None else finite(time["now"]))
+
+
+def _maxtext(match: re.Match[str], line: str) -> Line:
+    # Counted from 0: step 9 is the tenth.
+    values = _named(line[match.end() :])
+    return Line(kind="step", step=int(match["step"]) + 1, each_s=finite(match["each"]), values=values)
+
+
+def _verl(match: re.Match[str], line: str) -> Line:
+    each = VERL_STEP.search(line, match.end())
+    return Line(kind="step", step=int(match["step"]), each_s=None if each is None else finite(each["each"]))
+
+
 FORMS: Final = (
     (NEMO, _nemo),
     (MEGATRON, _megatron),
@@ -154,6 +182,9 @@ FORMS: Final = (
     (TORCHTUNE, _torchtune),
     (FAIRSEQ, _counted),
     (OLMO, _counted),
+    (DEEPSPEED, _counted),
+    (MMENGINE, _iterations),
+    (MAXTEXT, _maxtext),
 )
 
 
