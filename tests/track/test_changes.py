@@ -64,6 +64,26 @@ def test_a_slowdown_is_told_once() -> None:
     assert changes.found[0].evidence["share"] == pytest.approx(0.5)
 
 
+@pytest.mark.parametrize("code", ["HW919", "HW901"])
+def test_steps_that_creep_up_are_told_of(code: str) -> None:
+    """Twice as long after 4,000 steps, 0.7 % in every window: no window is slower than those before it."""
+    changes = Changes()
+    for number in range(1, 4001):
+        pace = 1.0 + number / 4000
+        tokens = 1000.0 * (pace if code == "HW901" else 1.0)
+        changes.feed(Observation(kind="step", step=number, steps=1, seconds=pace, tokens=tokens))
+    assert {one.code for one in changes.found} == {code}
+    first = changes.found[0]
+    assert first.message.startswith("steps crept up by 2")
+    assert 800 < first.evidence["after_s"] * 4000 - 4000 < 1000
+    assert 3 <= len(changes.found) <= 4  # 1.2 x each time
+
+
+def test_a_run_that_only_wanders_does_not_creep() -> None:
+    alarms = sum(first_alarm(noise(seed, 3000)) is not None for seed in range(30))
+    assert alarms <= 3
+
+
 def slowed(before: Mapping[str, float], after: Mapping[str, float], *, tokens: tuple[float, float] = (0.0, 0.0),
            wait_s: tuple[float, float] = (0.0, 0.0)) -> Finding:  # fmt: skip
     """The finding of steps that go from 1 s to 1.4 s, with the machine before and after."""

@@ -95,14 +95,19 @@ class Span:
     machine: Mapping[str, float] = field(default_factory=dict)
 
 
-def explained(before: Span, after: Span, step: int) -> Finding:
-    """What made the steps after `step` slower than those before: the first cause that accounts for it."""
+def explained(before: Span, after: Span, step: int, *, crept: bool = False) -> Finding:
+    """What made the steps after `step` slower than those before: the first cause that accounts for it.
+
+    `crept`: they became slower little by little, from `step` on.
+    """
     more_s = after.seconds - before.seconds
-    for code, look in _LOOKS:
-        said = look(before, after, more_s)
-        if said:
-            return _finding(code, before, after, step, said)
-    return _finding("HW919", before, after, step, "nothing that was measured explains it")
+    looked = ((code, look(before, after, more_s)) for code, look in _LOOKS)
+    code, said = next((found for found in looked if found[1]), ("HW919", "nothing that was measured explains it"))
+    share = more_s / before.seconds
+    change = f"{format_duration(before.seconds)} to {format_duration(after.seconds)}"
+    slower = f"crept up by {format_share(share)}" if crept else f"take {format_share(share)} longer"
+    evidence: dict[str, object] = {"step": step, "before_s": before.seconds, "after_s": after.seconds, "share": share}
+    return finding(code, f"steps {slower} since step {step:,} ({change}): {said}", evidence)
 
 
 def slower_rounds(kind: str, usual_s: float, seconds: float, step: int) -> Finding:
@@ -147,13 +152,6 @@ def standing(seconds: Mapping[str, float], elapsed_s: float, machine: Mapping[st
     if said:
         found.append(finding("HW909", said, dict(machine)))
     return tuple(found)
-
-
-def _finding(code: str, before: Span, after: Span, step: int, said: str) -> Finding:
-    share = after.seconds / before.seconds - 1.0
-    change = f"{format_duration(before.seconds)} to {format_duration(after.seconds)}"
-    evidence: dict[str, object] = {"step": step, "before_s": before.seconds, "after_s": after.seconds, "share": share}
-    return finding(code, f"steps take {format_share(share)} longer since step {step:,} ({change}): {said}", evidence)
 
 
 def _longer_rows(before: Span, after: Span, more_s: float) -> str:

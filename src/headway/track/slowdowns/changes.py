@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean, median
 
@@ -39,6 +39,11 @@ NOISE_SHARE = 0.01
 CHECK_EVERY = 5
 KEPT = 400
 """Observations that are held: the pace before is that of the most recent ones."""
+FIRST = 2 * WINDOW
+CREPT = 0.20
+CREPT_EVERY = 50
+"""Steps that crept up, each window hardly slower than the one before: so many first observations are what the latest
+are held against, the share that is worth a word, and how often anybody looks."""
 SKIPPED = 3
 """First observations of an attempt, which compile and fill caches."""
 
@@ -60,6 +65,7 @@ class Changes:
     def __init__(self) -> None:
         self.found: list[Finding] = []
         self._points: deque[Point] = deque(maxlen=KEPT)
+        self._first: list[Point] = []
         self._machine: dict[str, float] = {}
         self._rounds: dict[str, list[float]] = {}
         self._step = 0
@@ -93,6 +99,7 @@ class Changes:
 
     def _restart(self) -> None:
         self._points.clear()
+        self._first.clear()
         self._seen = 0
 
     def _point(self, item: Observation) -> Finding | None:
@@ -101,21 +108,23 @@ class Changes:
         self._seen += 1
         if self._seen <= SKIPPED or item.seconds is None:
             return None
-        self._points.append(
-            Point(
-                step=self._step,
-                seconds=item.seconds / covered,
-                wait_s=min(item.wait_s or 0.0, item.seconds) / covered,
-                tokens=(item.tokens or 0.0) / covered,
-                machine=self._machine,
-            )
+        point = Point(
+            step=self._step,
+            seconds=item.seconds / covered,
+            wait_s=min(item.wait_s or 0.0, item.seconds) / covered,
+            tokens=(item.tokens or 0.0) / covered,
+            machine=self._machine,
         )
-        return self._look() if self._seen % CHECK_EVERY == 0 else None
+        self._points.append(point)
+        if len(self._first) < FIRST:
+            self._first.append(point)
+        found = self._look() if self._seen % CHECK_EVERY == 0 else None
+        return self._crept() if found is None and self._seen % CREPT_EVERY == 0 else found
 
     def _look(self) -> Finding | None:
         """Whether the last observations are slower than those before; a faster pace is taken over in silence."""
         points = list(self._points)
-        for values in (rest_after_tokens(points), [point.seconds for point in points]):
+        for values in _both_ways(points):
             width, share = changed(values)
             if share > 0:
                 return self._report(points, width)
@@ -123,6 +132,19 @@ class Changes:
                 self._forget(width)
                 break
         return None
+
+    def _crept(self) -> Finding | None:
+        """Whether the latest are slower than the first were, which the observations that are held do not reach."""
+        if len(self._points) < KEPT or self._points[0].step <= self._first[-1].step:
+            return None
+        latest = list(self._points)[-WINDOW:]
+        compared = [*self._first, *latest]
+        if max(changed(values)[1] for values in _both_ways(compared)) < CREPT:
+            return None
+        found = explained(_span(self._first), _span(latest), self._first[0].step, crept=True)
+        self._forget(WINDOW)
+        self.found.append(found)
+        return found
 
     def _report(self, points: Sequence[Point], width: int) -> Finding:
         cut = clearest([point.seconds for point in points[-2 * WINDOW :]])  # the window may begin before the change
@@ -138,6 +160,7 @@ class Changes:
         latest = list(self._points)[-width:]
         self._points.clear()
         self._points.extend(latest)
+        self._first = latest[:FIRST]
 
 
 def changed(values: Sequence[float]) -> tuple[int, float]:
@@ -183,6 +206,12 @@ def _long_run_variance(values: Sequence[float], lags: int) -> float:
         total += weight * sum(one * two for one, two in zip(apart, apart[lag:], strict=False))
     small = count / max(1.0, count - lags)
     return max(total, sum(value * value for value in apart)) / max(1, count - 1) * small
+
+
+def _both_ways(points: Sequence[Point]) -> Iterator[list[float]]:
+    """What of each step its tokens do not explain, then the whole of it."""
+    yield rest_after_tokens(points)
+    yield [point.seconds for point in points]
 
 
 def rest_after_tokens(points: Sequence[Point]) -> list[float]:
