@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from headway.domain.errors import PlanError
 from headway.domain.plan import Dataset
 from headway.domain.statement import Value
 from headway.plan import read_plan
+from headway.plan.nouns import files
 
 
 def dataset(text: str) -> Dataset:
@@ -86,3 +89,45 @@ def test_values_can_be_keys() -> None:
     assert stages[0].evaluate == stages[1].evaluate
     other = read_plan("p.yaml", text=text.replace("n: 3", "n: 4")).plan.experiments[0].stages[0]
     assert other.stated != stages[0].stated
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("rows.jsonl", '{"text": "a"}\n\n{"text": "b"}\n{"text": "c"}', 3),
+        ("rows.txt", "one\n\n \ntwo\n", 2),
+        ("rows.json", '[{"text": "a"}, {"text": "b"}]', 2),
+        ("rows.json", '{"version": 1, "data": [1, 2, 3, 4]}', 4),
+        ("rows.json", '{"version": 1}', None),
+        ("rows.json", "[1, 2", None),
+        ("rows.jsonl", "", None),
+        ("rows.csv", "a,b\n1,2\n", None),
+    ],
+)
+def test_rows_of_a_file_beside_the_plan_are_counted(
+    tmp_path: Path, name: str, content: str, expected: int | None
+) -> None:
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    (tmp_path / "plan.yaml").write_text(f"headway: 1\nmodel: m\nsteps: 5\ndata: {{from: {name}}}\n", encoding="utf-8")
+    (found,) = read_plan(tmp_path / "plan.yaml").plan.datasets.values()
+    if expected is None:
+        assert found.rows is None
+        return
+    assert found.rows is not None
+    assert ends(found.rows) == (expected,) * 3
+    assert (found.rows.note, found.rows.where.line) == (f"counted in {name}", 4)
+
+
+def test_rows_that_the_plan_says_are_not_counted(tmp_path: Path) -> None:
+    (tmp_path / "rows.txt").write_text("one\n", encoding="utf-8")
+    (tmp_path / "plan.yaml").write_text("headway: 1\nmodel: m\ndata: {from: rows.txt, rows: 7}\n", encoding="utf-8")
+    (found,) = read_plan(tmp_path / "plan.yaml").plan.datasets.values()
+    assert ends(found.rows) == (7, 7, 7)
+
+
+def test_rows_of_a_long_file_follow_from_its_beginning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "COUNTED_BYTES", 1000)
+    (tmp_path / "rows.txt").write_text("123456789\n" * 2000, encoding="utf-8")
+    (tmp_path / "plan.yaml").write_text("headway: 1\nmodel: m\nsteps: 5\ndata: {from: rows.txt}\n", encoding="utf-8")
+    (found,) = read_plan(tmp_path / "plan.yaml").plan.datasets.values()
+    assert ends(found.rows) == pytest.approx((1800, 2000, 2200))

@@ -77,7 +77,7 @@ DATASET = Record(
     "dataset",
     {
         "name": Field(NAMED, "Name for people.", "the id"),
-        "rows": Field(ROWS, "Rows: a count, an expression, or parts to be summed.", "unknown"),
+        "rows": Field(ROWS, "Rows: a count, an expression, or parts to be summed.", "those of the file, or unknown"),
         "length": Field(
             Leaf("length", counts="tokens", positive=True),
             "Tokens in a row: a mean, a range, a sample, or a file of lengths.",
@@ -85,7 +85,7 @@ DATASET = Record(
         ),
         "tokens": Field(TOKENS, "Tokens in all.", "rows x length"),
         "mix": Field(Each(PORTION), "Parts of a mixture, adding up to 100 %."),
-        "from": Field(TEXT, "Hub id, file or script."),
+        "from": Field(TEXT, "Hub id, file or script; rows of a .jsonl, .json or .txt beside the plan are counted."),
         "split": Field(TEXT, "Split of the source.", "train"),
         "labels": Field(Leaf("integer", counts="classes"), "Count of classes."),
     },

@@ -14,7 +14,7 @@ from headway.domain.errors import PlanError
 from headway.domain.plan import Dataset, Task
 from headway.domain.statement import Value
 from headway.domain.units import Range
-from headway.plan.nouns import lengths
+from headway.plan.nouns import files, lengths
 from headway.plan.reading import forms, values
 from headway.plan.reading.values import fault
 from headway.plan.reading.yaml import Map, Node, Text
@@ -50,7 +50,7 @@ def unknown_name(what: str, found: str, known: Iterable[str], node: Node, hint: 
 
 
 def dataset(id_: str, node: Node, folder: str) -> Dataset:
-    """One dataset, its lengths read from their file where it names one."""
+    """One dataset, its lengths read from their file where it names one, its rows counted in its own."""
     entry = values.mapping(node) if node == "" else node
     assert isinstance(entry, Map)
     quantiles: tuple[tuple[float, float], ...] = ()
@@ -76,6 +76,9 @@ def dataset(id_: str, node: Node, folder: str) -> Dataset:
         length,
         values.quantity(entry["tokens"], "count") if "tokens" in entry else None,
     )
+    origin = values.text(entry["from"]) if "from" in entry else ""
+    if origin and rows is None and not mix:
+        rows = files.rows(origin, folder, entry["from"])
     return Dataset(
         id=id_,
         name=values.text(entry["name"]) if "name" in entry else title(id_),
@@ -84,7 +87,7 @@ def dataset(id_: str, node: Node, folder: str) -> Dataset:
         length_quantiles=quantiles,
         tokens=tokens,
         mix=tuple((part, portion / total) for part, portion in mix.items()),
-        origin=values.text(entry["from"]) if "from" in entry else "",
+        origin=origin,
         split=values.text(entry["split"]) if "split" in entry else "train",
         labels=values.integer(entry["labels"]) if "labels" in entry else None,
         where=node.where,
