@@ -95,3 +95,20 @@ def test_documents_can_be_made_again_as_of_a_date(monkeypatch: pytest.MonkeyPatc
 def test_a_plan_that_is_not_there() -> None:
     with pytest.raises(PlanError, match="no such file"):
         hw.load("nowhere.yaml")
+
+
+def test_a_run_in_progress(tmp_path: Path) -> None:
+    log = tmp_path / "trainer_log.jsonl"
+    rows = [
+        {"current_steps": step, "total_steps": 100, "loss": 2.0, "elapsed_time": f"0:00:{step // 2:02}",
+         "remaining_time": "0:01:00"}
+        for step in range(10, 50, 10)
+    ]  # fmt: skip
+    log.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    found = project("minimal").watch(log, price=7.2)
+    said = found.to_dict()
+    assert (said["schema"], said["state"], said["step"]) == ("headway.watch/1", "running", 40)
+    assert found.answer.left_p50_s == pytest.approx(30, rel=0.1)  # 60 steps of half a second
+    assert said["usd"]["whole_p50"] == pytest.approx(7.2 * 50 / 3600, rel=0.1)
+    assert found._repr_markdown_().startswith("#")
+    assert "<table" in found._repr_html_()

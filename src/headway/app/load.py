@@ -14,108 +14,19 @@ from headway.app.check import findings, plan_text
 from headway.app.estimate import answer
 from headway.app.inputs import Request, as_keys
 from headway.app.kept import Kept, kept
-from headway.check.fix import fixed
-from headway.check.run import fails
-from headway.domain.errors import Finding, Fix, UsageError
+from headway.app.results import CheckResult, MeasureResult, Result, WatchResult
+from headway.domain.errors import UsageError
 from headway.domain.experiment import Architecture
 from headway.domain.measurement import Measurement
 from headway.domain.plan import Plan
 from headway.domain.record import Record
-from headway.estimate.nouns import RATES, Estimate, Rates
+from headway.estimate.nouns import RATES, Rates
 from headway.plan import PlanFile, is_plan, plan_from_mapping, read_plan
-from headway.report.answer import Answer
-from headway.report.contract import estimate_document
-from headway.report.estimate_view import estimate_page, estimate_view
-from headway.report.render import text
-from headway.report.view import Detail, Page, View
 
 if TYPE_CHECKING:
     from headway.app.imported import Opened
     from headway.app.measure import Asked, Measured
     from headway.app.verify import Verified
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """An answer that shows itself in notebooks and turns into plain data."""
-
-    answer: Answer
-
-    @property
-    def estimate(self) -> Estimate:
-        """The estimate alone."""
-        return self.answer.estimate
-
-    def view(self, detail: Detail | None = None) -> View:
-        """The page for people, before it is rendered."""
-        return estimate_view(self.answer, detail)
-
-    def page(self, detail: Detail | None = None) -> Page:
-        """The page in all its forms."""
-        return estimate_page(self.answer, detail)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON document `headway.estimate/1`."""
-        return estimate_document(self.answer)
-
-    def _repr_markdown_(self) -> str:
-        return text(self.view(), "md")
-
-    def _repr_html_(self) -> str:
-        return text(self.view(), "html")
-
-
-@dataclass(frozen=True, slots=True)
-class CheckResult:
-    """What `check` found in a plan, and the plan's text with what it would change."""
-
-    findings: tuple[Finding, ...]
-    text: str
-    """The plan file as it stands; empty for a plan made in Python."""
-
-    @property
-    def fails(self) -> bool:
-        """True when something is wrong or doubtful."""
-        return fails(self.findings)
-
-    @property
-    def fixed(self) -> str:
-        """The text with every safe fix; another look at it may find more (`app.fix.cured`)."""
-        return fixed(self.text, self.findings)[0]
-
-    @property
-    def fixes(self) -> tuple[Fix, ...]:
-        """The fixes that `fixed` holds."""
-        return fixed(self.text, self.findings)[1]
-
-
-@dataclass(frozen=True, slots=True)
-class MeasureResult:
-    """What a probe found, as a page, as plain data, and as the record that was kept."""
-
-    measured: Measured
-
-    @property
-    def body(self) -> Mapping[str, Any]:
-        """The record `headway.measurement/1`."""
-        return self.measured.body
-
-    @property
-    def page(self) -> Page:
-        """The page in all its forms."""
-        from headway.report.measure_view import measure_page
-
-        return measure_page(self.measured.answer)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON document `headway.measure/1`."""
-        return dict(self.page.document())
-
-    def _repr_markdown_(self) -> str:
-        return text(self.page.view(), "md")
-
-    def _repr_html_(self) -> str:
-        return text(self.page.view(), "html")
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +156,33 @@ class Project:
         from headway.app.measure import measure  # the probe's side, which no other verb needs
 
         return measure(self.source, asked, self._models, told, self._packed)
+
+    def watch(
+        self,
+        run: str | Path = "",
+        *,
+        experiment: str = "",
+        stage: str = "",
+        price: float | None = None,
+        total_steps: int | None = None,
+    ) -> WatchResult:
+        """How far a run is, what is left of it and what it costs, beside what this plan promised of it.
+
+        `run` is a folder, a log or a run's id; empty: the newest run beside the plan. `price` in dollars an hour
+        stands for the plan's own; `total_steps` where the log does not say. Looks once, and does not wait. Raises
+        UsageError where there is no such run, UserError for a file that is no run log.
+        """
+        from headway.app.watched import Asked, watch_log
+
+        return WatchResult(
+            watch_log(
+                str(run),
+                Asked(
+                    plan=self.plan.file, experiment=experiment, stage=stage, price=price, total_steps=total_steps,
+                    once=True,
+                ),
+            )
+        )  # fmt: skip
 
     def records(self, kind: str = "") -> list[Record]:
         """What is stored of this plan as it stands: estimates, measurements, runs, verdicts, oldest first.
