@@ -1,6 +1,7 @@
 """Folders of finished jobs -> rows: the promise, what happened, and what bars said on the way.
 
-Owns the reading of `estimate.json` and `events.jsonl`, and the totals said at 5, 20 and 50 % of a run.
+Owns the reading of `estimate.json`, `events.jsonl` and the probe's record, and the totals said at 5, 20 and 50 % of a
+run.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from headway.domain.observation import Observation, times_of
+from headway.store import open_store
+from headway.store.place import FILE, FOLDER
 from headway.track.remaining import Course, Remaining
 from pilots.bars import SHARES, totals_by_bar
 from pilots.jobs import JOBS, Job
@@ -25,7 +28,9 @@ def collected(raw: Path) -> dict[str, Any]:
             said = json.loads((folder / "estimate.json").read_text(encoding="utf-8"))
             header, events = _events(folder / "run" / "events.jsonl")
             machine = header["machine"]
-            rows.append(_row(job, said, events))
+            with open_store(raw / job.name / FOLDER / FILE) as store:
+                (probe,) = store.read("measurement")
+            rows.append(_row(job, said, events) | {"peak_bytes": _peaks(probe.body, events)})
     return {"machine": machine, "rows": rows}
 
 
@@ -51,6 +56,12 @@ def _row(job: Job, said: Mapping[str, Any], events: Sequence[Observation]) -> di
         "bars_s": _said(events, steps, actual_s, _bar),
         "tracked_s": _said(events, steps, actual_s, lambda *given: _tracked(job, *given)),
     }  # fmt: skip
+
+
+def _peaks(probe: Mapping[str, Any], events: Sequence[Observation]) -> dict[str, float]:
+    """The most memory that the process of the probe held on the longest rows, and that of the run."""
+    held = [item.values["memory_bytes"] for item in events if "memory_bytes" in item.values]
+    return {"probe": probe["memory"]["peak_bytes"], "run": max(held)}
 
 
 def _said(events: Sequence[Observation], steps: int, actual_s: float, ask: Any) -> dict[str, float | None]:

@@ -9,12 +9,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 from typing import Any
 
+import numpy as np
+
 from pilots.bars import SHARES
 
 WITHIN = 0.05
 
 Row = Mapping[str, Any]
-"""One job: `job`, `long`, `predicted_s` {p10, p50, p90}, `actual_s`, `bars_s` and `tracked_s` by share of the run."""
+"""One job: `job`, `long`, `predicted_s` {p10, p50, p90}, `actual_s`, `bars_s` and `tracked_s` by share of the run,
+`peak_bytes` of probe and run."""
 
 
 def errors(rows: Iterable[Row]) -> list[float]:
@@ -42,7 +45,13 @@ def summary(rows: Sequence[Row]) -> dict[str, Any]:
         for key in ("bars_s", "tracked_s")
         for share in SHARES
     }
-    return {"jobs": len(rows), "probe": _figures(found), "coverage": covered(rows), **late}
+    return {"jobs": len(rows), "probe": _figures(found), "coverage": covered(rows), "peak": _peaks(rows), **late}
+
+
+def _peaks(rows: Sequence[Row]) -> dict[str, float]:
+    """The most memory of the run over that of the probe: p10, median and p90 of the jobs."""
+    ratios = [row["peak_bytes"]["run"] / row["peak_bytes"]["probe"] for row in rows]
+    return dict(zip(("p10", "median", "p90"), map(float, np.quantile(ratios, (0.1, 0.5, 0.9))), strict=True))
 
 
 def _figures(found: Sequence[float]) -> dict[str, float | int] | None:
@@ -57,8 +66,10 @@ def table(groups: Mapping[str, Mapping[str, Any]], machine: Mapping[str, Any]) -
     lines = [f"{machine.get('host', '')}, {machine.get('cores', '?')} cores", ""]
     for name, found in groups.items():
         lines.append(f"{name}: {found['jobs']} jobs; p10-p90 of the probe's promise held in {found['coverage']:.0%}")
+        ends = ", ".join(f"{end} {ratio:.3f}" for end, ratio in found["peak"].items())
+        lines.append(f"  memory of the run over that of the probe: {ends}")
         for said, figures in found.items():
-            if isinstance(figures, Mapping):
+            if isinstance(figures, Mapping) and "worst" in figures:
                 within = f"{figures['within_5_percent']} of {figures['of']} within 5 %"
                 lines.append(f"  {said:<16} median {figures['median']:6.1%}  worst {figures['worst']:6.1%}  {within}")
     return "\n".join(lines)

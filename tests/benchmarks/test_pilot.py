@@ -42,6 +42,7 @@ def row(predicted: float, actual: float, late: float | None = None) -> dict[str,
         "job": "a", "long": True, "actual_s": actual,
         "predicted_s": {"p10": 0.9 * predicted, "p50": predicted, "p90": 1.1 * predicted},
         "bars_s": {"0.05": None, "0.2": late, "0.5": late}, "tracked_s": {"0.05": late, "0.2": late, "0.5": late},
+        "peak_bytes": {"probe": 1e9, "run": 1e7 * actual},
     }  # fmt: skip
 
 
@@ -51,6 +52,7 @@ def test_scores_by_hand() -> None:
     assert covered(rows) == pytest.approx(2 / 3)  # 99..121 and 90..110 hold 100, 72..88 does not
     found = summary(rows)
     assert found["probe"] == {"median": pytest.approx(0.1), "worst": pytest.approx(0.2), "within_5_percent": 1, "of": 3}
+    assert found["peak"] == {"p10": 1.0, "median": 1.0, "p90": 1.0}
     assert found["bars_at_5%"] is None
     assert found["bars_at_20%"] == {
         "median": pytest.approx(0.05), "worst": pytest.approx(0.1), "within_5_percent": 1, "of": 2,

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.estimate.made import estimated, plan, setting, stage
 
-from headway.domain.measurement import Measurement
+from headway.domain.measurement import MeasuredMemory, Measurement
+from headway.domain.plan import Plan
 from headway.domain.spread import total
 from headway.domain.units import Range
 from headway.estimate.questions.sensitivity import effects
+from headway.predict.peak.basis import LEFT_OUT
+from headway.predict.peak.measured import RUN_OVER_PROBE
 
 TWO = {"phases": {"a": {"matrix": {"steps": [100, 200]}}, "b": {"steps": 300}}}
 
@@ -108,6 +113,73 @@ def test_a_measured_step_replaces_the_prediction_and_says_so() -> None:
     assert estimated(made, "predicted").terms_s["step"].kind == "predicted"
     alone = estimated(made, "measured", measurements=[measured])
     assert set(alone.terms_s) == {"step"}
+
+
+def measured_step(made: Plan, memory: MeasuredMemory) -> Measurement:
+    return Measurement(
+        stage=made.experiments[0].stages[0].pace, device="RTX 4090", gpus=1, term="step",
+        seconds=Range.point(1.0), repeats=50, source="a probe", date="2026-11-21", memory=memory,
+    )  # fmt: skip
+
+
+GIB = 2.0**30
+
+
+@pytest.mark.parametrize("peak_bytes", [0.3 * GIB, 3 * GIB, 15 * GIB])
+@pytest.mark.parametrize("seen_by", ["allocated", "device"])
+def test_a_measured_peak_replaces_the_predicted_one(peak_bytes: float, seen_by: Literal["allocated", "device"]) -> None:
+    """What the probe saw is there exactly; what it did not see (context, allocator) is added as predicted."""
+    made = plan(steps=100)
+    before = estimated(made).experiments[0].stages[0].basis
+    memory = MeasuredMemory(peak_bytes=peak_bytes, seen_by=seen_by)
+    item = estimated(made, "best", measurements=[measured_step(made, memory)]).experiments[0]
+    after = item.stages[0].basis
+    assert before is not None
+    assert after is not None
+    assert (before.peak_memory_bytes.kind, after.peak_memory_bytes.kind) == ("predicted", "measured")
+    assert after.peak_memory_bytes.source == "a probe 2026-11-21, the longest rows"
+    for name in LEFT_OUT[seen_by]:
+        assert np.allclose(after.memory_terms_bytes[name].drawn(400), before.memory_terms_bytes[name].drawn(400))
+    unseen = sum((after.memory_terms_bytes[name].drawn(400) for name in LEFT_OUT[seen_by]), np.zeros(400))
+    saw = np.median(after.peak_memory_bytes.drawn(400) - unseen)
+    assert saw == pytest.approx(RUN_OVER_PROBE[seen_by].mid * peak_bytes, rel=0.01)
+    sums = total(after.memory_terms_bytes.values())
+    assert sums.p50 == pytest.approx(after.peak_memory_bytes.p50, rel=1e-6)
+    assert min(spread.p10 for spread in after.memory_terms_bytes.values()) >= 0
+    weights = [basis.memory_terms_bytes["weights"].p50 for basis in (before, after)]
+    assert weights[1] == pytest.approx(min(weights[0], peak_bytes), rel=0.25 if peak_bytes < GIB else 1e-6)
+    assert item.fits == "yes"
+    assert item.peak_memory_bytes == after.peak_memory_bytes
+
+
+def test_a_peak_of_shorter_rows_says_nothing_of_the_longest() -> None:
+    made = plan(steps=100)
+    short, long = (
+        estimated(made, "best", measurements=[measured_step(made, memory)]).experiments[0].peak_memory_bytes
+        for memory in (
+            MeasuredMemory(peak_bytes=GIB, seen_by="device", longest_tokens=60),
+            MeasuredMemory(peak_bytes=GIB, seen_by="device", longest_tokens=128),
+        )
+    )
+    assert short is not None
+    assert long is not None
+    assert (short.kind, long.kind) == ("predicted", "measured")
+
+
+def test_what_ran_at_the_limit_is_not_sure_to_run_again() -> None:
+    """The probe fitted, whatever was counted; a run may need a little more than the probe did."""
+    made = plan(steps=100)
+    found = {}
+    for share in (0.5, 0.97, 1.0, 1.3):
+        memory = MeasuredMemory(peak_bytes=share * 24e9, seen_by="device", usable_bytes=24e9)
+        basis = estimated(made, "best", measurements=[measured_step(made, memory)]).experiments[0].stages[0].basis
+        assert basis is not None
+        found[share] = (basis.fits, basis.fits_probability)
+    assert found[0.5] == ("yes", 1.0)
+    assert found[0.97][0] == "uncertain"
+    assert 0.5 < found[0.97][1] < 0.9
+    assert found[1.0][1] < 0.3  # hardly a draw of a run needs less than its probe
+    assert found[1.3] == ("uncertain", 0.5)  # it did run
 
 
 def test_one_measured_step_moves_and_narrows_the_predictions_of_others() -> None:

@@ -18,7 +18,7 @@ from headway.domain.units import Range
 from headway.estimate.nouns import Basis
 from headway.estimate.predicted import Predictor
 from headway.estimate.resolve import Job
-from headway.predict.fits import SURE
+from headway.predict.fits import said
 
 SHAPE_TIME = Range(0.75, 1.0, 1.35)
 """Step time of a model of known size and unknown shape, over that of the assumed shape.
@@ -60,7 +60,7 @@ class Doubtful(Predictor):
             return found
         time, size = self._factor("time", SHAPE_TIME), self._factor("memory", SHAPE_MEMORY)
         peak = _times(found.peak_memory_bytes, size)
-        fits = float(np.mean(_draws(peak, len(size)) <= _draws(found.usable_memory_bytes, len(size))))
+        fits = float(np.mean(peak.drawn(len(size)) <= found.usable_memory_bytes.drawn(len(size))))
         return replace(
             found,
             step_s=_times(found.step_s, time),
@@ -69,7 +69,7 @@ class Doubtful(Predictor):
             memory_terms_bytes={name: _times(spread, size) for name, spread in found.memory_terms_bytes.items()},
             peak_memory_bytes=peak,
             fits_probability=fits,
-            fits="yes" if fits >= SURE else "no" if fits <= 1 - SURE else "uncertain",
+            fits=said(fits),
         )
 
     def _factor(self, name: str, doubt: Range) -> Draws:
@@ -78,9 +78,5 @@ class Doubtful(Predictor):
         return draw_range(doubt, rng, self.setting.draws)
 
 
-def _draws(spread: Spread, count: int) -> Draws:
-    return np.full(count, spread.p50) if spread.draws is None else spread.draws
-
-
 def _times(spread: Spread, factor: Draws) -> Spread:
-    return Spread.from_draws(_draws(spread, len(factor)) * factor, spread.kind, spread.source)
+    return Spread.from_draws(spread.drawn(len(factor)) * factor, spread.kind, spread.source)

@@ -14,7 +14,7 @@ from headway.catalog.calibration import shipped_calibration
 from headway.domain.calibration import Constant
 from headway.domain.errors import UserError
 from headway.domain.experiment import Adapter, Architecture, Batches, Parallel, Recipe
-from headway.domain.measurement import MeasuredWork, Measurement
+from headway.domain.measurement import MeasuredMemory, MeasuredWork, Measurement
 from headway.domain.units import Range
 from headway.store.place import is_there, place_of
 
@@ -64,7 +64,9 @@ def known_from(bodies: Iterable[tuple[Mapping[str, Any], str]]) -> Kept:
     rates: dict[str, dict[str, Constant]] = {}
     for body, date in bodies:
         for one in measurements_of(body, date):
-            measurements[one.stage, one.device, one.term] = one
+            key = (one.stage, one.device, one.term)
+            before = measurements.get(key)  # runs, unlike probes, mostly do not say what memory they took
+            measurements[key] = one if one.memory or before is None else replace(one, memory=before.memory)
         rates.setdefault(body["device"], {}).update(_rates(body, date))
     return Kept(measurements=tuple(measurements.values()), rates=rates)
 
@@ -72,7 +74,7 @@ def known_from(bodies: Iterable[tuple[Mapping[str, Any], str]]) -> Kept:
 def measurements_of(body: Mapping[str, Any], date: str, source: str = SOURCE) -> list[Measurement]:
     """The terms of one record as the estimator takes them."""
     machine = {name: str(value) for name, value in body.get("machine", {}).items()}
-    work = _work(body.get("work"))
+    work, memory = _work(body.get("work")), _memory(body, machine)
     return [
         Measurement(
             stage=body["stage"],
@@ -85,6 +87,7 @@ def measurements_of(body: Mapping[str, Any], date: str, source: str = SOURCE) ->
             date=date,
             environment=machine,
             work=work if term == "step" else None,
+            memory=memory if term == "step" else None,
         )
         for term, said in body["terms"].items()
     ]
@@ -105,6 +108,21 @@ def _work(said: Mapping[str, Any] | None) -> MeasuredWork | None:
         )
     except (KeyError, TypeError):
         return None
+
+
+def _memory(body: Mapping[str, Any], machine: Mapping[str, str]) -> MeasuredMemory | None:
+    """The peak on the longest rows, where they ran as planned; rows that were tokenised are the run's own."""
+    said = body.get("memory", {})
+    if not (said.get("peak_bytes") and said.get("fits")):
+        return None
+    cpu = body["device"] == CPU
+    usable = machine.get("memory_bytes" if cpu else "device_memory_bytes")
+    return MeasuredMemory(
+        peak_bytes=float(said["peak_bytes"]),
+        seen_by="device" if cpu else "allocated",
+        longest_tokens=None if "tokenize" in body["terms"] else float(said.get("longest_tokens", 0.0)),
+        usable_bytes=float(usable) if usable else None,
+    )
 
 
 def _rates(body: Mapping[str, Any], date: str) -> dict[str, Constant]:

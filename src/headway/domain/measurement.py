@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from headway.domain.experiment import Architecture, Batches, Recipe
 from headway.domain.units import Range
@@ -19,6 +20,19 @@ class MeasuredWork:
     architecture: Architecture
     recipe: Recipe
     batches: Batches
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasuredMemory:
+    """The most memory of one device that a step on the longest rows held. The step ran."""
+
+    peak_bytes: float
+    seen_by: Literal["allocated", "device"]
+    """`allocated`: torch's count of tensors on a GPU; `device`: all that the program held, as a CPU's process does."""
+    longest_tokens: float | None = None
+    """Of its longest row; None: rows were the run's own, which have none longer."""
+    usable_bytes: float | None = None
+    """What programs can use of the device, as the machine says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,3 +53,5 @@ class Measurement:
     environment: Mapping[str, str] = field(default_factory=dict)
     work: MeasuredWork | None = None
     """Of a step on one device, where it is known."""
+    memory: MeasuredMemory | None = None
+    """Of a step, where it is known."""

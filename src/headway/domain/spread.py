@@ -68,6 +68,10 @@ class Spread:
             return float(np.quantile(self.draws, share))
         return float(np.interp(share, (0.1, 0.5, 0.9), (self.p10, self.p50, self.p90)))
 
+    def drawn(self, count: int) -> Draws:
+        """Draws of shape (count,): its own, which are as many, else `count` times its middle."""
+        return np.full(count, self.p50) if self.draws is None else self.draws
+
     def __add__(self, other: Spread) -> Spread:
         return total((self, other))
 

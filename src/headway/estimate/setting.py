@@ -113,13 +113,20 @@ class Setting:
         """Random numbers of one named value, whatever else is drawn before it."""
         return np.random.default_rng((self.seed, crc32(name.encode())))
 
+    def drawn_range(self, ends: Range, name: str) -> Draws:
+        """Draws from p10 to p90 at `ends`, shape (draws,); the same for the same name."""
+        return draw_range(ends, self._stream(name), self.draws)
+
+    def timed(self, stage: Stage, machine: Machine) -> dict[str, Measurement]:
+        """What was measured for this stage on this device, by term."""
+        found = self.measurements.get((stage.pace, machine.node.device.name), {})
+        return {term: item for term, item in found.items() if item.gpus == _gpus(stage)}
+
     def measured(self, stage: Stage, machine: Machine) -> dict[str, Spread]:
         """Seconds per unit of every term that was measured for this stage on this device, as draws."""
-        found = self.measurements.get((stage.pace, machine.node.device.name), {})
         return {
             term: self.usable(Spread.from_range(item.seconds, "measured", _source(item)))
-            for term, item in found.items()
-            if item.gpus == _gpus(stage)
+            for term, item in self.timed(stage, machine).items()
         }
 
 

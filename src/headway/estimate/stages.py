@@ -21,7 +21,7 @@ from headway.estimate.predicted import Predictor
 from headway.estimate.resolve import Job, evaluations, gpu_range, machine_of, node_for, resolve, saved_by_the_clock
 from headway.estimate.setting import Setting
 from headway.estimate.stated import Terms
-from headway.estimate.step import node_key
+from headway.estimate.step import node_key, with_measured_memory
 
 BY_AUTHOR = ("verify", "do")
 """Kinds of stages that nothing but their author can time: people, CPU chores, checks of one's own."""
@@ -245,6 +245,8 @@ def _estimate_stage(
     job = job_of(stage, setting, predictor, machine) if stage.kind == "train" else None
     times = evaluations(stage, job.steps if job else 0, job.epochs if job else None, place.last)
     basis = predictor.basis(job) if job else None
+    if basis is not None and setting.rates != "stated":
+        basis = with_measured_memory(setting, basis, setting.timed(stage, machine).get("step"))
     found = _choose(stage, job, basis, times, setting, predictor, machine, place)
     if job is not None and stage.save is not None and stage.save.every_s and "step" in found.terms_s:
         job = saved_by_the_clock(job, found.terms_s["step"].p50)

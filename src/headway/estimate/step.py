@@ -14,6 +14,7 @@ import numpy as np
 from headway.domain.calibration import draw_range
 from headway.domain.experiment import Batches, Lengths
 from headway.domain.machine import Node
+from headway.domain.measurement import Measurement
 from headway.domain.software import Software
 from headway.domain.spread import Draws, Kind, Spread
 from headway.domain.statement import Value as StatedValue
@@ -21,8 +22,10 @@ from headway.domain.units import Range, format_duration
 from headway.estimate.nouns import Basis
 from headway.estimate.resolve import Job
 from headway.estimate.setting import Setting, situation_of
-from headway.predict.fits import usable_bytes, verdict
+from headway.predict.fits import said, usable_bytes, verdict
 from headway.predict.memory import MemoryNeed, memory
+from headway.predict.peak.basis import LEFT_OUT, group_of
+from headway.predict.peak.measured import peak_of_run
 from headway.predict.peak.software import software_of
 from headway.predict.rates import dense_peak_flop_per_s
 from headway.predict.speed.predict import StepTime, predict_step
@@ -37,6 +40,10 @@ MFU = "mfu"
 """Key of a plan's `assume` that replaces the model of a step by one share of the dense peak."""
 SHORT_TAIL = 2.0
 """The longest row over the mean one, at least, where nothing but the mean is known."""
+SAME_LENGTH = 0.99
+"""Of the longest planned row: from here on a measured row is as long."""
+AT_THE_LIMIT = 0.5
+"""Probability that a run fits whose probe did, though by every count of memory it should not have. Assumed."""
 HARDLY_FASTER = 0.97
 """Share of a full step from which an adapter is said not to save time: half the error of the best known stacks."""
 GUESS_NARROWS = "a minute of `headway measure` on the machine itself would put a measurement in the place of a guess"
@@ -198,6 +205,55 @@ def _memory(setting: Setting, job: Job) -> MemoryNeed:
         for name, terms in need.moments.items()
     }
     return MemoryNeed(moments=moments)
+
+
+def with_measured_memory(setting: Setting, basis: Basis, measured: Measurement | None) -> Basis:
+    """The basis with the peak that a probe saw, where its longest row was that of the stage.
+
+    What the probe did not see (on a GPU the context, and what the allocator keeps) stays predicted. Of what it saw,
+    weights stay and all else is scaled, so that terms still add up. The verdict knows that the probe fitted: draws in
+    which it should not have count for nothing.
+    """
+    seen = measured.memory if measured else None
+    if measured is None or seen is None:
+        return basis
+    if seen.longest_tokens is not None and seen.longest_tokens < SAME_LENGTH * basis.batches.longest_row_tokens:
+        return basis
+    terms = {name: spread.drawn(setting.draws) for name, spread in basis.memory_terms_bytes.items()}
+    beside = sum((size for name, size in terms.items() if name in LEFT_OUT[seen.seen_by]), np.zeros(setting.draws))
+    run = setting.drawn_range(peak_of_run(seen), "peak of a run")
+    usable = basis.usable_memory_bytes
+    if seen.usable_bytes is not None:
+        usable = Spread.exact(seen.usable_bytes, "measured", measured.source)
+    room = usable.drawn(setting.draws) - beside
+    ran = seen.peak_bytes <= room
+    probability = float(np.mean(run[ran] <= room[ran])) if ran.any() else AT_THE_LIMIT
+    scaled = _scaled_to(run, {name: size for name, size in terms.items() if name not in LEFT_OUT[seen.seen_by]})
+    source = f"{measured.source} {measured.date}".strip()
+    return replace(
+        basis,
+        memory_terms_bytes={
+            name: spread_of(scaled.get(name, size), "predicted", f"{MEMORY}, at the peak that was measured")
+            for name, size in terms.items()
+        },
+        peak_memory_bytes=spread_of(run + beside, "measured", f"{source}, the longest rows"),
+        usable_memory_bytes=usable,
+        fits=said(probability),
+        fits_probability=probability,
+    )
+
+
+def _scaled_to(total: Draws, terms: Mapping[str, Draws]) -> dict[str, Draws]:
+    """Terms that add up to `total`, draw by draw: weights and adapters stay as far as there is room for them."""
+    held = {name for name in terms if group_of(name) == "resident"}
+    resident = sum((terms[name] for name in held), np.zeros_like(total))
+    others = sum(terms.values(), np.zeros_like(total)) - resident
+    kept = np.where(others > 0, np.minimum(resident, total), total)
+    rest = (total - kept) / np.where(others > 0, others, 1.0)
+    return {
+        name: size * (kept / np.where(resident > 0, resident, 1.0) if name in held else rest)
+        for name, size in terms.items()
+    }
 
 
 def software_for(setting: Setting, job: Job) -> Software:

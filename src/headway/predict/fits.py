@@ -39,9 +39,14 @@ def verdict(need: MemoryNeed, usable: Value) -> tuple[Fits, float]:
     Points know no doubt: the probability is then 0 or 1.
     """
     probability = float(np.mean(np.asarray(need.peak_bytes) <= np.asarray(usable)))
+    return said(probability), probability
+
+
+def said(probability: float) -> Fits:
+    """The verdict of a probability to fit."""
     if probability >= SURE:
-        return "yes", probability
-    return ("no" if probability <= 1 - SURE else "uncertain"), probability
+        return "yes"
+    return "no" if probability <= 1 - SURE else "uncertain"
 
 
 def largest_micro_batch(
