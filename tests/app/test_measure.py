@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -25,7 +27,7 @@ from headway.app.packs import packed, share
 from headway.app.probe import Heard, understood
 from headway.app.promise import keep_promise, promise_of
 from headway.app.stored import keep, made_now, records
-from headway.app.task import task_of
+from headway.app.task import cached_model, task_of
 from headway.domain.errors import UsageError, UserError
 from headway.plan import plan_from_mapping
 from headway.report.measure_view import measure_page
@@ -144,9 +146,35 @@ class TestTask:
         lengths = found["data"]["lengths"]
         assert sum(lengths) / len(lengths) == pytest.approx(100, rel=0.02)
         assert found["rows"] is None
-        assert left_out == ("Rows of random tokens, as long as the plan says.",)
+        assert left_out == (
+            "Qwen/Qwen2-0.5B is not on this machine: its weights were random, and reading them is predicted.",
+            "Rows of random tokens, as long as the plan says.",
+        )
         assert found["recipe"]["rank"] == 4
         read_task(json.dumps(found))
+
+    @pytest.mark.parametrize(
+        ("files", "found"),
+        [
+            ({"config.json": "{}", "model.safetensors": "x"}, True),
+            ({"config.json": "{}", "model.safetensors.index.json": '{"weight_map": {"a": "1", "b": "2"}}', "1": "x",
+              "2": "x"}, True),
+            ({"config.json": "{}", "model.safetensors.index.json": '{"weight_map": {"a": "1", "b": "2"}}',
+              "1": "x"}, False),  # a download that ended too early
+            ({"config.json": "{}"}, False),
+            ({"config.json": '{"auto_map": {}}', "model.safetensors": "x"}, False),  # code of others is not run
+            ({"config.json": "{", "model.safetensors": "x"}, False),
+        ],
+    )  # fmt: skip
+    def test_a_model_that_was_downloaded_before(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], found: bool
+    ) -> None:
+        hub = SimpleNamespace(try_to_load_from_cache=lambda name, file: str(tmp_path / file) if name == "a/b" else None)
+        monkeypatch.setitem(sys.modules, "huggingface_hub", hub)
+        for name, text in files.items():
+            (tmp_path / name).write_text(text, encoding="utf-8")
+        assert cached_model("a/b") == (tmp_path if found else None)
+        assert cached_model("a/c") is None
 
     def test_what_one_machine_cannot_run_is_said(self) -> None:
         machine = {"gpu": "RTX 4090", "gpus": 2}
@@ -202,6 +230,13 @@ class TestUnderstanding:
         lines = [{**one, "tokens": 0} if one.get("term") == "tokenize" else one for one in LINES]
         assert "tokenize" not in understood(heard(lines), choose(mapped().source, CPU, {}).job).terms
 
+    def test_weights_that_are_not_here_make_no_loading_time(self) -> None:
+        lacking = heard(LINES)
+        lacking.without_weights = True
+        found = [understood(one, choose(mapped().source, CPU, {}).job) for one in (heard(LINES), lacking)]
+        assert ["load" in one.terms for one in found] == [True, False]
+        assert all("import_s" in one.rates for one in found)  # which every run pays
+
     def test_no_step_is_no_measurement(self) -> None:
         with pytest.raises(UserError, match="at least one step"):
             understood(heard(LINES[:2]), choose(mapped().source, CPU, {}).job)
@@ -218,6 +253,26 @@ class TestKept:
         assert "measured here" in after.terms_s["step"].source
         assert f"{len(STEPS)} steps" in after.terms_s["step"].source
         assert (before.wall_s.p90 / before.wall_s.p10) > 10
+
+    def test_memory_is_the_peak_of_the_probe(self, worker: Worker, plan: str) -> None:
+        before = load(plan).estimate(option="cpu", sensitivity=False)
+        load(plan).measure(device="cpu")
+        after = load(plan).estimate(option="cpu", sensitivity=False)
+        said = [one.to_dict()["experiments"][0]["peak_memory_bytes"] for one in (before, after)]
+        assert [one["kind"] for one in said] == ["predicted", "measured"]
+        assert said[1]["p10"] < 1.03 * 560_910_336 < said[1]["p90"]  # a run takes somewhat more than its probe
+        basis = after.estimate.experiments[0].stages[0].basis
+        assert basis is not None
+        assert (basis.usable_memory_bytes.p50, basis.usable_memory_bytes.kind) == (25_276_502_016, "measured")
+
+    def test_runs_leave_the_peak_of_the_probe(self, worker: Worker, plan: str) -> None:
+        body = load(plan).measure(device="cpu").body
+        of_runs = {**body, "memory": {}, "terms": {"step": {"p10": 1.0, "p50": 2.0, "p90": 3.0, "repeats": 9}}}
+        found = known_from([(body, "2026-01-01"), (of_runs, "2026-02-02")])
+        step = next(one for one in found.measurements if one.term == "step")
+        assert step.seconds.mid == 2.0
+        assert step.memory is not None
+        assert step.memory.peak_bytes == 560_910_336
 
     def test_another_length_goes_as_fast(self, worker: Worker, plan: str) -> None:
         load(plan).measure(device="cpu")

@@ -19,7 +19,7 @@ from headway.app.inputs import Inputs, Request, gather
 from headway.app.kept import Kept, known_from
 from headway.app.probe import Heard, Probe, body_of, understood
 from headway.app.stored import keep, made_now
-from headway.app.task import task_of
+from headway.app.task import local_model, task_of
 from headway.app.worker import INTERRUPTED, OUT_OF_MEMORY, stream_worker
 from headway.catalog import find_device
 from headway.domain.errors import UsageError, UserError
@@ -225,7 +225,8 @@ def _other_stages(experiment: Experiment, stage: Stage) -> tuple[str, ...]:
 def _run(chosen: Chosen, asked: Asked, told: Callable[[str], None]) -> tuple[Heard, int, tuple[str, ...]]:
     """The lines of the probe, its exit code, and what it was not asked for."""
     task, left_out = task_of(chosen.job, chosen.inputs.plan, chosen.inputs.lookup, chosen.counts)
-    heard = Heard()
+    lacks = task["model"]["place"] == "-" and local_model(chosen.job.stage, chosen.inputs.plan.file) is None
+    heard = Heard(without_weights=lacks)
 
     def take(line: Mapping[str, Any]) -> None:
         heard.take(line)

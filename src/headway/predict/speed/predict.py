@@ -155,11 +155,12 @@ def _evidence(speed: Speed, stack: Stack | None, tier: str, situation: Situation
     device, precision = situation.node.device.name, situation.recipe.precision
     if stack is not None:
         where = f"on {device}, {precision}" if tier == "measured" else "on other devices"
-        return f"{stack.rows} measured step{'' if stack.rows == 1 else 's'} of {stack.name}, {where}"
+        return f"{stack.rows} measured configuration{'' if stack.rows == 1 else 's'} of {stack.name}, {where}"
     of = {
-        "same device": f"{device}, {precision}, in other stacks",
-        "same generation": f"other {situation.node.device.generation} devices, {precision}, in other stacks",
-        "never seen": f"no {situation.node.device.generation} device in {precision}",
+        "same device": f"measured steps of {device}, {precision}, in other stacks",
+        "same generation": f"measured steps of other {situation.node.device.generation} devices, {precision}, in other "
+        "stacks",
+        "never seen": f"no measured step of a {situation.node.device.generation} device in {precision}",
     }
     stacks = sum(one.family == situation.family for one in speed.stacks.values())
-    return f"measured steps of {of[tier]}; {stacks} stacks of the {situation.family} family"
+    return f"{of[tier]}; {stacks} stacks of the {situation.family} family"

@@ -26,7 +26,8 @@ WORDS = {
     "unexplained": "not explained by parts",
 }
 
-
+SMALL_BYTES = 2e9
+"""Peaks below which terms are shown in MB."""
 SHARED = (
     "The columns share out the total's p10, p50 and p90 over the terms, so that they add up; "
     "they are not each term's own p10, p50 and p90."
@@ -185,11 +186,12 @@ def _memory(answer: Answer, detail: Detail) -> Iterator[Section]:
     if not terms:
         return
     peak = basis.peak_memory_bytes
-    gigabytes = [fixed(spread.p50 / 1e9, 2) for _, spread in terms]
+    unit, unit_bytes, digits = ("GB", 1e9, 2) if peak.p50 >= SMALL_BYTES else ("MB", 1e6, 0)
+    sizes = [fixed(spread.p50 / unit_bytes, digits) for spread in (*(spread for _, spread in terms), peak)]
     table = by_columns(
         [
-            (Column(name="GB of one GPU"), [*(name.replace("_", " ") for name, _ in terms), "Peak"]),
-            (Column(name="expected", align="right"), [*gigabytes, fixed(peak.p50 / 1e9, 2)]),
+            (Column(name=f"{unit} of one GPU"), [*(name.replace("_", " ") for name, _ in terms), "Peak"]),
+            (Column(name="expected", align="right"), sizes),
         ],
         strong={len(terms)},
         footers=1,
