@@ -304,6 +304,12 @@ FIRST_TWO = {
          "timing_s/gen:20.1 - timing_s/step:45.5 - perf/throughput:100.0" for i in (1, 2)],
         {"step": (91.0, 2)}, None,
     ),
+    "MLX": (
+        ["Iter 10: Val loss 2.500, Val took 3.250s",
+         *(f"Iter {i}: Train loss 2.123, Learning Rate 1.000e-05, It/sec 2.000, Tokens/sec 500.1, Trained Tokens 2500, "
+           "Peak mem 10.1 GB" for i in (10, 20))],
+        {"step": (10.0, 20), "evaluation": (3.25, 1)}, None,
+    ),
     "fairseq's JSON": (
         [f'{{"epoch": 1, "update": 0.1, "loss": "12.3", "num_updates": "{100 * i}", "lr": "0.1", "wall": "{40 * i}"}}'
          for i in (1, 2)],

@@ -15,6 +15,7 @@ class Line:
     step: int
     total: int | None = None
     each_s: float | None = None
+    """Of one step, or of the evaluation."""
     elapsed_s: float | None = None
     rows_seen: float | None = None
     epoch: int | None = None

@@ -328,6 +328,7 @@ class LineReader:
         said = Observation(
             kind=line.kind,
             at_s=self._now_s if timed and (stamped or elapsed or self._fed_s is not None) else None,
+            seconds=line.each_s if line.kind == "evaluation" else None,
             step=line.step,
             rows=self._new_rows(line),
             values=line.values,

@@ -45,6 +45,11 @@ EACH = re.compile(
     r"(?:\s*(?:\((?P<in>ms|s)\)|in (?P<inside>s|ms)))?\s{0,4}[:=]?\s{0,4}"
     r"(?P<value>\d+\.?\d*(?:e[-+]?\d+)?)\s?(?P<unit>ms|s|sec)?\b"
 )
+RATE = re.compile(
+    r"(?i)\b(?:it|iter|step)s?(?:/s(?:ec)?|_per_sec(?:ond)?)[:=]?\s{0,4}(?P<value>\d{1,9}(?:\.\d{1,9})?)\b"
+)
+"""`It/sec 1.98` (mlx_lm/tuner/trainer.py), `steps/sec: 1.01`."""
+TOOK = re.compile(r"(?i)\bval took (?P<value>\d{1,9}\.\d{1,9})s\b")
 EACH_LLM_C = re.compile(r"\| (?P<value>\d+\.\d+) ms \|")
 MEMORY = re.compile(r"(?i)\bmem(?:ory)?\w*\s{0,3}[:=]\s{0,3}(?P<value>\d+\.?\d*)\s?(?P<unit>[GM]i?B)\b")
 MEMORY_UNITS: Final = {"gib": 2.0**30, "mib": 2.0**20, "gb": 1e9, "mb": 1e6}
@@ -199,14 +204,15 @@ def _generic(match: re.Match[str], line: str) -> Line | None:
     values = _named(line)
     if loss and (value := number(loss["value"])) is not None and EVALUATED.search(loss["name"]) is None:
         values.setdefault("loss", value)
-    epoch = EPOCH.search(line)
+    epoch, took = EPOCH.search(line), TOOK.search(line)
+    kind = "evaluation" if EVALUATED.search(line) and "loss" in line else "step"
     return Line(
-        kind="evaluation" if EVALUATED.search(line) and "loss" in line else "step",
+        kind=kind,
         step=step,
         epoch=int(epoch["epoch"]) if epoch else None,
         epochs=int(epoch["epochs"]) if epoch and epoch["epochs"] else None,
         total=whole(match["total"].replace(",", "")) if match["total"] else None,
-        each_s=_each_s(line, each),
+        each_s=_each_s(line, each) if kind == "step" else float(took["value"]) if took else None,
         values=values,
     )
 
@@ -214,6 +220,8 @@ def _generic(match: re.Match[str], line: str) -> Line | None:
 def _each_s(line: str, match: re.Match[str] | None) -> float | None:
     """Seconds of a step that a line names with its unit."""
     if match is None or not (unit := match["unit"] or match["in"] or match["inside"]):
-        llm_c = EACH_LLM_C.search(line)
-        return float(llm_c["value"]) / 1_000.0 if llm_c else None
+        if llm_c := EACH_LLM_C.search(line):
+            return float(llm_c["value"]) / 1_000.0
+        rate = RATE.search(line)
+        return 1.0 / float(rate["value"]) if rate and float(rate["value"]) else None
     return duration_s(f"{match['value']}{unit[:2] if unit == 'ms' else 's'}")
