@@ -22,8 +22,9 @@ LARGE = {
 }  # fmt: skip
 """SmolLM2-135M's config.json (HuggingFaceTB/SmolLM2-135M, Apache-2.0), as far as it decides shapes."""
 MODELS: Mapping[str, Mapping[str, Any]] = {"tiny": TINY, "large": LARGE}
-LONG_S = 310.0
+LONG_S = 340.0
 SHORT_S = 45.0
+"""Aimed at, so that a long one takes five minutes also where it is an eighth faster than promised."""
 LONG_PILOT_S = 55.0
 SHORT_PILOT_S = 20.0
 """Seconds that a probe may take, everything included: a long job's is under a minute."""
