@@ -11,12 +11,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from headway.domain.observation import Observation, times_of
 from headway.store import open_store
 from headway.store.place import FILE, FOLDER
 from headway.track.remaining import Course, Remaining
 from pilots.bars import SHARES, totals_by_bar
-from pilots.jobs import JOBS, Job
+from pilots.jobs import JOBS, LONG_PILOT_S, Job
+
+EVERY_S, LEAST_REST_S = 10.0, 100.0
 
 
 def collected(raw: Path) -> dict[str, Any]:
@@ -30,7 +34,8 @@ def collected(raw: Path) -> dict[str, Any]:
             machine = header["machine"]
             with open_store(raw / job.name / FOLDER / FILE) as store:
                 (probe,) = store.read("measurement")
-            rows.append(_row(job, said, events) | {"peak_bytes": _peaks(probe.body, events)})
+            row = _row(job, said, events) | {"peak_bytes": _peaks(probe.body, events)}
+            rows.append(row | ({"wander": wander(events, LONG_PILOT_S)} if job.long else {}))
     return {"machine": machine, "rows": rows}
 
 
@@ -56,6 +61,23 @@ def _row(job: Job, said: Mapping[str, Any], events: Sequence[Observation]) -> di
         "bars_s": _said(events, steps, actual_s, _bar),
         "tracked_s": _said(events, steps, actual_s, lambda *given: _tracked(job, *given)),
     }  # fmt: skip
+
+
+def wander(events: Sequence[Observation], window_s: float) -> float:
+    """How far the mean pace (seconds a token) of a window is from that of the whole rest of the run after it: the root
+    mean square of the relative difference, over windows that begin every `EVERY_S`.
+
+    What a probe of that length could not know even from inside the run.
+    """
+    steps = [item for item in events if item.kind == "step" and item.seconds and item.tokens]
+    seconds, tokens = (np.array([float(getattr(one, name)) for one in steps]) for name in ("seconds", "tokens"))
+    ends = np.cumsum(seconds)
+    found = []
+    for begin in np.arange(0.0, ends[-1] - window_s - LEAST_REST_S, EVERY_S):
+        inside, after = (ends > begin) & (ends <= begin + window_s), ends > begin + window_s
+        pace, rest = (seconds[some].sum() / tokens[some].sum() for some in (inside, after))
+        found.append(pace / rest - 1)
+    return round(float(np.sqrt(np.mean(np.square(found)))), 4)
 
 
 def _peaks(probe: Mapping[str, Any], events: Sequence[Observation]) -> dict[str, float]:

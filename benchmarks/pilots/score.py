@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from pilots.bars import SHARES
+from pilots.jobs import LONG_PILOT_S
 
 WITHIN = 0.05
 
@@ -45,7 +46,11 @@ def summary(rows: Sequence[Row]) -> dict[str, Any]:
         for key in ("bars_s", "tracked_s")
         for share in SHARES
     }
-    return {"jobs": len(rows), "probe": _figures(found), "coverage": covered(rows), "peak": _peaks(rows), **late}
+    wander = [row["wander"] for row in rows if "wander" in row]
+    return {
+        "jobs": len(rows), "probe": _figures(found), "coverage": covered(rows), "peak": _peaks(rows),
+        "wander": float(np.sqrt(np.mean(np.square(wander)))) if wander else None, **late,
+    }  # fmt: skip
 
 
 def _peaks(rows: Sequence[Row]) -> dict[str, float]:
@@ -68,6 +73,10 @@ def table(groups: Mapping[str, Mapping[str, Any]], machine: Mapping[str, Any]) -
         lines.append(f"{name}: {found['jobs']} jobs; p10-p90 of the probe's promise held in {found['coverage']:.0%}")
         ends = ", ".join(f"{end} {ratio:.3f}" for end, ratio in found["peak"].items())
         lines.append(f"  memory of the run over that of the probe: {ends}")
+        if found["wander"] is not None:
+            lines.append(
+                f"  pace of a window as long as a probe from that of the rest of its run: {found['wander']:.1%}"
+            )
         for said, figures in found.items():
             if isinstance(figures, Mapping) and "worst" in figures:
                 within = f"{figures['within_5_percent']} of {figures['of']} within 5 %"
@@ -88,6 +97,13 @@ def markdown(groups: Mapping[str, Mapping[str, Any]]) -> str:
             f"| {found['jobs']} {name} | **{probe['median']:.1%}**, {probe['worst']:.1%} | "
             f"{probe['within_5_percent']} of {probe['of']} | {found['coverage']:.0%} | {' | '.join(cells)} |"
         )
+    least = next(found["wander"] for found in groups.values() if found["wander"] is not None)
+    lines += [
+        "",
+        f"Within the runs of five minutes the pace of {LONG_PILOT_S:.0f} s is {least:.1%} (rms) from that of all that "
+        "follows: so much no probe",
+        "of this length can know of such a machine, two virtual cores on a shared host.",
+    ]
     return "\n".join(lines).replace("%", " %").replace("  %", " %") + "\n"
 
 

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import json
+import math
+from dataclasses import replace
+from itertools import accumulate
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 
+from headway.domain.observation import Observation
 from headway.plan import plan_from_mapping
+from headway.predict.peak.measured import RUN_OVER_PROBE
+from pilot import DATA, figures
 from pilots.bars import totals_by_bar
+from pilots.collect import wander
 from pilots.jobs import JOBS, LONG, MODELS, SHORT
 from pilots.score import covered, errors, markdown, summary
 from pilots.texts import write_rows
@@ -42,7 +50,7 @@ def row(predicted: float, actual: float, late: float | None = None) -> dict[str,
         "job": "a", "long": True, "actual_s": actual,
         "predicted_s": {"p10": 0.9 * predicted, "p50": predicted, "p90": 1.1 * predicted},
         "bars_s": {"0.05": None, "0.2": late, "0.5": late}, "tracked_s": {"0.05": late, "0.2": late, "0.5": late},
-        "peak_bytes": {"probe": 1e9, "run": 1e7 * actual},
+        "peak_bytes": {"probe": 1e9, "run": 1e7 * predicted}, "wander": 0.04,
     }  # fmt: skip
 
 
@@ -52,12 +60,27 @@ def test_scores_by_hand() -> None:
     assert covered(rows) == pytest.approx(2 / 3)  # 99..121 and 90..110 hold 100, 72..88 does not
     found = summary(rows)
     assert found["probe"] == {"median": pytest.approx(0.1), "worst": pytest.approx(0.2), "within_5_percent": 1, "of": 3}
-    assert found["peak"] == {"p10": 1.0, "median": 1.0, "p90": 1.0}
+    assert found["peak"] == {"p10": pytest.approx(0.84), "median": pytest.approx(1.0), "p90": pytest.approx(1.08)}
+    assert found["wander"] == pytest.approx(0.04)
     assert found["bars_at_5%"] is None
     assert found["bars_at_20%"] == {
         "median": pytest.approx(0.05), "worst": pytest.approx(0.1), "within_5_percent": 1, "of": 2,
     }  # fmt: skip
     assert "| 3 jobs |".replace("jobs", "of it") in markdown({"of it": found})
+
+
+def test_a_window_is_held_against_all_that_follows_by_hand() -> None:
+    """100 s at 1 s a step, then 200 s at 2 s: a window of 50 s in the first part is 40 to 50 % faster than its rest."""
+    paces = [1.0] * 100 + [2.0] * 100
+    events = [Observation(kind="step", seconds=pace, tokens=10.0) for pace in paces]
+    expected = []
+    for begin in range(0, 150, 10):
+        ends = list(accumulate(paces))
+        inside = [pace for pace, end in zip(paces, ends, strict=True) if begin < end <= begin + 50]
+        after = [pace for pace, end in zip(paces, ends, strict=True) if end > begin + 50]
+        expected.append((fmean(inside) / fmean(after) - 1) ** 2)
+    assert wander(events, 50.0) == pytest.approx(math.sqrt(fmean(expected)), abs=1e-4)
+    assert wander([replace(one, seconds=1.0) for one in events], 50.0) == 0.0
 
 
 def test_there_are_ten_long_jobs_and_thirty_short_ones_and_all_are_plans() -> None:
@@ -78,3 +101,24 @@ def test_rows_are_as_long_as_asked_and_the_same_for_a_seed(tmp_path: Path) -> No
     assert min(lengths) >= 16
     assert max(lengths) <= 256
     assert sum(lengths) / 500 == pytest.approx(90, rel=0.1)
+
+
+def test_the_published_rows_are_those_of_all_jobs() -> None:
+    said = json.loads(DATA.read_text(encoding="utf-8"))
+    assert [row["job"] for row in said["rows"]] == list(JOBS)
+    for row in said["rows"]:
+        assert row["probe_s"] <= 60
+        assert row["predicted_s"]["p10"] < row["predicted_s"]["p50"] < row["predicted_s"]["p90"]
+        assert row["actual_s"] >= 300 or not row["long"]
+        timed = sum(term["measured"] for term in row["terms_s"].values())
+        assert 0.95 * row["actual_s"] - 5 < timed <= row["actual_s"]  # all but the ends of the process
+
+
+def test_the_peak_of_a_run_is_what_the_pilots_found() -> None:
+    """`predict.peak.measured` holds their quantiles, rounded outwards."""
+    peaks = figures()[1]["in all"]["peak"]
+    ends = RUN_OVER_PROBE["device"]
+    assert ends.low <= peaks["p10"] + 0.005
+    assert ends.mid == pytest.approx(peaks["median"], abs=0.01)
+    assert ends.high >= peaks["p90"] - 0.005
+    assert ends.high - ends.low < 1.3 * (peaks["p90"] - peaks["p10"])

@@ -166,3 +166,15 @@ def test_the_interval_holds_the_mean_of_the_run(kind: str) -> None:
         inside.append(found.p10_s <= seconds[probe:].mean() <= found.p90_s)
     share = np.mean(inside)
     assert 0.72 <= share <= 0.88 if kind == "flicker" else share >= 0.95
+
+
+@pytest.mark.parametrize("run_steps", [10, 40, 4000])
+def test_the_mean_of_a_short_run_is_in_doubt_itself(monkeypatch: pytest.MonkeyPatch, run_steps: int) -> None:
+    """Steps with noise alone, on a machine that does not wander: 80 % of runs lie between the ends, however short."""
+    monkeypatch.setitem(WANDER, "cpu", 0.0)
+    rng, held = np.random.default_rng(7), 0
+    for _ in range(400):
+        probe = [TimedStep(seconds=float(one), tokens=100.0) for one in np.exp(rng.normal(0, 0.1, 40))]
+        found = project(probe, RunSteps(steps=run_steps, tokens=100.0), "cpu")
+        held += found.p10_s <= np.exp(rng.normal(0, 0.1, run_steps)).mean() <= found.p90_s
+    assert 0.74 <= held / 400 <= 0.9

@@ -27,10 +27,11 @@ from headway.domain.units import Range
 
 Processor = Literal["cpu", "gpu"]
 
-WANDER = {"cpu": 0.03, "gpu": 0.005}
-"""Allan deviation of a machine's speed at long times, relative, before its own steps are seen: block means of a shared
-CPU host wander by several per cent, a GPU of one's own by its temperature. Assumed; benchmarks/pilot.py scores the
-intervals that follow."""
+WANDER = {"cpu": 0.035, "gpu": 0.005}
+"""Allan deviation of a machine's speed at long times, relative, before its own steps are seen. Of a shared CPU host: in
+ten trainings of five minutes, alone on one of two virtual cores, the mean of 20 s is 5.8 % (rms) from that of all that
+follows, of 55 s 4.6 %, of 110 s 4.4 %; over `drift_of_means` that is 0.035, 0.031 and 0.031 (benchmarks/pilot.py,
+2026-11-21). Of a GPU, which wanders with its temperature: assumed."""
 OTHERS = 0.3
 """Allan deviation for a host whose processors all belong to other programs, which come and go: in proportion to their
 share. Three runs of 3 to 4 minutes on two cores, others at about 0.7 of them: 0.1 at 10 s, 0.2 to 0.4 at a minute;
@@ -103,7 +104,7 @@ def project(steps: Sequence[TimedStep], run: RunSteps, processor: Processor, oth
     """The mean step of `run`, from steps in the order in which they were timed. Raises ValueError for none as planned.
 
     Mean of the planned steps, moved by the fitted cost of the difference in size. Doubt: standard error of that mean,
-    and the wander of the machine (`drift_of_means`). `others_share`: of the host's processors, what other programs took
+    that of the run's own mean, and the wander of the machine (`drift_of_means`). `others_share`: of the host's processors, what other programs took
     meanwhile (`others_share` of a probe), 0..1; counted for a CPU.
     """
     planned = [one for one in steps if one.planned]
@@ -120,7 +121,8 @@ def project(steps: Sequence[TimedStep], run: RunSteps, processor: Processor, oth
     assumed = math.hypot(WANDER[processor], OTHERS * others_share if processor == "cpu" else 0.0)
     wander = _wander(alike / alike.mean(), seconds.mean(), run.steps, assumed)
     few = student(0.9, max(len(planned) - 1, LEAST - 1))  # fewer have the assumed error, which is not theirs
-    reach = math.hypot(few * error, P90_SCORE * wander)
+    own = math.sqrt(len(planned) / max(run.steps, 1.0))  # the mean of the run is one of so many steps itself
+    reach = math.hypot(few * error, P90_SCORE * error * own, P90_SCORE * wander)
     waits = np.array([one.wait_s for one in planned])
     return StepOfRun(
         p10_s=middle * math.exp(-reach),
