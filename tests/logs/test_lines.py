@@ -11,6 +11,7 @@ import pytest
 
 from headway.domain.observation import Observation, times_of
 from headway.logs.formats.console import LineReader
+from headway.logs.lines.metric_lines import metrics_in
 from headway.logs.lines.prefix import moment_in, rank_of
 from headway.logs.text import duration_s
 
@@ -288,10 +289,13 @@ FIRST_TWO = {
          "(0.600s, 1706.67/s)  LR: 1.000e-06  Data: 0.010 (0.020)" for i in (0, 1)],
         {"step": (25.5, 51)}, None,
     ),
-    "DeepSpeed's timer": (
-        [f"[2024-01-01 12:00:0{i},000] [INFO] [timer.py:260:stop] epoch=0/micro_step={20 * i}/global_step={10 * i}, "
-         "RunningAvgSamplesPerSec=12.3, CurrSamplesPerSec=12.1, MemAllocated=1.2GB, MaxMemAllocated=3.4GB"
-         for i in (1, 3)],
+    "DeepSpeed, resumed: its timer counts from the start of the process": (
+        [line for i in (1, 3) for line in (
+            f"[2024-01-01 12:00:0{i},000] [INFO] [logging.py:96:log_dist] [Rank 0] step={5000 + 10 * i}, skipped=0, "
+            "lr=[1e-05], mom=[[0.9, 0.95]]",
+            f"[2024-01-01 12:00:0{i},001] [INFO] [timer.py:260:stop] epoch=0/micro_step={20 * i}/global_step={10 * i}, "
+            "RunningAvgSamplesPerSec=12.3, CurrSamplesPerSec=12.1, MemAllocated=1.2GB, MaxMemAllocated=3.4GB",
+        )],
         {"step": (2.0, 20)}, None,
     ),
     "MaxText, from 0": (
@@ -324,3 +328,28 @@ def test_lines_of_more_tools(name: str) -> None:
     text = "\n".join(lines)
     assert times(text) == expected
     assert told(text)[0].total_steps == total
+
+
+@pytest.mark.parametrize(
+    ("line", "each_s"),
+    [
+        ("step 10 loss 2.3 steps/sec: 1.6", 0.625),
+        ("step 10 loss 2.3 steps/sec: 1.6000000000000001", 0.625),
+        ("step 10 loss 2.3 steps_per_second=5.0e-02", 20.0),
+        ("step 10 loss 2.3, It/s 8", 0.125),
+        ("step 10 loss 2.3 1.85 it/s 4.2GB", None),  # the rate stands in front
+        ("step 10 loss 2.3 it/sec 1,234", None),
+        ("step 10 loss 2.3 env steps/s: 12000", None),
+        ("step 10 loss 2.3 eval it/s 40", None),
+        ("step 10 loss 2.3 steps/sec: 0.0", None),
+    ],
+)
+def test_a_rate_stands_for_the_time_of_a_step(line: str, each_s: float | None) -> None:
+    found = metrics_in(line)
+    assert found is not None
+    assert found.each_s == (None if each_s is None else pytest.approx(each_s))
+
+
+def test_a_row_with_a_wall_that_is_no_clock() -> None:
+    rows = [f'{{"step": {i}, "loss": 2.3, "wall": 0.53, "time": {1_700_000_000 + 3 * i}}}' for i in (1, 2, 3)]
+    assert times("\n".join(rows)) == {"step": (6.0, 2)}

@@ -26,7 +26,9 @@ LOSS_KEYS: Final = (
 )
 RATE_KEYS: Final = ("learning_rate", "lr", "grad_norm")
 """Of a row only beside a step or an epoch: alone they are settings that were printed."""
-ELAPSED_KEYS: Final = ("elapsed_time", "elapsed", "elapsed_s", "_runtime", "time_elapsed", "total_time", "wall")
+ELAPSED_KEYS: Final = ("elapsed_time", "elapsed", "elapsed_s", "_runtime", "time_elapsed", "total_time")
+FAIRSEQ: Final = {"num_updates": "wall"}
+"""Its row counts updates, and seconds since the start beside them (fairseq/logging/progress_bar.py)."""
 CLOCK_KEYS: Final = ("timestamp", "_timestamp", "time", "wall_time")
 MEMORY_KEYS: Final = (
     "memory(GiB)",
@@ -46,7 +48,16 @@ FACTS: Final = {
     "train_samples": "train_rows",
 }
 OTHER: Final = frozenset(
-    ("epoch", "percentage", "train_runtime", "num_input_tokens_seen", *STEP_KEYS, *ELAPSED_KEYS, *MEMORY_KEYS)
+    (
+        "epoch",
+        "percentage",
+        "train_runtime",
+        "num_input_tokens_seen",
+        *STEP_KEYS,
+        *ELAPSED_KEYS,
+        *MEMORY_KEYS,
+        *FAIRSEQ.values(),
+    )
 )
 """Keys whose numbers have a place of their own in an observation."""
 
@@ -172,7 +183,8 @@ def values_of(row: Mapping[str, Any]) -> dict[str, float]:
 
 def moment_of(row: Mapping[str, Any]) -> tuple[str, float] | None:
     """The clock that a row shows and what it shows, in seconds: `elapsed` since the start, `clock` since 1970."""
-    for key in (*ELAPSED_KEYS, "train_runtime") if "loss" in row else ELAPSED_KEYS:
+    own = [elapsed for counted, elapsed in FAIRSEQ.items() if counted in row]
+    for key in (*ELAPSED_KEYS, *own, "train_runtime") if "loss" in row else ELAPSED_KEYS:
         if (elapsed := duration_s(row.get(key))) is not None:
             return "elapsed", elapsed
     for key in CLOCK_KEYS:

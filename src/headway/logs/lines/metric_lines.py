@@ -23,8 +23,6 @@ MODDED = re.compile(
 )
 FAIRSEQ = re.compile(r"\btrain_inner \| epoch (?P<epoch>\d{1,6}):.{0,3000}?\bnum_updates=(?P<step>\d{1,12})\b")
 OLMO = re.compile(r"\[step=(?P<step>\d{1,12})/(?P<total>\d{1,12}),\s?epoch=\d")
-DEEPSPEED = re.compile(r"\bepoch=\d+/micro_step=\d+/global_step=(?P<step>\d{1,12}), RunningAvgSamplesPerSec=")
-"""deepspeed/utils/timer.py: `ThroughputTimer.stop`."""
 MMENGINE = re.compile(r"\bIter\(train\)\s{1,4}\[\s{0,11}(?P<step>\d{1,12})/(?P<total>\d{1,12})\]")
 """mmengine/runner/log_processor.py; runs that count epochs are in `epochs.py`."""
 MAXTEXT = re.compile(r"\bcompleted step: (?P<step>\d{1,12}), seconds: (?P<each>\d{1,9}\.\d{1,9})")
@@ -45,10 +43,12 @@ EACH = re.compile(
     r"(?:\s*(?:\((?P<in>ms|s)\)|in (?P<inside>s|ms)))?\s{0,4}[:=]?\s{0,4}"
     r"(?P<value>\d+\.?\d*(?:e[-+]?\d+)?)\s?(?P<unit>ms|s|sec)?\b"
 )
+_PER_S = r"(?:it|iter|step)s?(?:/s(?:ec)?|_per_sec(?:ond)?)"
 RATE = re.compile(
-    r"(?i)\b(?:it|iter|step)s?(?:/s(?:ec)?|_per_sec(?:ond)?)[:=]?\s{0,4}(?P<value>\d{1,9}(?:\.\d{1,9})?)\b"
+    rf"(?i)(?<!eval )(?<!env )\b(?:{_PER_S}[:=]\s{{0,4}}|(?<![\d.] ){_PER_S}\s{{0,4}})"
+    r"(?P<value>\d{1,9}(?:\.\d{0,20})?(?:e[-+]?\d{1,3})?)(?!\w|[.,]\d)"
 )
-"""`It/sec 1.98` (mlx_lm/tuner/trainer.py), `steps/sec: 1.01`."""
+"""`It/sec 1.98` (mlx_lm/tuner/trainer.py), `steps/sec: 1.01`; a number before the words, without `:`, is the rate."""
 TOOK = re.compile(r"(?i)\bval took (?P<value>\d{1,9}\.\d{1,9})s\b")
 EACH_LLM_C = re.compile(r"\| (?P<value>\d+\.\d+) ms \|")
 MEMORY = re.compile(r"(?i)\bmem(?:ory)?\w*\s{0,3}[:=]\s{0,3}(?P<value>\d+\.?\d*)\s?(?P<unit>[GM]i?B)\b")
@@ -187,7 +187,6 @@ FORMS: Final = (
     (TORCHTUNE, _torchtune),
     (FAIRSEQ, _counted),
     (OLMO, _counted),
-    (DEEPSPEED, _counted),
     (MMENGINE, _iterations),
     (MAXTEXT, _maxtext),
 )
@@ -222,6 +221,6 @@ def _each_s(line: str, match: re.Match[str] | None) -> float | None:
     if match is None or not (unit := match["unit"] or match["in"] or match["inside"]):
         if llm_c := EACH_LLM_C.search(line):
             return float(llm_c["value"]) / 1_000.0
-        rate = RATE.search(line)
-        return 1.0 / float(rate["value"]) if rate and float(rate["value"]) else None
+        rate = finite(found["value"]) if (found := RATE.search(line)) else None
+        return 1.0 / rate if rate else None
     return duration_s(f"{match['value']}{unit[:2] if unit == 'ms' else 's'}")
