@@ -131,3 +131,34 @@ def test_rows_of_a_long_file_follow_from_its_beginning(tmp_path: Path, monkeypat
     (tmp_path / "plan.yaml").write_text("headway: 1\nmodel: m\nsteps: 5\ndata: {from: rows.txt}\n", encoding="utf-8")
     (found,) = read_plan(tmp_path / "plan.yaml").plan.datasets.values()
     assert ends(found.rows) == pytest.approx((1800, 2000, 2200))
+    assert found.rows is not None
+    assert found.rows.note == "from the first 0 MB of rows.txt"
+
+
+def test_a_line_without_an_end_is_read_piece_by_piece(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "PIECE_BYTES", 4)
+    (tmp_path / "rows.txt").write_text("123456789\n\n   \n12", encoding="utf-8")
+    (tmp_path / "plan.yaml").write_text("headway: 1\nmodel: m\nsteps: 5\ndata: {from: rows.txt}\n", encoding="utf-8")
+    (found,) = read_plan(tmp_path / "plan.yaml").plan.datasets.values()
+    assert ends(found.rows) == (2, 2, 2)
+
+
+def test_stated_tokens_make_the_length_of_counted_rows(tmp_path: Path) -> None:
+    (tmp_path / "rows.txt").write_text("one\ntwo\n", encoding="utf-8")
+    text = "headway: 1\nmodel: m\ndata: {from: rows.txt, tokens: 300}\n"
+    (tmp_path / "plan.yaml").write_text(text, encoding="utf-8")
+    (found,) = read_plan(tmp_path / "plan.yaml").plan.datasets.values()
+    assert ends(found.length) == (150, 150, 150)
+    (tmp_path / "plan.yaml").write_text(text.replace("tokens: 300", "tokens: 300, length: 10"), encoding="utf-8")
+    (found,) = read_plan(tmp_path / "plan.yaml").plan.datasets.values()
+    assert ends(found.rows) == (30, 30, 30)
+
+
+def test_one_row_more_in_the_file_is_the_same_experiment(tmp_path: Path) -> None:
+    (tmp_path / "plan.yaml").write_text("headway: 1\nmodel: m\ndata: {from: rows.txt}\n", encoding="utf-8")
+    paces = []
+    for text in ("one\n", "one\ntwo\n"):
+        (tmp_path / "rows.txt").write_text(text, encoding="utf-8")
+        stage = read_plan(tmp_path / "plan.yaml").plan.experiments[0].stages[0]
+        paces.append((stage.pace, stage.fingerprint))
+    assert paces[0] == paces[1]

@@ -5,6 +5,7 @@ Owns reading versions from files and from git. Comparing is `report/changes.py`.
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from collections.abc import Mapping
@@ -41,7 +42,8 @@ def _version(name: str) -> PlanFile:
     """The plan file of that name, or the one that git holds under `REVISION:FILE`."""
     if Path(name).exists() or ":" not in name:
         return read_plan(name)
-    return read_plan(name, text=_from_git(name))
+    folder = os.path.dirname(name.partition(":")[2])
+    return read_plan(name, text=_from_git(name), folder=folder if os.path.isdir(folder) else "")
 
 
 def _from_git(name: str) -> str:

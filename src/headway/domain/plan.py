@@ -21,6 +21,8 @@ class Dataset:
     id: str
     name: str
     rows: Value | None = None
+    rows_counted: bool = False
+    """Whether they were counted in the file of `origin`, as the plan does not say them: one more is no other data."""
     length: Value | None = None
     """Tokens in a row; `statistics` when a sample was measured."""
     length_quantiles: tuple[tuple[float, float], ...] = ()

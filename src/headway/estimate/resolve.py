@@ -102,7 +102,7 @@ def resolve(stage: Stage, plan: Plan, lookup: Lookup, machine: Machine) -> Job:
     architecture = lookup.architectures[stage.model.use]
     dataset = plan.datasets[stage.data]
     lengths = lookup.lengths[stage.data]
-    assumed |= _taken(recipe, architecture, lengths)
+    assumed |= _taken(recipe, architecture, lengths, dataset)
     rows = _training_rows(stage, dataset, plan)
     batches = collate(
         lengths,
@@ -206,9 +206,11 @@ def _steps(stage: Stage, batches: Batches, rows: float | None, plan: Plan) -> tu
     return steps, epochs * (batches.steps_per_epoch - 1 + partial)
 
 
-def _taken(recipe: Recipe, architecture: Architecture, lengths: Lengths) -> dict[str, str]:
+def _taken(recipe: Recipe, architecture: Architecture, lengths: Lengths, dataset: Dataset) -> dict[str, str]:
     """What the plan does not say of rows and states, and what is taken instead."""
-    assumed = {}
+    assumed: dict[str, str] = {}
+    if dataset.rows_counted and dataset.rows is not None:
+        assumed["rows"] = f"{dataset.rows.text}, {dataset.rows.note}"
     if lengths.kind == "assumed":
         assumed["length"] = lengths.source
     elif not lengths.fixed and not lengths.quantiles:

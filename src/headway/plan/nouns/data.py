@@ -53,14 +53,7 @@ def dataset(id_: str, node: Node, folder: str) -> Dataset:
     """One dataset, its lengths read from their file where it names one, its rows counted in its own."""
     entry = values.mapping(node) if node == "" else node
     assert isinstance(entry, Map)
-    quantiles: tuple[tuple[float, float], ...] = ()
-    length = None
-    if "length" in entry:
-        file = forms.length_file(entry["length"])
-        if file:
-            length, quantiles = lengths.of(file, folder, entry["length"])
-        else:
-            length = values.quantity(entry["length"], "count")
+    length, quantiles = _length(entry, folder)
     mix = {part: values.share(item) for part, item in values.mapping(entry.get("mix", Text(""))).items()}
     if mix and abs(sum(mix.values()) - 1) > MIX_TOLERANCE:
         raise fault(
@@ -70,19 +63,18 @@ def dataset(id_: str, node: Node, folder: str) -> Dataset:
             field=f"{id_}.mix",
         )
     total = sum(mix.values())
-    rows, length, tokens = _three(
-        entry,
-        values.quantity(entry["rows"], "count") if "rows" in entry else None,
-        length,
-        values.quantity(entry["tokens"], "count") if "tokens" in entry else None,
-    )
     origin = values.text(entry["from"]) if "from" in entry else ""
-    if origin and rows is None and not mix:
-        rows = files.rows(origin, folder, entry["from"])
+    rows = values.quantity(entry["rows"], "count") if "rows" in entry else None
+    tokens = values.quantity(entry["tokens"], "count") if "tokens" in entry else None
+    counted, said = None, [one for one in (length, tokens) if one is not None and not one.unknown]
+    if origin and rows is None and not mix and len(said) < 2:  # both together say how many
+        rows = counted = files.rows(origin, folder, entry["from"])
+    rows, length, tokens = _three(entry, rows, length, tokens)
     return Dataset(
         id=id_,
         name=values.text(entry["name"]) if "name" in entry else title(id_),
         rows=rows,
+        rows_counted=counted is not None,
         length=length,
         length_quantiles=quantiles,
         tokens=tokens,
@@ -92,6 +84,15 @@ def dataset(id_: str, node: Node, folder: str) -> Dataset:
         labels=values.integer(entry["labels"]) if "labels" in entry else None,
         where=node.where,
     )
+
+
+def _length(entry: Map, folder: str) -> tuple[Value | None, tuple[tuple[float, float], ...]]:
+    """Tokens in a row, with their quantiles where a file of lengths tells them."""
+    if "length" not in entry:
+        return None, ()
+    if file := forms.length_file(entry["length"]):
+        return lengths.of(file, folder, entry["length"])
+    return values.quantity(entry["length"], "count"), ()
 
 
 def _three(

@@ -161,13 +161,14 @@ class Parts:
     def _dataset_identity(self, id_: str, named: bool) -> str:
         made = self.datasets[id_]
         parts = [[self._dataset_identity(part, named=True), round(share, 9)] for part, share in made.mix]
+        computed = made.rows_counted and made.tokens is not None and not made.tokens.unknown
         return fingerprint(
             {
                 "id": id_ if named and not made.origin else "",
                 "from": made.origin,
                 "split": made.split,
-                "rows": identity(made.rows),
-                "length": identity(made.length),
+                "rows": None if made.rows_counted else identity(made.rows),
+                "length": None if computed else identity(made.length),
                 "quantiles": made.length_quantiles,
                 "tokens": identity(made.tokens),
                 "mix": sorted(parts, key=str),
