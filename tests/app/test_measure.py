@@ -147,7 +147,7 @@ class TestTask:
         assert sum(lengths) / len(lengths) == pytest.approx(100, rel=0.02)
         assert found["rows"] is None
         assert left_out == (
-            "Qwen/Qwen2-0.5B is not on this machine: its weights were random, and reading them is predicted.",
+            "No weights of Qwen/Qwen2-0.5B are here that a probe can read: they were random, reading is predicted.",
             "Rows of random tokens, as long as the plan says.",
         )
         assert found["recipe"]["rank"] == 4
@@ -163,7 +163,10 @@ class TestTask:
               "1": "x"}, False),  # a download that ended too early
             ({"config.json": "{}"}, False),
             ({"config.json": '{"auto_map": {}}', "model.safetensors": "x"}, False),  # code of others is not run
+            ({"config.json": '{"quantization_config": {}}', "model.safetensors": "x"}, False),
             ({"config.json": "{", "model.safetensors": "x"}, False),
+            ({"config.json": "3", "model.safetensors": "x"}, False),
+            ({"config.json": "{}", "model.safetensors.index.json": "[]"}, False),
         ],
     )  # fmt: skip
     def test_a_model_that_was_downloaded_before(
@@ -273,6 +276,33 @@ class TestKept:
         assert step.seconds.mid == 2.0
         assert step.memory is not None
         assert step.memory.peak_bytes == 560_910_336
+        assert step.memory.source == "measured here 2026-01-01, the longest rows"  # not the day of the runs
+        of_four = known_from([(body, "2026-01-01"), ({**of_runs, "gpus": 4}, "2026-02-02")])
+        assert all(one.memory is None for one in of_four.measurements if one.gpus == 4)
+
+    def test_a_peak_that_was_worked_out_is_not_measured(self, worker: Worker, plan: str) -> None:
+        worker.lines = [{**line, "worked_out": True} if line.get("event") == "longest" else line for line in LINES]
+        body = load(plan).measure(device="cpu").body
+        assert body["memory"]["worked_out"] is True
+        assert all(one.memory is None for one in measurements_of(body, "2026-01-01"))
+
+    def test_an_evaluation_may_hold_more_than_a_step(self, worker: Worker, plan: str) -> None:
+        worker.lines = [
+            {**line, "evaluation_peak_bytes": 9e9} if line.get("event") == "done" else line for line in LINES
+        ]
+        body = load(plan).measure(device="cpu").body
+        assert {one.memory.peak_bytes for one in measurements_of(body, "") if one.memory} == {9e9}
+
+    def test_random_weights_are_told_by_the_task(
+        self, worker: Worker, plan: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(verb, "free_host_bytes", lambda: None)
+        # a config beside the plan: its run draws weights too
+        assert "load" in load(plan).measure(device="cpu").body["terms"]
+        found = mapped().measure(device="cpu")
+        assert "load" not in found.body["terms"]
+        assert any("No weights of Qwen/Qwen2-0.5B" in words for words in found.body["remarks"])
 
     def test_another_length_goes_as_fast(self, worker: Worker, plan: str) -> None:
         load(plan).measure(device="cpu")

@@ -131,13 +131,13 @@ def test_a_measured_peak_replaces_the_predicted_one(peak_bytes: float, seen_by: 
     """What the probe saw is there exactly; what it did not see (context, allocator) is added as predicted."""
     made = plan(steps=100)
     before = estimated(made).experiments[0].stages[0].basis
-    memory = MeasuredMemory(peak_bytes=peak_bytes, seen_by=seen_by)
+    memory = MeasuredMemory(peak_bytes=peak_bytes, seen_by=seen_by, source="a probe")
     item = estimated(made, "best", measurements=[measured_step(made, memory)]).experiments[0]
     after = item.stages[0].basis
     assert before is not None
     assert after is not None
     assert (before.peak_memory_bytes.kind, after.peak_memory_bytes.kind) == ("predicted", "measured")
-    assert after.peak_memory_bytes.source == "a probe 2026-11-21, the longest rows"
+    assert after.peak_memory_bytes.source == "a probe"
     for name in LEFT_OUT[seen_by]:
         assert np.allclose(after.memory_terms_bytes[name].drawn(400), before.memory_terms_bytes[name].drawn(400))
     unseen = sum((after.memory_terms_bytes[name].drawn(400) for name in LEFT_OUT[seen_by]), np.zeros(400))
@@ -178,7 +178,7 @@ def test_what_ran_at_the_limit_is_not_sure_to_run_again() -> None:
     assert found[0.5] == ("yes", 1.0)
     assert found[0.97][0] == "uncertain"
     assert 0.5 < found[0.97][1] < 0.9
-    assert found[1.0][1] < 0.3  # hardly a draw of a run needs less than its probe
+    assert found[1.0][1] < 0.45  # most runs need more than their probe
     assert found[1.3] == ("uncertain", 0.5)  # it did run
 
 

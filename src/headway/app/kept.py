@@ -65,8 +65,9 @@ def known_from(bodies: Iterable[tuple[Mapping[str, Any], str]]) -> Kept:
     for body, date in bodies:
         for one in measurements_of(body, date):
             key = (one.stage, one.device, one.term)
-            before = measurements.get(key)  # runs, unlike probes, mostly do not say what memory they took
-            measurements[key] = one if one.memory or before is None else replace(one, memory=before.memory)
+            before = measurements.get(key)
+            known = before.memory if before is not None and before.gpus == one.gpus else None
+            measurements[key] = replace(one, memory=one.memory or known)  # runs mostly do not say what memory they took
         rates.setdefault(body["device"], {}).update(_rates(body, date))
     return Kept(measurements=tuple(measurements.values()), rates=rates)
 
@@ -74,7 +75,7 @@ def known_from(bodies: Iterable[tuple[Mapping[str, Any], str]]) -> Kept:
 def measurements_of(body: Mapping[str, Any], date: str, source: str = SOURCE) -> list[Measurement]:
     """The terms of one record as the estimator takes them."""
     machine = {name: str(value) for name, value in body.get("machine", {}).items()}
-    work, memory = _work(body.get("work")), _memory(body, machine)
+    work, memory = _work(body.get("work")), _memory(body, machine, f"{source} {date}".strip())
     return [
         Measurement(
             stage=body["stage"],
@@ -110,18 +111,20 @@ def _work(said: Mapping[str, Any] | None) -> MeasuredWork | None:
         return None
 
 
-def _memory(body: Mapping[str, Any], machine: Mapping[str, str]) -> MeasuredMemory | None:
-    """The peak on the longest rows, where they ran as planned; rows that were tokenised are the run's own."""
+def _memory(body: Mapping[str, Any], machine: Mapping[str, str], source: str) -> MeasuredMemory | None:
+    """The highest peak that a probe saw, where it ran as planned; what it worked out from fewer rows is none."""
     said = body.get("memory", {})
-    if not (said.get("peak_bytes") and said.get("fits")):
+    if said.get("worked_out") or not (said.get("peak_bytes") and said.get("fits")):
         return None
     cpu = body["device"] == CPU
     usable = machine.get("memory_bytes" if cpu else "device_memory_bytes")
+    step_bytes, evaluation_bytes = float(said["peak_bytes"]), float(said.get("evaluation_peak_bytes", 0.0))
     return MeasuredMemory(
-        peak_bytes=float(said["peak_bytes"]),
+        peak_bytes=max(step_bytes, evaluation_bytes),
         seen_by="device" if cpu else "allocated",
-        longest_tokens=None if "tokenize" in body["terms"] else float(said.get("longest_tokens", 0.0)),
+        longest_tokens=None if said.get("own_rows") else float(said.get("longest_tokens", 0.0)),
         usable_bytes=float(usable) if usable else None,
+        source=f"{source}, {'the longest rows' if step_bytes >= evaluation_bytes else 'an evaluation'}",
     )
 
 

@@ -226,7 +226,8 @@ def _run(chosen: Chosen, asked: Asked, told: Callable[[str], None]) -> tuple[Hea
     """The lines of the probe, its exit code, and what it was not asked for."""
     task, left_out = task_of(chosen.job, chosen.inputs.plan, chosen.inputs.lookup, chosen.counts)
     lacks = task["model"]["place"] == "-" and local_model(chosen.job.stage, chosen.inputs.plan.file) is None
-    heard = Heard(without_weights=lacks)
+    own_rows = "lengths" not in task["data"] and task["data"]["tokenizer"] is None
+    heard = Heard(without_weights=lacks, own_rows=own_rows)
 
     def take(line: Mapping[str, Any]) -> None:
         heard.take(line)

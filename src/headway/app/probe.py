@@ -37,6 +37,8 @@ class Heard:
     """The last line of every other kind: `disk`, `device`, `longest`, `done`."""
     process_s: float = 0.0
     """From the start of the program's process to its end, as its caller saw it; 0: not known."""
+    own_rows: bool = False
+    """Rows were those of the run, by the model's own tokenizer: the longest is the run's."""
     without_weights: bool = False
     """Weights were drawn at random in the place of some that the run reads: loading took less than it will."""
 
@@ -181,7 +183,9 @@ def body_of(probe: Probe, job: Job, plan: str, experiment: str, device: str, lef
     heard, longest = probe.heard, probe.heard.facts.get("longest", {})
     repeats = {term: len(heard.seconds(term)) for term in probe.terms} | {"data_wait": len(heard.seconds("step"))}
     memory = {"peak_bytes": longest.get("peak_bytes"), "longest_tokens": longest.get("tokens"),
-              "fits": longest.get("fits"), "largest_micro_batch": longest.get("rows")}  # fmt: skip
+              "fits": longest.get("fits"), "largest_micro_batch": longest.get("rows"),
+              "worked_out": longest.get("worked_out") or None, "own_rows": heard.own_rows or None,
+              "evaluation_peak_bytes": heard.done.get("evaluation_peak_bytes")}  # fmt: skip
     return {
         "schema": SCHEMA,
         "stage": job.stage.pace,

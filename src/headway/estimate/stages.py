@@ -23,6 +23,8 @@ from headway.estimate.setting import Setting
 from headway.estimate.stated import Terms
 from headway.estimate.step import node_key, with_measured_memory
 
+MEASURED = ("best", "measured")
+"""Rates under which what was measured of a stage counts for it."""
 BY_AUTHOR = ("verify", "do")
 """Kinds of stages that nothing but their author can time: people, CPU chores, checks of one's own."""
 
@@ -245,8 +247,8 @@ def _estimate_stage(
     job = job_of(stage, setting, predictor, machine) if stage.kind == "train" else None
     times = evaluations(stage, job.steps if job else 0, job.epochs if job else None, place.last)
     basis = predictor.basis(job) if job else None
-    if basis is not None and setting.rates != "stated":
-        basis = with_measured_memory(setting, basis, setting.timed(stage, machine).get("step"))
+    if basis is not None and setting.rates in MEASURED:
+        basis = with_measured_memory(setting, basis, setting.timed(stage, machine).get("step"), machine)
     found = _choose(stage, job, basis, times, setting, predictor, machine, place)
     if job is not None and stage.save is not None and stage.save.every_s and "step" in found.terms_s:
         job = saved_by_the_clock(job, found.terms_s["step"].p50)
@@ -324,7 +326,7 @@ def _choose(
     said = _said(stage, job, times, setting, place)
     if setting.rates == "stated":
         return said
-    measured = setting.measured(stage, machine)
+    measured = setting.measured(stage, machine) if setting.rates in MEASURED else {}
     predicted = (
         {} if setting.rates == "measured" else predictor.terms(stage, job, basis, times, machine, first=place.first)
     )

@@ -13,6 +13,7 @@ import numpy as np
 
 from headway.domain.calibration import draw_range
 from headway.domain.experiment import Batches, Lengths
+from headway.domain.lookup import Machine
 from headway.domain.machine import Node
 from headway.domain.measurement import Measurement
 from headway.domain.software import Software
@@ -44,6 +45,10 @@ SAME_LENGTH = 0.99
 """Of the longest planned row: from here on a measured row is as long."""
 AT_THE_LIMIT = 0.5
 """Probability that a run fits whose probe did, though by every count of memory it should not have. Assumed."""
+LESS = 0.95
+"""Of what the machine says is usable: from there on a stated memory is another one, and not the same rounded."""
+FEW_DRAWS = 0.05
+"""Share of draws in which the probe fits from which these alone say whether the run does."""
 HARDLY_FASTER = 0.97
 """Share of a full step from which an adapter is said not to save time: half the error of the best known stacks."""
 GUESS_NARROWS = "a minute of `headway measure` on the machine itself would put a measurement in the place of a guess"
@@ -207,36 +212,36 @@ def _memory(setting: Setting, job: Job) -> MemoryNeed:
     return MemoryNeed(moments=moments)
 
 
-def with_measured_memory(setting: Setting, basis: Basis, measured: Measurement | None) -> Basis:
+def with_measured_memory(setting: Setting, basis: Basis, measured: Measurement | None, machine: Machine) -> Basis:
     """The basis with the peak that a probe saw, where its longest row was that of the stage.
 
     What the probe did not see (on a GPU the context, and what the allocator keeps) stays predicted. Of what it saw,
     weights stay and all else is scaled, so that terms still add up. The verdict knows that the probe fitted: draws in
-    which it should not have count for nothing.
+    which it should not have count for nothing. What can be used is what the machine says, but no more than the plan
+    states.
     """
     seen = measured.memory if measured else None
-    if measured is None or seen is None:
+    if seen is None:
         return basis
     if seen.longest_tokens is not None and seen.longest_tokens < SAME_LENGTH * basis.batches.longest_row_tokens:
         return basis
     terms = {name: spread.drawn(setting.draws) for name, spread in basis.memory_terms_bytes.items()}
     beside = sum((size for name, size in terms.items() if name in LEFT_OUT[seen.seen_by]), np.zeros(setting.draws))
     run = setting.drawn_range(peak_of_run(seen), "peak of a run")
-    usable = basis.usable_memory_bytes
-    if seen.usable_bytes is not None:
-        usable = Spread.exact(seen.usable_bytes, "measured", measured.source)
+    usable, stated = basis.usable_memory_bytes, machine.spec.memory is not None
+    if seen.usable_bytes is not None and not (stated and usable.p50 < LESS * seen.usable_bytes):
+        usable = Spread.exact(seen.usable_bytes, "measured", seen.source)
     room = usable.drawn(setting.draws) - beside
     ran = seen.peak_bytes <= room
-    probability = float(np.mean(run[ran] <= room[ran])) if ran.any() else AT_THE_LIMIT
+    held, count = float(np.sum(run[ran] <= room[ran])), float(ran.sum())
+    least = FEW_DRAWS * setting.draws
+    probability = held / count if count >= least else (held + AT_THE_LIMIT * (least - count)) / least
     scaled = _scaled_to(run, {name: size for name, size in terms.items() if name not in LEFT_OUT[seen.seen_by]})
-    source = f"{measured.source} {measured.date}".strip()
+    told = {name: spread_of(size, "predicted", f"{MEMORY}, at the peak that was seen") for name, size in scaled.items()}
     return replace(
         basis,
-        memory_terms_bytes={
-            name: spread_of(scaled.get(name, size), "predicted", f"{MEMORY}, at the peak that was measured")
-            for name, size in terms.items()
-        },
-        peak_memory_bytes=spread_of(run + beside, "measured", f"{source}, the longest rows"),
+        memory_terms_bytes={name: told.get(name, spread) for name, spread in basis.memory_terms_bytes.items()},
+        peak_memory_bytes=spread_of(run + beside, "measured", seen.source),
         usable_memory_bytes=usable,
         fits=said(probability),
         fits_probability=probability,

@@ -59,8 +59,8 @@ def _fits(case: Case) -> Iterator[Finding]:
 
 
 def _longest_assumed(basis: Basis) -> str:
-    """What is taken for the longest row, in words; empty where the plan says it, or cuts or packs rows."""
-    known = not {"length", "row lengths"} & basis.assumed.keys()
+    """What is taken for the longest row, in words; empty where the plan says it, cuts or packs, or a probe saw it."""
+    known = basis.peak_memory_bytes.kind == "measured" or not {"length", "row lengths"} & basis.assumed.keys()
     if known or basis.recipe.max_length is not None or basis.recipe.pack:
         return ""
     return f", rows assumed up to {basis.batches.longest_row_tokens:,.0f} tokens"
@@ -216,7 +216,8 @@ def _logit_bytes(basis: Basis, each_bytes: float) -> str:
     """What is held for each logit, in words; empty where assumed row lengths make the middle one of shorter rows."""
     if abs(each_bytes / EAGER_LOGIT_BYTES - 1) < EXACT:
         return f", each {EAGER_LOGIT_BYTES:.0f} bytes: three fp32 copies, the logit and two gradients"
-    return "" if "row lengths" in basis.assumed else f", each {each_bytes:.2g} bytes"
+    scaled = "row lengths" in basis.assumed or basis.peak_memory_bytes.kind == "measured"
+    return "" if scaled else f", each {each_bytes:.2g} bytes"
 
 
 def _logits(case: Case) -> Iterator[Finding]:

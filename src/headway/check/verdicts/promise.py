@@ -13,6 +13,8 @@ from headway.domain.errors import UserError
 from headway.domain.spread import Kind, Spread, total
 
 SCHEMA = "headway.promise/1"
+BEST = "best"
+"""Rates of what headway promises; under others it says what would follow from them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -199,4 +199,6 @@ def _memory(answer: Answer, detail: Detail) -> Iterator[Section]:
     device = basis.node.device
     room = f"Peak {size(peak, detail.confidence)} of {usable(basis)} on {sold_as(device)}."
     sums = f" {MEDIANS}" if apart([spread for _, spread in terms], peak) else ""
-    yield Section(title=f"Memory ({peak.kind})", items=(table, Note(text=f"{room}{sums}")))
+    alike = all(spread.kind == peak.kind for _, spread in terms)
+    known = peak.kind if alike else f"{peak.kind}; its terms are predicted"
+    yield Section(title=f"Memory ({known})", items=(table, Note(text=f"{room}{sums}")))

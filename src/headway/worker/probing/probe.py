@@ -64,6 +64,7 @@ class Probe:
         self.remarks: list[str] = []
         self.warm_up: dict[str, float] = {"steps": 0, "seconds": 0.0}
         self.run: dict[str, float] = {}
+        self.evaluation_peak_bytes: int | None = None
         self._sensed: dict[str, float] = {}
         self._sense_at = 0.0
         self._on_host = session.device.type == "cpu"
@@ -98,6 +99,7 @@ class Probe:
             if len(steps) >= 2 * LEAST_STEPS and abs(said.drift) > max(COOLED, 4 * said.relative_error):
                 self.remarks.append(f"the second half of the steps was {format_share(abs(said.drift))} "
                                     f"{'slower' if said.drift > 0 else 'faster'} than the first")  # fmt: skip
+        found["evaluation_peak_bytes"] = self.evaluation_peak_bytes
         found["repeats"] = {term: len(known) for term, known in self.total.seconds.items()}
         self._sense_again()
         found["others_share"] = share = self._others.share()
@@ -246,7 +248,9 @@ class Probe:
         if evaluation is None:
             return
         if not self.total.seconds.get("evaluation") and self.budget.left_s:
+            self.session.peak.forget()
             self.session.evaluate(chunk[0])  # kernels of another shape are made in the first
+            self.evaluation_peak_bytes = self.session.peak.bytes()
         seen = self.session.evaluate(chunk[0])
         self.say("sample", term="evaluation", seconds=seen.seconds, rows=seen.rows, tokens=seen.tokens,
                  of_rows=evaluation.rows)  # fmt: skip
