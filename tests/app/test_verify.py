@@ -43,9 +43,9 @@ def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return str(path)
 
 
-def promised(plan: str, made: str = "2026-11-20T08:00:00Z") -> None:
-    """The stated rates, recorded as a promise of that moment."""
-    body = promise_of(headway.load(plan).estimate(rates="stated").answer)
+def promised(plan: str, made: str = "2026-11-20T08:00:00Z", rates: str = "stated") -> None:
+    """What the plan says under these rates, recorded as a promise of that moment."""
+    body = promise_of(headway.load(plan).estimate(rates=rates).answer)
     assert keep(replace(made_now("estimate", body, "headway estimate plan.yaml"), made=made), plan)
 
 
@@ -119,6 +119,16 @@ def test_the_latest_of_several_promises_before_the_run_counts(plan: str) -> None
     promised(plan, made="2026-11-20T10:30:00Z")
     tracked(plan, "a")
     assert headway.load(plan).verify().verdicts[0].promised.p90 == pytest.approx(1200)
+
+
+def test_what_follows_from_the_authors_rates_alone_is_no_promise_where_there_is_one(plan: str) -> None:
+    promised(plan, made="2026-11-20T07:00:00Z", rates="best")
+    promised(plan, made="2026-11-20T08:00:00Z")
+    promised(plan, made="2026-11-20T11:00:00Z", rates="best")
+    tracked(plan, "a")
+    (verdict,) = headway.load(plan).verify().verdicts
+    chosen = next(one for one in records("estimate", plan) if one.id == verdict.promise)
+    assert (chosen.made, chosen.body["rates"], verdict.before) == ("2026-11-20T07:00:00Z", "best", True)
 
 
 def test_without_a_promise_the_plan_promises_now(plan: str) -> None:

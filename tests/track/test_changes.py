@@ -79,6 +79,14 @@ def test_steps_that_creep_up_are_told_of(code: str) -> None:
     assert 3 <= len(changes.found) <= 4  # 1.2 x each time
 
 
+def test_a_stall_among_the_first_steps_makes_no_creep_that_is_faster() -> None:
+    changes = Changes()
+    for number in range(1, 2001):
+        seconds = 120.0 if number == 20 else 1.0 + max(0, number - 500) / 6000
+        changes.feed(Observation(kind="step", step=number, steps=1, seconds=seconds))
+    assert [round(one.evidence["share"], 1) for one in changes.found] == [0.2]
+
+
 def test_a_run_that_only_wanders_does_not_creep() -> None:
     alarms = sum(first_alarm(noise(seed, 3000)) is not None for seed in range(30))
     assert alarms <= 3

@@ -96,7 +96,8 @@ class Project:
         """
         request = Request(seed=seed, today=today, models=self._models, kept=self._kept)
         found = findings(self.source, request, select=select, ignore=ignore)
-        return CheckResult(found, "" if self.imported else plan_text(self.plan.file))
+        text = "" if self.imported else plan_text(self.plan.file)
+        return CheckResult(findings=found, plan=self.plan.file or self.plan.name, text=text)
 
     def verify(
         self,
@@ -178,8 +179,8 @@ class Project:
             watch_log(
                 str(run),
                 Asked(
-                    plan=self.plan.file, experiment=experiment, stage=stage, price=price, total_steps=total_steps,
-                    once=True,
+                    plan=self.plan.file if Path(self.plan.file).is_file() else "", experiment=experiment, stage=stage,
+                    price=price, total_steps=total_steps, once=True,
                 ),
             )
         )  # fmt: skip

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from headway.check.verdicts.promise import Promise, experiments_of, promise_for
+from headway.check.verdicts.promise import BEST, Promise, experiments_of, promise_for
 from headway.check.verdicts.ran import Ran
 from headway.domain.errors import UsageError, UserError
 from headway.domain.record import Record
@@ -66,15 +66,18 @@ class Chosen:
 
 
 def promise_of_run(ran: Ran, experiment: str, history: History) -> Chosen:
-    """The latest promise from before the run, for its device if there is one; else the first later one, else today's.
+    """The latest promise from before the run, for its device and under the best rates where there is one.
 
-    Raises UserError where there is none and no plan to make one, UsageError where the experiment is left open.
+    Where none was made before it, the first later one of that kind, else today's. Raises UserError where there is none
+    and no plan to make one, UsageError where the experiment is left open.
     """
     name = experiment or ran.experiment
     stored = [record for record in history.of("estimate") if _covers(record.body, ran, name, history)]
-    fitting = [record for record in stored if record.body.get("device") in ("", None, ran.device)] or stored
-    before = [record for record in fitting if ran.started and record.made <= ran.started]
-    chosen = before[-1] if before else stored[0] if stored else None
+    before = [record for record in stored if ran.started and record.made <= ran.started]
+    pool = before or stored
+    fitting = [record for record in pool if record.body.get("device") in ("", None, ran.device)] or pool
+    meant = [record for record in fitting if record.body.get("rates") == BEST] or fitting
+    chosen = (meant[-1] if before else meant[0]) if meant else None
     body = _today(ran, name, history) if chosen is None else chosen.body
     promise = promise_for(body, _experiment(body, name, history))
     if promise is None:

@@ -102,7 +102,7 @@ def _mapping(flags: Flags) -> dict[str, Any]:
         data["rows"] = whole(flags.samples, "--samples")
     machine: dict[str, Any] = {"gpu": flags.gpu, "gpus": flags.gpus or 1}
     if flags.price is not None:
-        machine["price"] = _price(flags.price)
+        machine["price"] = price_text(flags.price)
     said: dict[str, Any] = {
         "title": _title(flags),
         "model": flags.model,
@@ -161,13 +161,14 @@ def _number(text: str) -> str | float:
         return text
 
 
-def _price(text: str) -> str:
-    """`0.59`, `$0.59` and `$0.59/h` are the same price of the whole machine."""
-    amount = text.strip().removeprefix("$").removesuffix("/h")
+def price_text(text: str) -> str:
+    """`0.59`, `$0.59`, `$0.59/h` and `0.59/hour` are the same price of the whole machine."""
+    amount = text.strip().removeprefix("$")
+    said = f"${amount}" if "/" in amount else f"${amount}/h"
     try:
-        parse(f"${amount}/h", "usd_per_hour")
+        parse(said, "usd_per_hour")
     except UserError as error:
         raise UsageError(
             "--price takes dollars an hour", got=repr(text), hint="Write it like 0.59 or $0.59/h."
         ) from error
-    return f"${amount}/h"
+    return said

@@ -1,6 +1,6 @@
 """What the verbs return in Python: answers that show themselves in notebooks and turn into plain data.
 
-Owns that face. What an answer says is `report/`, how it comes about the file of its verb.
+Owns that face. What an answer says is in `report/`; how it is made, in the file of its verb.
 """
 
 from __future__ import annotations
@@ -54,30 +54,6 @@ class Result:
         return text(self.view(), "html")
 
 
-@dataclass(frozen=True, slots=True)
-class CheckResult:
-    """What `check` found in a plan, and the plan's text with what it would change."""
-
-    findings: tuple[Finding, ...]
-    text: str
-    """The plan file as it stands; empty for a plan made in Python."""
-
-    @property
-    def fails(self) -> bool:
-        """True when something is wrong or doubtful."""
-        return fails(self.findings)
-
-    @property
-    def fixed(self) -> str:
-        """The text with every safe fix; another look at it may find more (`app.fix.cured`)."""
-        return fixed(self.text, self.findings)[0]
-
-    @property
-    def fixes(self) -> tuple[Fix, ...]:
-        """The fixes that `fixed` holds."""
-        return fixed(self.text, self.findings)[1]
-
-
 class _OfPage:
     """An answer with one page."""
 
@@ -97,6 +73,39 @@ class _OfPage:
 
     def _repr_html_(self) -> str:
         return text(self.page.view(), "html")
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult(_OfPage):
+    """What `check` found in a plan (`headway.check/1`), and the plan's text with what it would change."""
+
+    findings: tuple[Finding, ...]
+    plan: str
+    """File of the plan, or its name where it was made in Python."""
+    text: str
+    """The plan file as it stands; empty for a plan made in Python."""
+
+    @property
+    def fails(self) -> bool:
+        """True when something is wrong or doubtful."""
+        return fails(self.findings)
+
+    @property
+    def fixed(self) -> str:
+        """The text with every safe fix; another look at it may find more (`app.fix.cured`)."""
+        return fixed(self.text, self.findings)[0]
+
+    @property
+    def fixes(self) -> tuple[Fix, ...]:
+        """The fixes that `fixed` holds."""
+        return fixed(self.text, self.findings)[1]
+
+    @property
+    def page(self) -> Page:
+        """The page in all its forms."""
+        from headway.report.check_view import check_page
+
+        return check_page(self.findings, self.plan)
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,8 +80,9 @@ def verify(asked: Asked, project: Project | None = None, told: Callable[[str], N
     """Runs beside their promises; every new run and verdict is recorded.
 
     The promise is the latest one of the plan that was recorded before the run began and covers its experiment; where
-    there is none the plan promises now, which the ledger does not count. `told` is called with what could not be
-    recorded. Raises UserError where there is no run, no promise, or a run cannot be told apart.
+    there is none, the first later one, or what the plan promises now: neither is counted by the ledger. `told` is
+    called with what could not be recorded. Raises UserError where there is no run, no promise, or a run cannot be told
+    apart.
     """
     history = History(project, records(plan_file=None if project is None else project.plan.file))
     bodies = _runs(asked, history)

@@ -235,7 +235,7 @@ class _Session:
             return replace(found, remarks=(f"Stopped because {self.why}.",) if self.why else ())
         record = self.journal.record(
             wall_s=wall_s, steps=found.step, total_steps=found.total_steps, stage=self.follower.promise.stage,
-            name=title, source="console", command=f"headway watch -- {Path(self.words[0]).name}",
+            name=_called(self.words), source="console", command=f"headway watch -- {Path(self.words[0]).name}",
         )  # fmt: skip
         if not self.follower.remaining.ended:
             self.journal.write(Observation(kind="end", at_s=wall_s, step=found.step))
@@ -341,14 +341,14 @@ def _changed(path: Path) -> float:
 
 
 def _found(place: str, asked: Asked) -> Path:
-    """The path that is meant by a path, a run's id or its beginning, or by nothing."""
+    """The path that is meant by a path, a run's id, its beginning or last part, or by nothing."""
     from headway.store.place import folder_of
 
     if place and Path(place).exists():
         return Path(place)
     runs = folder_of(asked.plan or None) / "runs"
     known = sorted(folder for folder in runs.glob("*") if (folder / EVENTS_FILE).exists()) if runs.is_dir() else []
-    named = [folder for folder in known if folder.name.startswith(place)]
+    named = [folder for folder in known if folder.name.startswith(place) or folder.name.endswith(f"-{place}")]
     if place and len(named) != 1:
         raise UsageError(
             "a run's folder, its log or its id is watched, or a command after --",
@@ -375,6 +375,12 @@ def _verify(run: str, asked: Asked) -> str:
     plan = f" --plan {shlex.quote(asked.plan)}" if asked.plan else ""
     experiment = f" --experiment {shlex.quote(asked.experiment)}" if asked.experiment else ""
     return f"headway verify {shlex.quote(run)}{plan}{experiment}"
+
+
+def _called(words: Sequence[str]) -> str:
+    """`python train.py`: what a record calls a command, without arguments, which may hold paths and secrets."""
+    script = [word for word in words[1:2] if Path(word).suffix in (".py", ".sh") and Path(word).is_file()]
+    return " ".join(Path(word).name for word in (*words[:1], *script))
 
 
 def _short(words: Sequence[str]) -> str:

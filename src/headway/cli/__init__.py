@@ -64,15 +64,14 @@ def headway() -> None:
 
     Start with `headway init`, or ask at once:
     headway estimate --model Qwen/Qwen2-0.5B --lora 4 --gpu "RTX 4090" --batch 8 --seq 128 --steps 10k
+
+    Exit codes: 0 ok, 1 error or findings, 2 usage, 3 plan invalid, 4 does not fit or over budget (measure, or asked
+    with --fail-on), 5 promise missed (verify), 130 interrupted; watch -- COMMAND: the command's own.
     """
 
 
 def main() -> None:
-    """Run the command line and leave with its exit code.
-
-    0 ok · 1 error · 2 usage · 3 plan invalid · 4 does not fit or over budget (with --fail-on) ·
-    5 estimate missed (verify) · 130 interrupted.
-    """
+    """Run the command line and leave with its exit code (as its help lists them)."""
     # a command's matrices are small: starting a BLAS's threads costs more than they save
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     raise SystemExit(exit_code_of(lambda: headway.main(prog_name="headway", standalone_mode=False)))

@@ -72,7 +72,7 @@ def loudness(command: Command) -> Command:
     """`-q` and `-v`, and `--offline`, which is how headway always works."""
     for decorate in (
         click.option("--offline", is_flag=True, help="Use no network (always so)."),
-        click.option("-v", "--verbose", is_flag=True, help="Every experiment, member and assumption."),
+        click.option("-v", "--verbose", is_flag=True, help="More detail, where there is more."),
         click.option("-q", "--quiet", is_flag=True, help="Nothing on stderr but errors."),
     ):
         command = decorate(command)
@@ -92,7 +92,7 @@ def rates(command: Command) -> Command:
             help="Whose rates: the plan author's, headway's, your measurements, or the best known.",
         ),
         click.option(
-            "--packs", default="", metavar="DIR", help="Measurements that others share, where yours are none."
+            "--packs", default="", metavar="DIR", help="Measurements that others shared, used where you have none."
         ),
         click.option("--assume", multiple=True, metavar="KEY=VALUE", help="Override a key of the plan; repeatable."),
     ):

@@ -44,6 +44,7 @@ class LightningCallback(_base()):  # type: ignore[misc]
     """Add it to a Trainer: `Trainer(..., callbacks=[headway.LightningCallback()])`.
 
     `plan`, `experiment` and `stage` name what was estimated, `price` is dollars per hour of everything.
+    `run_dir` is the folder for events, instead of `.headway/runs/ID`; `quiet` prints nothing.
     """
 
     def __init__(

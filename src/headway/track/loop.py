@@ -23,12 +23,13 @@ Batch = TypeVar("Batch")
 class Tracked(Generic[Batch]):
     """The batches of a loader, `epochs` times over; what comes between two of them is measured.
 
-    `accumulate` micro-batches are one optimizer step, counted through the whole run; `steps` ends the run after so many
-    (None: when the epochs are over). `tokens(batch)` counts tokens, padding included. `plan` is a plan file: its newest
-    estimate completes what is not known, beside it events and the run's record are kept; `experiment` and `stage` are
-    names in it. `price` is dollars per hour of everything. `evaluate_every` and `save_every` are optimizer
-    steps; where they are not given they are learnt. `start_step`: steps that an earlier process did. An object that is
-    iterated again goes on with the same run. Raises UsageError for counts below 1.
+    `accumulate` micro-batches are one optimizer step, counted through the whole run; `steps` ends the run at that step
+    (None: when the epochs are over), counted with those of `start_step`, which an earlier process did. `tokens(batch)`
+    counts tokens, padding included. `plan` is a plan file: its newest estimate under the best rates completes what is
+    not known, beside it events and the run's record are kept; `experiment` and `stage` are names in it. `price` is
+    dollars per hour of everything. `evaluate_every` and `save_every` are optimizer steps; where they are not given they
+    are learnt. `run_dir` is the folder for events, instead of `.headway/runs/ID`; `quiet` prints nothing. An object
+    that is iterated again goes on with the same run. Raises UsageError for counts below 1.
     """
 
     def __init__(
@@ -129,7 +130,7 @@ class Tracked(Generic[Batch]):
 
     @property
     def run(self) -> str:
-        """Id of the run, as `headway watch` and `headway verify` take it; empty where nothing is written."""
+        """Id of the run for `headway verify`, and without `run_dir` for `headway watch`; empty: nothing is written."""
         return "" if self.meter.journal is None else self.meter.journal.run
 
     def __enter__(self) -> Self:

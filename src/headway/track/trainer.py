@@ -24,7 +24,8 @@ except ImportError:
 class TrainerCallback(_Base):  # type: ignore[misc,unused-ignore]
     """Add it to a Trainer: `Trainer(..., callbacks=[headway.TrainerCallback()])`.
 
-    `plan`, `experiment` and `stage` name what was estimated, `price` is dollars per hour of everything. Tokens are
+    `plan`, `experiment` and `stage` name what was estimated, `price` is dollars per hour of everything.
+    `run_dir` is the folder for events, instead of `.headway/runs/ID`; `quiet` prints nothing. Tokens are
     counted where the arguments say `include_num_input_tokens_seen`. A run that goes on from a checkpoint is an attempt
     of its own: steps done before are done, not fast.
     """

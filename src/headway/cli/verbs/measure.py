@@ -40,11 +40,12 @@ _FLAGS = tuple(name for name in ONE_RUN if name != "full")
 @click.option("--option", default="", metavar="NAME", help="The plan with this option applied.")
 @click.option("--device", type=click.Choice(("auto", "cpu", "cuda")), default="auto", show_default=True,
               help="Where the probe runs.")  # fmt: skip
-@click.option("--budget", default="90s", show_default=True, metavar="TIME", help="The probe takes no longer.")
+@click.option("--budget", default="90s", show_default=True, metavar="TIME",
+              help="When it stops repeating; what is timed once is timed in any case.")  # fmt: skip
 @click.option("--full", is_flag=True, help="The plan itself, not its option for a CPU; one run: train all weights.")
 @click.option("--share", default="", metavar="FILE", help="Write what others may use of it: numbers without names.")
 @click.option("--seed", type=click.IntRange(0), help="Order of the rows; by default the plan's.")
-@click.option("--packs", default="", metavar="DIR", help="Measurements that others share, where yours are none.")
+@click.option("--packs", default="", metavar="DIR", help="Measurements that others shared, used where you have none.")
 @click.option("--assume", multiple=True, metavar="KEY=VALUE", help="Override a key of the plan; repeatable.")
 @one_run(*_FLAGS)
 @loudness
@@ -52,11 +53,13 @@ def command(words: tuple[str, ...], file: str | None, **given: Any) -> int:
     """Time the real thing on this machine for a minute or two, and keep it: estimates use it from then on.
 
     The first stage that trains of the plan (where none is named: plan.yaml of this folder) is run as it says, on its
-    own rows where it names a file, for as many steps as make the total sure to 1 %. Load, tokenising, evaluation,
-    saving and the longest batch are timed too. It takes torch, transformers and peft: pip install 'headway[train]'.
+    own rows where it names a file, until steps and evaluations leave less than 1 % of error in the total. Load,
+    tokenising, saving and the longest batch are timed too. It takes torch, transformers and peft:
+    pip install 'headway[train]'.
 
-    After -- stands a training of your own: it is run until its rhythm is known, then stopped. With a plan before it,
-    what was learnt is kept as a measurement of the plan's experiment.
+    After -- stands a training of your own: it really runs, without input and with its output on stderr, until its
+    mean step is known to 1 % or --budget is spent (loading counts: give it minutes), and is then stopped with SIGINT.
+    With a plan before it, and an experiment where the plan has several, what was learnt is kept as a measurement.
     """
     budget_s = _budget(given["budget"])
     form = chosen_form(given, file)

@@ -32,7 +32,8 @@ def command(ctx: click.Context, /, plan: str, file: str | None, **given: Any) ->
     """What is recorded: estimates, measurements, runs and verdicts.
 
     The store is .headway/headway.db beside the plan, or in this folder. HEADWAY_STORE names another: a path,
-    postgresql://user:password@host/database for a team, or none to keep nothing.
+    postgresql://user:password@host/database for a team, or none for no records. Events of tracked runs stay in
+    .headway/runs all the same; HEADWAY_TRACK=off keeps headway.track from writing them.
     """
     if ctx.invoked_subcommand is not None:
         if plan or file or any(given.values()):

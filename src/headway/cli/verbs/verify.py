@@ -26,10 +26,10 @@ EXAMPLES = (
 @click.command(epilog=examples(*EXAMPLES))
 @click.argument("runs", nargs=-1, metavar="[RUN]...")
 @output
-@click.option("--plan", metavar="PLAN", help="The plan that was run; its store is read and kept beside it.")
+@click.option("--plan", metavar="PLAN", help="The plan that was run; the store is beside it.")
 @click.option("--experiment", default="", metavar="ID", help="Which experiment was run.")
 @click.option("--tolerance", metavar="SHARE", help="How far a run may be off, either way: 10%.")
-@click.option("--recalibrate", is_flag=True, help="Make measurements of the runs, which estimates then use.")
+@click.option("--recalibrate", is_flag=True, help="Turn the runs into measurements that later estimates use.")
 @click.option("--all", "every", is_flag=True, help="All recorded runs, those with a verdict too.")
 @loudness
 def command(runs: tuple[str, ...], file: str | None, **given: Any) -> int:
@@ -39,9 +39,10 @@ def command(runs: tuple[str, ...], file: str | None, **given: Any) -> int:
     last part. Without one: all runs recorded beside the plan (or in .headway of this folder) that have no verdict
     yet, else all.
 
-    A run is held against the latest estimate made before it began; where there is none, against what the plan
-    promises now, which is shown and not counted. Leaves with 5 when a run is above the promise's p90 (10 % above a
-    promise without an interval), or further off than --tolerance.
+    A run is held against the latest estimate made before it began, for its device and under the best rates where
+    there is one; else against the first one made after, else what the plan promises now: neither of these is counted.
+    Leaves with 5 when a run is above the promise's p90 (10 % above a promise without an interval); with --tolerance
+    instead when it is off by more, either way.
     """
     form = chosen_form(given, file)
     tolerance = _share(given["tolerance"])

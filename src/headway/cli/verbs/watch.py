@@ -28,10 +28,10 @@ LOG_ONLY = ("once", "every", "stale")
 @click.command(cls=WithCommand, epilog=examples(*EXAMPLES))
 @click.argument("what", required=False, metavar="[RUN|LOG] [-- COMMAND...]")
 @output
-@click.option("--plan", default="", metavar="PLAN", help="Hold it against the newest estimate of this plan.")
+@click.option("--plan", default="", metavar="PLAN", help="Hold it against this plan's newest estimate (best rates).")
 @click.option("--experiment", default="", metavar="ID", help="Which of its experiments this is.")
 @click.option("--stage", default="", metavar="NAME", help="Which stage (the first that trains).")
-@click.option("--price", metavar="$/H", help="What everything costs: $3.06/h.")
+@click.option("--price", metavar="USD", help="Dollars an hour of everything (0.59).")
 @click.option("--steps", type=click.IntRange(1), metavar="N", help="Optimizer steps, where the log does not say.")
 @click.option("--once", is_flag=True, help="One status, then leave.")
 @click.option("--every", metavar="TIME", help="How often a log is looked at (10 s).")
@@ -99,7 +99,7 @@ def _asked(given: dict[str, Any], *, to_stderr: bool) -> Asked:
     if (given["experiment"] or given["stage"]) and not given["plan"]:
         raise UsageError("an experiment is one of a plan", got="--experiment without --plan", hint="Add --plan PLAN.")
     with as_usage_error():
-        price = None if given["price"] is None else parse(given["price"], "usd_per_hour").range.mid
+        price = None if given["price"] is None else _price(given["price"])
         every_s = 10.0 if given["every"] is None else parse(given["every"], "s").range.mid
         stale_s = 600.0 if given["stale"] is None else parse(given["stale"], "s").range.mid
     return Asked(
@@ -107,3 +107,10 @@ def _asked(given: dict[str, Any], *, to_stderr: bool) -> Asked:
         total_steps=given["steps"], once=given["once"], every_s=max(every_s, 0.1), stale_s=stale_s,
         quiet=given["quiet"], to_stderr=to_stderr,
     )  # fmt: skip
+
+
+def _price(text: str) -> float:
+    """Dollars per hour. Raises UserError for anything else."""
+    from headway.app.quick import price_text  # the plan's language, which few watches need
+
+    return parse(price_text(text), "usd_per_hour").range.mid

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Promise:
-    """The newest estimate of one stage; all empty where nothing was promised."""
+    """The newest estimate of one stage under the best rates; all empty where nothing was promised."""
 
     plan: str = ""
     """Fingerprint of the plan."""
@@ -48,8 +48,9 @@ class Promise:
 def promised(plan_file: str, experiment: str = "", stage: str = "") -> Promise:
     """What the newest estimate of the plan says of an experiment (its only one, where none is named) and a stage.
 
-    Without a name the stage is the first that trains. Empty where there is no store or estimate. Raises UsageError for
-    a plan that is not there, and for an experiment or stage that the estimate does not have.
+    One under the best rates, where there is one. Without a name the stage is the first that trains. Empty where there
+    is no store or estimate. Raises UsageError for a plan that is not there, and for an experiment or stage that the
+    estimate does not have.
     """
     if plan_file and not Path(plan_file).is_file():
         raise UsageError("the plan of a run is a file", got=f"{plan_file}: no such file")
@@ -89,7 +90,11 @@ def _newest(plan_file: str) -> Mapping[str, Any] | None:
     except UserError:
         return None  # a run is tracked whether its promise can be read or not
     own = [body for body in bodies if body.get("plan", {}).get("file") == Path(plan_file).name]
-    return own[-1] if own else None
+    if not own:
+        return None
+    from headway.check.verdicts.promise import BEST  # numpy, which a run without a promise does not need
+
+    return ([body for body in own if body.get("rates") == BEST] or own)[-1]
 
 
 def _named(names: Sequence[str], name: str, rule: str) -> str:

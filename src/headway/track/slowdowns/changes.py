@@ -141,7 +141,11 @@ class Changes:
         compared = [*self._first, *latest]
         if max(changed(values)[1] for values in _both_ways(compared)) < CREPT:
             return None
-        found = explained(_span(self._first), _span(latest), self._first[0].step, crept=True)
+        usual_s = MOST_BASES * median(point.seconds for point in self._first)
+        before, after = _span([point for point in self._first if point.seconds <= usual_s]), _span(latest)
+        if after.seconds < (1.0 + CREPT / 2) * before.seconds:  # fewer tokens took longer each: nothing to wait for
+            return None
+        found = explained(before, after, self._first[0].step, crept=True)
         self._forget(WINDOW)
         self.found.append(found)
         return found
