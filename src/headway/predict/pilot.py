@@ -104,8 +104,8 @@ def project(steps: Sequence[TimedStep], run: RunSteps, processor: Processor, oth
     """The mean step of `run`, from steps in the order in which they were timed. Raises ValueError for none as planned.
 
     Mean of the planned steps, moved by the fitted cost of the difference in size. Doubt: standard error of that mean,
-    that of the run's own mean, and the wander of the machine (`drift_of_means`). `others_share`: of the host's processors, what other programs took
-    meanwhile (`others_share` of a probe), 0..1; counted for a CPU.
+    that of the run's own mean, and the wander of the machine (`drift_of_means`). `others_share`: of the host's
+    processors, what other programs took meanwhile (`others_share` of a probe), 0..1; counted for a CPU.
     """
     planned = [one for one in steps if one.planned]
     if not planned:
