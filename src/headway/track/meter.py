@@ -24,8 +24,9 @@ from headway.track.status import Due, status_line
 
 VARIABLE = "HEADWAY_TRACK"
 """`quiet`: no lines; `off`: no files either."""
-SHORTEST_S = 0.2
-"""Steps are gathered into events at least so long, and never more than `MOST_EVENTS` to the time so far."""
+SHORTEST_S = 0.5
+"""Steps are gathered into events at least so long, and never more than `MOST_EVENTS` to the time so far: an event costs
+half a millisecond, and a step of 10 ms may cost 50 microseconds (benchmarks/track.py)."""
 MOST_EVENTS = 10_000
 LONE_EVENTS = 3
 """First steps that are events of their own, however short: a first one that compiles must not stand for all."""
