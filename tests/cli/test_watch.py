@@ -76,13 +76,18 @@ def test_a_signal_that_ended_the_command_is_passed_on(here: Path) -> None:
     assert done.returncode == 128 + signal.SIGTERM
 
 
+def _heeds_ctrl_c() -> None:
+    """As on a terminal, also where the tests run behind `&` and what they start would ignore it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_is_the_commands_to_answer(here: Path) -> None:
     program = (
         "import time\ntry:\n  print('ready', flush=True); time.sleep(30)\nexcept KeyboardInterrupt:\n  print('saved')"
     )
     words = [sys.executable, "-m", "headway", "watch", "--", sys.executable, "-c", program]
     with subprocess.Popen(words, env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE) as child:  # fmt: skip
+                          stderr=subprocess.PIPE, preexec_fn=_heeds_ctrl_c) as child:  # fmt: skip
         assert child.stdout is not None
         assert child.stdout.readline() == b"ready\n"
         child.send_signal(signal.SIGINT)
