@@ -76,9 +76,8 @@ def test_a_signal_that_ended_the_command_is_passed_on(here: Path) -> None:
     assert done.returncode == 128 + signal.SIGTERM
 
 
-def _heeds_ctrl_c() -> None:
-    """As on a terminal, also where the tests run behind `&` and what they start would ignore it."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+HEEDING = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.executable, sys.argv[1:])"
+"""Starts a program that heeds Ctrl-C as on a terminal, also where the tests run behind `&`, whose children do not."""
 
 
 def test_ctrl_c_is_the_commands_to_answer(here: Path) -> None:
@@ -86,8 +85,8 @@ def test_ctrl_c_is_the_commands_to_answer(here: Path) -> None:
         "import time\ntry:\n  print('ready', flush=True); time.sleep(30)\nexcept KeyboardInterrupt:\n  print('saved')"
     )
     words = [sys.executable, "-m", "headway", "watch", "--", sys.executable, "-c", program]
-    with subprocess.Popen(words, env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, preexec_fn=_heeds_ctrl_c) as child:  # fmt: skip
+    with subprocess.Popen([sys.executable, "-c", HEEDING, *words], env=environment(), stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:  # fmt: skip
         assert child.stdout is not None
         assert child.stdout.readline() == b"ready\n"
         child.send_signal(signal.SIGINT)
