@@ -267,6 +267,9 @@ class TestKept:
         basis = after.estimate.experiments[0].stages[0].basis
         assert basis is not None
         assert (basis.usable_memory_bytes.p50, basis.usable_memory_bytes.kind) == (25_276_502_016, "measured")
+        shown = after._repr_markdown_()
+        assert "Memory (measured; its terms are predicted)" in shown
+        assert "of 25.3 GB usable on CPU." in shown  # of this machine, whatever CPUs are sold with
 
     def test_runs_leave_the_peak_of_the_probe(self, worker: Worker, plan: str) -> None:
         body = load(plan).measure(device="cpu").body

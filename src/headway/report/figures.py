@@ -82,8 +82,11 @@ def usable(basis: Basis) -> str:
 
 
 def sold_as(device: Device) -> str:
-    """`RTX 4090 (sold as 24 GB)`: datasheets say GB and mostly mean GiB, so that more of them may be usable."""
-    return f"{device.name} (sold as {format_bytes(device.memory_bytes)})"
+    """`RTX 4090 (sold as 24 GB)`: datasheets say GB and mostly mean GiB, so that more of them may be usable.
+
+    What stands for any machine of its kind, as the catalog's CPU, is sold with any memory.
+    """
+    return device.name if device.is_assumed else f"{device.name} (sold as {format_bytes(device.memory_bytes)})"
 
 
 def usd(spread: Spread | None, confidence: float) -> str:
