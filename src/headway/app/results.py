@@ -5,6 +5,7 @@ Owns that face. What an answer says is in `report/`; how it is made, in the file
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -54,15 +55,15 @@ class Result:
         return text(self.view(), "html")
 
 
-class _OfPage:
+class _OfPage(ABC):
     """An answer with one page."""
 
     __slots__ = ()
 
     @property
+    @abstractmethod
     def page(self) -> Page:
         """The page in all its forms."""
-        raise NotImplementedError
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON document of the verb."""

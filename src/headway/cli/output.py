@@ -71,7 +71,7 @@ def write_file(file: str, pieces: Iterable[str]) -> None:
             out.writelines(pieces)
         if beside != target:
             beside.replace(target)
-    except BaseException as error:
+    except BaseException as error:  # Ctrl-C too leaves no half-written file; all but the system's refusals go on
         if beside != target:
             beside.unlink(missing_ok=True)
         if not isinstance(error, OSError):

@@ -47,7 +47,7 @@ class PostgresStore(SqlStore):
         self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
         try:
             self._asked(lambda: self._open(psycopg.connect))
-        except BaseException:
+        except BaseException:  # Ctrl-C too: a store that was not made holds no connection
             self.close()
             raise
 

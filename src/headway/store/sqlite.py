@@ -36,7 +36,7 @@ class SqliteStore(SqlStore):
         self._connection: sqlite3.Connection | None = None
         try:
             self._asked(self._open)
-        except BaseException:
+        except BaseException:  # Ctrl-C too: a store that was not made holds no connection
             self.close()
             raise
 

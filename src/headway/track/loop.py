@@ -155,6 +155,6 @@ def _length(loader: Iterable[Any]) -> int | None:
     """Batches of one epoch; None where the loader does not know, or knows no number."""
     try:
         length = len(loader)  # type: ignore[arg-type]
-    except (TypeError, NotImplementedError, AttributeError):
+    except (TypeError, NotImplementedError, AttributeError):  # what loaders without a length raise, torch's among them
         return None
     return length if isinstance(length, int) and math.isfinite(length) and length > 0 else None
