@@ -71,10 +71,11 @@ def wander(events: Sequence[Observation], window_s: float) -> float:
     """
     steps = [item for item in events if item.kind == "step" and item.seconds and item.tokens]
     seconds, tokens = (np.array([float(getattr(one, name)) for one in steps]) for name in ("seconds", "tokens"))
-    ends = np.cumsum(seconds)
+    ends_s = np.cumsum(seconds)
     found = []
-    for begin in np.arange(0.0, ends[-1] - window_s - LEAST_REST_S, EVERY_S):
-        inside, after = (ends > begin) & (ends <= begin + window_s), ends > begin + window_s
+    for begin_s in np.arange(0.0, ends_s[-1] - window_s - LEAST_REST_S, EVERY_S):
+        inside = (ends_s > begin_s) & (ends_s <= begin_s + window_s)
+        after = ends_s > begin_s + window_s
         pace, rest = (seconds[some].sum() / tokens[some].sum() for some in (inside, after))
         found.append(pace / rest - 1)
     return round(float(np.sqrt(np.mean(np.square(found)))), 4)

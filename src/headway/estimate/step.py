@@ -225,39 +225,41 @@ def with_measured_memory(setting: Setting, basis: Basis, measured: Measurement |
         return basis
     if seen.longest_tokens is not None and seen.longest_tokens < SAME_LENGTH * basis.batches.longest_row_tokens:
         return basis
-    terms = {name: spread.drawn(setting.draws) for name, spread in basis.memory_terms_bytes.items()}
-    beside = sum((size for name, size in terms.items() if name in LEFT_OUT[seen.seen_by]), np.zeros(setting.draws))
-    run = setting.drawn_range(peak_of_run(seen), "peak of a run")
+    unseen = LEFT_OUT[seen.seen_by]
+    terms_bytes = {name: spread.drawn(setting.draws) for name, spread in basis.memory_terms_bytes.items()}
+    beside_bytes = sum((size for name, size in terms_bytes.items() if name in unseen), np.zeros(setting.draws))
+    run_bytes = setting.drawn_range(peak_of_run(seen), "peak of a run")
     usable, stated = basis.usable_memory_bytes, machine.spec.memory is not None
     if seen.usable_bytes is not None and not (stated and usable.p50 < LESS * seen.usable_bytes):
         usable = Spread.exact(seen.usable_bytes, "measured", seen.source)
-    room = usable.drawn(setting.draws) - beside
-    ran = seen.peak_bytes <= room
-    held, count = float(np.sum(run[ran] <= room[ran])), float(ran.sum())
+    room_bytes = usable.drawn(setting.draws) - beside_bytes
+    ran = seen.peak_bytes <= room_bytes
+    held, count = float(np.sum(run_bytes[ran] <= room_bytes[ran])), float(ran.sum())
     least = FEW_DRAWS * setting.draws
     probability = held / count if count >= least else (held + AT_THE_LIMIT * (least - count)) / least
-    scaled = _scaled_to(run, {name: size for name, size in terms.items() if name not in LEFT_OUT[seen.seen_by]})
-    told = {name: spread_of(size, "predicted", f"{MEMORY}, at the peak that was seen") for name, size in scaled.items()}
+    scaled_bytes = _scaled_to(run_bytes, {name: size for name, size in terms_bytes.items() if name not in unseen})
+    source = f"{MEMORY}, at the peak that was seen"
+    told = {name: spread_of(size, "predicted", source) for name, size in scaled_bytes.items()}
     return replace(
         basis,
         memory_terms_bytes={name: told.get(name, spread) for name, spread in basis.memory_terms_bytes.items()},
-        peak_memory_bytes=spread_of(run + beside, "measured", seen.source),
+        peak_memory_bytes=spread_of(run_bytes + beside_bytes, "measured", seen.source),
         usable_memory_bytes=usable,
         fits=said(probability),
         fits_probability=probability,
     )
 
 
-def _scaled_to(total: Draws, terms: Mapping[str, Draws]) -> dict[str, Draws]:
-    """Terms that add up to `total`, draw by draw: weights and adapters stay as far as there is room for them."""
-    held = {name for name in terms if group_of(name) == "resident"}
-    resident = sum((terms[name] for name in held), np.zeros_like(total))
-    others = sum(terms.values(), np.zeros_like(total)) - resident
-    kept = np.where(others > 0, np.minimum(resident, total), total)
-    rest = (total - kept) / np.where(others > 0, others, 1.0)
+def _scaled_to(total_bytes: Draws, terms_bytes: Mapping[str, Draws]) -> dict[str, Draws]:
+    """Terms that add up to `total_bytes`, draw by draw: weights and adapters stay as far as there is room for them."""
+    held = {name for name in terms_bytes if group_of(name) == "resident"}
+    resident = sum((terms_bytes[name] for name in held), np.zeros_like(total_bytes))
+    others = sum(terms_bytes.values(), np.zeros_like(total_bytes)) - resident
+    kept = np.where(others > 0, np.minimum(resident, total_bytes), total_bytes)
+    rest = (total_bytes - kept) / np.where(others > 0, others, 1.0)
     return {
         name: size * (kept / np.where(resident > 0, resident, 1.0) if name in held else rest)
-        for name, size in terms.items()
+        for name, size in terms_bytes.items()
     }
 
 

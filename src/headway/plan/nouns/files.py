@@ -36,44 +36,44 @@ def rows(origin: str, folder: str, node: Node) -> Value | None:
         return None
     try:
         about = os.stat(path)
-        count, read = _counted(path, about.st_size, about.st_mtime_ns)
+        count, read_bytes = _counted(path, about.st_size, about.st_mtime_ns)
     except (OSError, ValueError, RecursionError):
         return None
     if not count:
         return None
     found, note = Range.point(float(count)), f"counted in {origin}"
-    if read < about.st_size:
-        found = BEGINNING * float(round(count * about.st_size / read))
-        note = f"from the first {read / 1e6:,.0f} MB of {origin}"
+    if read_bytes < about.st_size:
+        found = BEGINNING * float(round(count * about.st_size / read_bytes))
+        note = f"from the first {read_bytes / 1e6:,.0f} MB of {origin}"
     return Value(range=found, unit="count", noun="rows", text=f"{found.mid:,.0f}", note=note, where=node.where)
 
 
 @lru_cache(maxsize=64)
-def _counted(path: str, size: int, changed_ns: int) -> tuple[int, int]:
+def _counted(path: str, size_bytes: int, changed_ns: int) -> tuple[int, int]:
     """Rows, and the bytes that they were counted in; a plan is expanded anew for each of its options."""
-    return _listed(path, size) if path.endswith(".json") else _lines(path)
+    return _listed(path, size_bytes) if path.endswith(".json") else _lines(path)
 
 
 def _lines(path: str) -> tuple[int, int]:
     """Lines with something on them, in the first `COUNTED_BYTES`; a line without an end is read piece by piece."""
-    count = read = 0
+    count = read_bytes = 0
     something = False
     with open(path, "rb") as file:
-        while read < COUNTED_BYTES and (piece := file.readline(PIECE_BYTES)):
-            read += len(piece)
+        while read_bytes < COUNTED_BYTES and (piece := file.readline(PIECE_BYTES)):
+            read_bytes += len(piece)
             something = something or bool(piece.strip())
             if piece.endswith(b"\n"):
                 count += something
                 something = False
-    return count + something, read
+    return count + something, read_bytes
 
 
-def _listed(path: str, size: int) -> tuple[int, int]:
+def _listed(path: str, size_bytes: int) -> tuple[int, int]:
     """Items of the list that a JSON file is, or of the first list in it."""
-    if size > LISTED_BYTES:
+    if size_bytes > LISTED_BYTES:
         return 0, 0
     with open(path, encoding="utf-8") as file:
         said = json.load(file)
     if isinstance(said, dict):
         said = next((one for one in said.values() if isinstance(one, list)), None)
-    return (len(said) if isinstance(said, list) else 0), size
+    return (len(said) if isinstance(said, list) else 0), size_bytes
