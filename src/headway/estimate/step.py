@@ -45,7 +45,7 @@ SAME_LENGTH = 0.99
 """Of the longest planned row: from here on a measured row is as long."""
 AT_THE_LIMIT = 0.5
 """Probability that a run fits whose probe did, though by every count of memory it should not have. Assumed."""
-LESS = 0.95
+CLEARLY_LESS = 0.95
 """Of what the machine says is usable: from there on a stated memory is another one, and not the same rounded."""
 FEW_DRAWS = 0.05
 """Share of draws in which the probe fits from which these alone say whether the run does."""
@@ -230,7 +230,7 @@ def with_measured_memory(setting: Setting, basis: Basis, measured: Measurement |
     beside_bytes = sum((size for name, size in terms_bytes.items() if name in unseen), np.zeros(setting.draws))
     run_bytes = setting.drawn_range(peak_of_run(seen), "peak of a run")
     usable, stated = basis.usable_memory_bytes, machine.spec.memory is not None
-    if seen.usable_bytes is not None and not (stated and usable.p50 < LESS * seen.usable_bytes):
+    if seen.usable_bytes is not None and not (stated and usable.p50 < CLEARLY_LESS * seen.usable_bytes):
         usable = Spread.exact(seen.usable_bytes, "measured", seen.source)
     room_bytes = usable.drawn(setting.draws) - beside_bytes
     ran = seen.peak_bytes <= room_bytes
