@@ -60,7 +60,7 @@ Probed = Callable[..., tuple[int, list[dict[str, Any]]]]
 
 
 def test_everything_that_costs_time_is_measured(probed: Probed, tmp_path: Path) -> None:
-    code, lines = probed(save={"every_steps": 100}, out=str(tmp_path / "run"))
+    code, lines = probed(save={"every_steps": 100}, out=str(tmp_path / "run"), budget_s=6)
     assert code == 0
     assert [lines[0]["event"], lines[-1]["event"]] == ["machine", "done"]
     for term in ("tokenize", "load", "step", "evaluation", "checkpoint", "resume", "final_save"):

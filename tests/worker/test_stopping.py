@@ -42,7 +42,8 @@ def test_a_warm_up_ends_when_it_takes_too_much_and_for_steps_that_never_settle()
     assert discarded([30.0], 30.0, 30.0) is None  # a first step alone is never typical
     growing = [1.2**step for step in range(30)]
     assert discarded(growing[:29], 1.0, 1e6) is None
-    assert discarded(growing, 1.0, 1e6) == 29
+    assert discarded(growing, 1.0, 1e6) == 27  # the last three count
+    assert discarded([2.0, 1.0, 1.1, 1.0], 51.0, 100.0) == 1
 
 
 def test_the_error_of_the_total_by_hand() -> None:

@@ -26,7 +26,16 @@ from headway.worker.machine.others import Others
 from headway.worker.probing.disk import disk_speed
 from headway.worker.probing.limits import load_refusal, longest, tried
 from headway.worker.probing.sizes import counts_of, fewer, run_sizes, shorter
-from headway.worker.probing.stopping import HOST_SHARE, LEAST_SHARE, LEAST_STEPS, ONCE_SHARE, Budget, Total, discarded
+from headway.worker.probing.stopping import (
+    HOST_SHARE,
+    LEAST_SHARE,
+    LEAST_STEPS,
+    ONCE_SHARE,
+    UNCOUNTED_SHARE,
+    Budget,
+    Total,
+    discarded,
+)
 from headway.worker.task import Task
 from headway.worker.training.checkpoint import Moved
 from headway.worker.training.rows import Rows, Step, optimizer_steps, read_rows, unlike_batches
@@ -247,11 +256,16 @@ class Probe:
         evaluation = self.task.evaluation
         if evaluation is None:
             return
-        if not self.total.seconds.get("evaluation") and self.budget.left_s:
+        first = not self.total.seconds.get("evaluation")
+        if first:
             self.session.peak.forget()
-            self.session.evaluate(chunk[0])  # kernels of another shape are made in the first
-            self.evaluation_peak_bytes = self.session.peak.bytes()
         seen = self.session.evaluate(chunk[0])
+        if first:
+            self.evaluation_peak_bytes = self.session.peak.bytes()
+            makes_kernels = self.task.recipe.compile or not self._on_host  # of another shape than a step's
+            left_s = self.budget.left_s
+            if left_s and (makes_kernels or seen.seconds <= UNCOUNTED_SHARE * left_s):
+                seen = self.session.evaluate(chunk[0])
         self.say("sample", term="evaluation", seconds=seen.seconds, rows=seen.rows, tokens=seen.tokens,
                  of_rows=evaluation.rows)  # fmt: skip
         self.total.add("evaluation", seen.seconds * evaluation.rows / seen.rows)

@@ -22,7 +22,7 @@ LEAST_STEPS = 10
 """Steps before a probe trusts the error of their mean."""
 LEAST_SHARE = 0.1
 """Of the budget that steps cover at least: a second of a machine says little of its minutes."""
-HOST_SHARE = 0.6
+HOST_SHARE = 0.7
 """The same on a host: a processor's speed wanders by several per cent within a minute (`predict/pilot.py`, `WANDER`),
 so that a few alike seconds do not make a total sure."""
 SETTLED = 0.05
@@ -30,6 +30,8 @@ WINDOW = 3
 MOST_WARM_UP = 30
 WARM_UP_SHARE = 0.2
 """Of what is left that a warm-up may take."""
+UNCOUNTED_SHARE = 0.02
+"""Of what is left that the first evaluation may take on a host for another to count in its place."""
 ONCE_SHARE = 0.3
 """Of what is left that a single repeat of anything but a step may take."""
 
@@ -67,12 +69,12 @@ def is_settled(costs: Sequence[float]) -> bool:
 def discarded(costs: Sequence[float], spent_s: float, left_s: float) -> int | None:
     """Of the steps so far, how many were warm-up; None: go on. The time that a warm-up may take bounds it.
 
-    Where two steps more are a luxury, the first alone is discarded, in which kernels are made and memory is taken.
+    Where five steps are a luxury, the first alone is discarded, in which kernels are made and memory is taken.
     """
     if is_settled(costs):
         return len(costs) - WINDOW
     if len(costs) > 1 and (spent_s > WARM_UP_SHARE * (spent_s + left_s) or len(costs) >= MOST_WARM_UP):
-        return len(costs) - 1
+        return 1 if len(costs) < WINDOW + 2 else len(costs) - WINDOW
     return None
 
 

@@ -21,6 +21,7 @@ from torch import nn
 
 from headway.domain.errors import UserError
 from headway.worker.machine.facts import Peak
+from headway.worker.machine.heap import keep_freed_memory
 from headway.worker.task import Task
 from headway.worker.training.checkpoint import Moved, newest_complete, prune, write_folder
 from headway.worker.training.models import DTYPES, first_line, loss
@@ -95,6 +96,8 @@ class Session:
         """Read the model's config and choose the device; raises UserError where that cannot be."""
         self.task = task
         self.device = _device(task.device)
+        if self.device.type == "cpu":
+            keep_freed_memory()
         if task.threads:
             torch.set_num_threads(task.threads)
         self.vocabulary = vocabulary(config_of(task.model))
