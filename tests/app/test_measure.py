@@ -27,7 +27,7 @@ from headway.app.packs import packed, share
 from headway.app.probe import Heard, understood
 from headway.app.promise import keep_promise, promise_of
 from headway.app.stored import keep, made_now, records
-from headway.app.task import cached_model, task_of
+from headway.app.task import cached_model, evaluation_scale, task_of
 from headway.domain.errors import UsageError, UserError
 from headway.plan import plan_from_mapping
 from headway.report.measure_view import measure_page
@@ -145,7 +145,7 @@ class TestTask:
         found, left_out = task(mapped())
         lengths = found["data"]["lengths"]
         assert sum(lengths) / len(lengths) == pytest.approx(100, rel=0.02)
-        assert found["rows"] is None
+        assert found["rows"] == 200 * 8  # of 80,000: an epoch of full steps
         assert left_out == (
             "No weights of Qwen/Qwen2-0.5B are here that a probe can read: they were random, reading is predicted.",
             "Rows of random tokens, as long as the plan says.",
@@ -178,6 +178,68 @@ class TestTask:
             (tmp_path / name).write_text(text, encoding="utf-8")
         assert cached_model("a/b") == (tmp_path if found else None)
         assert cached_model("a/c") is None
+
+    @pytest.mark.parametrize(
+        ("changes", "rows"),
+        [
+            ({"data": {"rows": 100, "length": 100}, "micro_batch": 64}, 100),  # as the run has them: 64 and 36
+            ({"grad_accum": 32}, 200 * 256),
+            ({"pack": True, "max_length": 2048}, 200 * 8 * 20.48),
+            (
+                {"gpus": 2, "run": {"machine": {"gpu": "RTX 4090", "gpus": 2}}, "data": {"rows": 800, "length": 100}},
+                400,
+            ),
+        ],
+    )
+    def test_random_rows_fill_the_steps_of_the_run(self, changes: dict[str, Any], rows: float) -> None:
+        found, _ = task(mapped(**changes), device="cuda" if "gpus" in changes else "cpu")
+        assert found["rows"] == pytest.approx(rows, rel=0.03)
+
+    def test_few_random_rows_are_of_all_lengths(self) -> None:
+        found, _ = task(mapped(data={"rows": 10, "length": {"mean": 100, "min": 10, "max": 400}}))
+        lengths = found["data"]["lengths"]
+        assert (found["rows"], len(lengths)) == (10, 10)
+        assert min(lengths) < 60 < 130 < max(lengths)
+
+    def test_a_tokenizer_that_is_not_here_is_said(self, tmp_path: Path) -> None:
+        (tmp_path / "rows.jsonl").write_text('{"text": "one"}\n')
+        (tmp_path / "plan.yaml").write_text(
+            "headway: 1\nname: x\nmodel: Qwen/Qwen2-0.5B\nmicro_batch: 1\nsteps: 10\n"
+            "data: {rows: 1, from: rows.jsonl, length: 20}\nrun: {machine: {gpu: cpu}}\n"
+        )
+        project = load(tmp_path / "plan.yaml")
+        _, left_out = task(project)
+        assert any(words.startswith("The model's tokenizer is not here") for words in left_out)
+        invented = heard(LINES)
+        invented.invented = True
+        job = choose(project.source, CPU, {}).job
+        found, own = understood(invented, job), understood(heard(LINES), job)
+        assert "tokenize" not in found.terms
+        assert "tokenize_tokens_per_s" not in found.rates
+        assert {"tokenize"} == own.terms.keys() - found.terms.keys()
+
+    def test_an_evaluation_is_scaled_to_the_rows_of_its_tasks(self) -> None:
+        held = {"rows": 40, "length": 50}
+        plans = [
+            mapped(
+                datasets={"held": held},
+                tasks={"qa": {"data": "held", "shots": shots}},
+                evaluate={"tasks": "all"},
+                max_length=1024,
+            )
+            for shots in (0, 1)
+        ]
+        scales = []
+        for project in plans:
+            found = choose(project.source, CPU, {})
+            scales.append(evaluation_scale(found.job, found.inputs.plan, found.inputs.lookup))
+        assert scales == pytest.approx([0.5, 1.0])  # rows of the training have 100 tokens
+        assert any("scaled by 0.5" in words for words in task(plans[0])[1])
+        assert not any("scaled" in words for words in task(plans[1])[1])
+        batch = {"event": "sample", "term": "evaluation", "seconds": 2.0, "rows": 8, "of_rows": 40}
+        seen = heard([*LINES, batch])
+        seen.evaluation_scale = 0.5
+        assert understood(seen, choose(plans[0].source, CPU, {}).job).terms["evaluation"].mid == pytest.approx(5.0)
 
     def test_what_one_machine_cannot_run_is_said(self) -> None:
         machine = {"gpu": "RTX 4090", "gpus": 2}
@@ -239,6 +301,15 @@ class TestUnderstanding:
         found = [understood(one, choose(mapped().source, CPU, {}).job) for one in (heard(LINES), lacking)]
         assert ["load" in one.terms for one in found] == [True, False]
         assert all("import_s" in one.rates for one in found)  # which every run pays
+
+    def test_a_rate_of_tokens_is_without_the_tokenizers_loading(self) -> None:
+        lines = [
+            {**one, "seconds": 2.0, "encode_s": 0.5, "tokens": 1000} if one.get("term") == "tokenize" else one
+            for one in LINES
+        ]
+        found = understood(heard(lines), choose(mapped().source, CPU, {}).job)
+        assert found.terms["tokenize"].mid == pytest.approx(2.0)
+        assert found.rates["tokenize_tokens_per_s"].mid == pytest.approx(2000.0)
 
     def test_no_step_is_no_measurement(self) -> None:
         with pytest.raises(UserError, match="at least one step"):
@@ -387,6 +458,47 @@ class TestKept:
                 "terms": {"step": {"p10": 1.0, "p50": 1.0, "p90": 1.0, "repeats": 9}}}  # fmt: skip
         found = answer(project.source, Request(kept=known_from([(body, "2026-01-01")]), sensitivity=False))
         assert found.estimate.terms_s["step"].kind == "predicted"
+
+    def test_a_probe_of_one_gpu_leaves_what_runs_on_two_took(self) -> None:
+        project = mapped(run={"machine": {"gpu": "RTX 4090", "gpus": 2}}, gpus=2)
+        stage = project.plan.experiments[0].stages[0]
+        bodies = [
+            ({"stage": stage.pace, "device": "RTX 4090", "gpus": gpus, "machine": {},
+              "terms": {"step": {"p10": 1.0, "p50": 1.0 * gpus, "p90": 2.0, "repeats": 9}}}, f"2026-01-0{3 - gpus}")
+            for gpus in (2, 1)
+        ]  # fmt: skip
+        found = answer(project.source, Request(kept=known_from(bodies), sensitivity=False)).estimate
+        assert found.terms_s["step"].kind == "measured"
+        assert found.terms_s["step"].p50 == pytest.approx(2.0 * 100, rel=0.01)
+
+    def test_a_measured_step_is_the_mean_one_and_counts_as_often_as_steps_are_taken(self) -> None:
+        """100 rows in batches of 64, ten times: 20 steps, of 64 and 36 rows."""
+        project = mapped(data={"rows": 100, "length": 100}, micro_batch=64, steps=None, epochs=10)
+        (stage,) = project.plan.experiments[0].stages
+        step = {"p10": 0.9, "p50": 1.0, "p90": 1.1, "repeats": 9}
+        body = {"stage": stage.pace, "device": "CPU", "gpus": 1, "machine": {}, "terms": {"step": step}}
+        before = answer(project.source, Request(sensitivity=False)).estimate.experiments[0].stages[0]
+        after = answer(project.source, Request(kept=known_from([(body, "2026-01-01")]), sensitivity=False)).estimate
+        assert after.terms_s["step"].p50 == pytest.approx(20.0, rel=0.02)
+        assert before.counts["step"] == 20
+        assert before.terms_s["step"].p50 == pytest.approx(before.basis.step_s.p50 * 10 * (1 + 36 / 64), rel=1e-6)
+        # and it teaches what a full step takes: 1 s for 50 rows on average
+        full = after.experiments[0].stages[0].basis.step_s
+        assert full.p10 < 64 / 50 < full.p90
+
+    def test_validation_stays_beside_measured_evaluations(self) -> None:
+        held = {"rows": 40, "length": 50}
+        project = mapped(datasets={"held": held}, tasks={"qa": {"data": "held"}}, evaluate={"tasks": "all"},
+                         validation="10%", steps=None, epochs=2, data={"rows": 2000, "length": 100})  # fmt: skip
+        (stage,) = project.plan.experiments[0].stages
+        took = {"p10": 0.001, "p50": 0.001, "p90": 0.001, "repeats": 9}
+        body = {"stage": stage.pace, "device": "CPU", "gpus": 1, "machine": {}, "terms": {"evaluation": took}}
+        alone = answer(
+            mapped(validation="10%", steps=None, epochs=2, data={"rows": 2000, "length": 100}).source,
+            Request(sensitivity=False),
+        ).estimate.terms_s["evaluation"]
+        after = answer(project.source, Request(kept=known_from([(body, "2026-01-01")]), sensitivity=False)).estimate
+        assert after.terms_s["evaluation"].p50 == pytest.approx(alone.p50, rel=0.02)
 
     @pytest.mark.parametrize("pace", [0.02, 1.0, 50.0])
     def test_a_measured_step_tells_how_fast_a_cpu_is(self, pace: float) -> None:

@@ -317,6 +317,20 @@ def test_runs_of_the_same_stage_are_taken_together(plan: str) -> None:
     assert body["terms"]["step"]["repeats"] == 2000
 
 
+def test_evaluations_inside_the_steps_that_were_timed_are_not_paid_again(plan: str) -> None:
+    said = "datasets: {held: {rows: 4k, length: 100}}\ntasks: {qa: {data: held}}\n"
+    Path(plan).write_text(f"{PLAN}{said}evaluate: {{tasks: qa, every: 100 steps}}\n", encoding="utf-8")
+    promised(plan, rates="best")
+    tracked(plan, "a", step_s=1.9)  # the whole wall clock, evaluations and all
+    found = headway.load(plan).verify(recalibrate=True)
+    (body,) = found.answer.measurements or ()
+    assert body["terms"]["evaluation"]["p90"] == 0
+    assert "evaluating was not timed apart: it is in the step" in body["remarks"]
+    after = headway.load(plan).estimate().estimate.experiments[0]
+    assert after.terms_s["step"].p50 == pytest.approx(1900, rel=0.01)
+    assert after.terms_s["evaluation"].p90 == 0
+
+
 def test_a_run_that_timed_no_steps_teaches_nothing_and_says_how_it_would(plan: str) -> None:
     promised(plan)
     folder = tracked(plan, "a", steps=0, total_steps=1000)

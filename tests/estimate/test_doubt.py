@@ -178,7 +178,7 @@ def test_what_ran_at_the_limit_is_not_sure_to_run_again() -> None:
     assert found[0.5] == ("yes", 1.0)
     assert found[0.97][0] == "uncertain"
     assert 0.5 < found[0.97][1] < 0.9
-    assert found[1.0][1] < 0.45  # most runs need more than their probe
+    assert 0.4 < found[1.0][1] < 0.6  # half of the runs need more than their probe
     assert found[1.3] == ("uncertain", 0.5)  # it did run
 
 

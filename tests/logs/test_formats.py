@@ -312,3 +312,12 @@ def test_the_files_of_a_folder_are_named_by_their_places(tmp_path: Path) -> None
         "read from run-0/trainer_log.jsonl; also there: run-1/trainer_log.jsonl, run-2/trainer_log.jsonl, "
         "run-3/trainer_log.jsonl, run-4/trainer_log.jsonl and 2 more"
     )
+
+
+def test_a_document_that_shows_a_bar_is_read_when_it_is_named_alone(tmp_path: Path) -> None:
+    page = tmp_path / "README.md"
+    bars = [f"{n}%|█| {n}/100 [00:{n}<01:00, 1.0it/s]" for n in (10, 11)]
+    page.write_text("\n".join(["# What it prints", *bars]), encoding="utf-8")
+    assert read_log(page).total_steps == 100
+    with pytest.raises(UserError, match="holds a log"):
+        read_log(tmp_path)

@@ -319,6 +319,19 @@ FIRST_TWO = {
          for i in (1, 2)],
         {"step": (80.0, 200)}, None,
     ),
+    "NeMo-RL": (
+        [line for i in (1, 2) for line in (
+            f"{'=' * 25} Step {i}/100 {'=' * 25}", "▶ Taking a training step...", "📊 Training Results:",
+            "  • Loss: 0.1234", "⏱️  Timing:", "  • Total step time: 12.50s", "  • policy_training: 10.20s (81.6%)",
+        )],
+        {"step": (25.0, 2)}, 100,
+    ),
+    "ESPnet: an update may be of several batches": (
+        [f"[gpu01:0/2] 2020-07-19 08:{at},000 (trainer:464) INFO: 1epoch:train:{first}-{last}batch: "
+         "iter_time=2.878e-04, forward_time=0.134, loss=123.963, loss_att=77.448, lr_0=3.460e-06, train_time=1.816"
+         for at, first, last in (("49:04", 1, 682), ("54:09", 683, 1364))],
+        {"step": (305.0, 682)}, None,
+    ),
 }  # fmt: skip
 
 
@@ -353,3 +366,53 @@ def test_a_rate_stands_for_the_time_of_a_step(line: str, each_s: float | None) -
 def test_a_row_with_a_wall_that_is_no_clock() -> None:
     rows = [f'{{"step": {i}, "loss": 2.3, "wall": 0.53, "time": {1_700_000_000 + 3 * i}}}' for i in (1, 2, 3)]
     assert times("\n".join(rows)) == {"step": (6.0, 2)}
+
+
+def heard(lines: list[tuple[float, str]]) -> tuple[LineReader, list[Observation]]:
+    """What lines that come at such moments say."""
+    reader = LineReader()
+    return reader, [item for at_s, line in lines for item in reader.feed(line + "\n", at_s=at_s)]
+
+
+def test_composers_console_is_timed_by_when_it_comes() -> None:
+    reader, seen = heard([
+        (0.0, "[batch=1/4]:"), (0.0, "\t Train time/batch: 0"), (0.0, "\t Train loss/train/total: 11.7"),
+        (2.0, "[batch=2/4]:"), (2.0, "\t Train time/batch: 1"),
+        (3.0, "[Eval batch=1/2] Eval on eval data"), (4.5, "[Eval batch=2/2] Eval on eval data:"),
+        (6.5, "[batch=3/4]:"),
+    ])  # fmt: skip
+    found = times_of(seen)
+    assert reader.total_steps == 4
+    assert (found["step"].seconds, found["step"].units) == (4.0, 2)
+    assert (found["evaluation"].seconds, found["evaluation"].units) == (2.5, 1)
+
+
+def test_composer_counts_batches_also_where_a_run_is_measured_in_epochs_or_tokens() -> None:
+    _, seen = heard([(1.0 * i, f"[epoch={1 + i // 2}][batch={1 + i % 2}/2]:") for i in range(4)])
+    assert [item.step for item in seen if item.kind == "step"] == [1, 2, 3, 4]
+    tokens = [line for i in range(3) for line in ((i, f"[token={i + 1}00/900]:"), (i, f"\t Train time/batch: {9 + i}"))]
+    _, seen = heard(tokens)
+    assert [item.step for item in seen if item.kind == "step"] == [10, 11, 12]
+
+
+def test_spacys_table_is_one_row_an_evaluation() -> None:
+    table = [
+        "E    #       LOSS TOK2VEC  LOSS NER  ENTS_F  ENTS_P  ENTS_R  SCORE ",
+        "---  ------  ------------  --------  ------  ------  ------  ------",
+        "  0       0          0.00     45.50    0.00    0.00    0.00    0.00",
+        "  0     200         12.31    901.22   55.01   60.00   51.00    0.55",
+        "  1     400         20.02    450.10   71.20   73.00   70.00    0.71",
+    ]
+    _, seen = heard([(40.0 * index, line) for index, line in enumerate(table)])
+    steps = [item for item in seen if item.kind == "step"]
+    assert [item.step for item in steps] == [0, 200, 400]
+    assert steps[-1].values == {
+        "loss tok2vec": 20.02, "loss ner": 450.10, "ents_f": 71.20, "ents_p": 73.0, "ents_r": 70.0, "score": 0.71
+    }  # fmt: skip
+    assert (times_of(seen)["step"].seconds, times_of(seen)["step"].units) == (80.0, 400)
+
+
+def test_numbers_below_no_table_and_banners_without_times_are_no_steps() -> None:
+    _, seen = heard([(0.0, "  0     200         12.31    901.22"), (1.0, f"{'=' * 25} Step 3/9 {'=' * 25}"),
+                     (2.0, "[Eval batch=1/2] Eval on eval data"), (3.0, "  • Total time: 3.00s")])  # fmt: skip
+    assert seen == []

@@ -166,3 +166,14 @@ def test_what_is_slow_from_the_beginning() -> None:
     found = standing({"load": 720.0, "step": 1000.0, "data_wait": 500.0}, 3600.0, {"io_wait_share": 0.3})
     assert [one.code for one in found] == ["HW910", "HW903"]
     assert not standing({"load": 20.0, "step": 1000.0, "data_wait": 10.0}, 1100.0, {})
+
+
+def test_pages_mapped_again_and_again_are_told_with_the_remedy() -> None:
+    seconds, paging = {"step": 1000.0}, {"page_faults_per_s": 82_000.0, "system_share": 0.15}
+    (found,) = standing(seconds, 1000.0, paging)
+    assert found.code == "HW911"
+    assert found.message == "15 % of its processor time is the system's, which maps 82,000 pages a second anew"
+    assert "MALLOC_TRIM_THRESHOLD_" in found.hint
+    assert not standing(seconds, 1000.0, paging | {"system_share": 0.02})  # huge pages
+    assert not standing(seconds, 1000.0, paging | {"page_faults_per_s": 900.0})  # files, not memory
+    assert not standing(seconds, 1000.0, paging | {"memory_total_bytes": 80e9})  # a GPU trains

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import mmap
 import sys
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -50,3 +52,16 @@ def test_nvmls_own_errors_are_a_lack_and_other_mistakes_are_not(monkeypatch: pyt
     sampler._sources = [broken]
     with pytest.raises(NVMLError):
         sampler.sample()
+
+
+def test_pages_given_anew_are_counted_between_samples() -> None:
+    pytest.importorskip("resource")  # Windows has none
+    sampler = Sampler()
+    assert "page_faults_per_s" not in sampler.sample()  # nothing to compare with yet
+    began = time.monotonic()
+    with mmap.mmap(-1, 64 << 20) as held:
+        held[:: mmap.PAGESIZE] = b"x" * ((64 << 20) // mmap.PAGESIZE)
+    found = sampler.sample()
+    passed = time.monotonic() - began
+    assert found["page_faults_per_s"] * passed >= 16  # of 16,384 pages, or of 32 where they are huge
+    assert 0 <= found["system_share"] <= 1

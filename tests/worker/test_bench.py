@@ -122,6 +122,9 @@ def test_a_save_that_would_take_the_budget_is_worked_out_and_says_so(
     assert saved["scaled"] is True
     assert saved["seconds"] == pytest.approx(saved["bytes"] / 1000)
     assert "not written" in lines[-1]["remarks"][0]
+    final = samples(lines, "final_save")[0]
+    assert saved["bytes"] == pytest.approx(3 * final["bytes"], rel=0.01)  # with AdamW's two moments
+    assert final["seconds"] == pytest.approx(final["bytes"] / 1000)
 
 
 def test_a_checkpoint_that_a_disk_changes_is_an_error(

@@ -32,19 +32,29 @@ def rows_of(*lengths: int) -> tuple[Row, ...]:
 def test_lengths_are_rows_of_random_ids_of_the_vocabulary(small: dict[str, Any]) -> None:
     task = asked(small, {"lengths": [5, 9, 30, 7]}, batches={"max_length": 20})
     rows = read_rows(task, 300)
-    assert [len(row) for row in rows.train] == [5, 9, 20, 7]
+    assert sorted(len(row) for row in rows.train) == [5, 7, 9, 20]  # in any order: they have none
     assert all(row.min() >= 0 and row.max() < 300 for row in rows.train)
     again = read_rows(task, 300)
     assert all((one == other).all() for one, other in zip(rows.train, again.train, strict=True))
 
 
-def test_evaluation_takes_the_rows_behind_those_of_training(small: dict[str, Any]) -> None:
+def test_random_rows_are_as_many_as_asked_for_and_evaluation_has_its_own(small: dict[str, Any]) -> None:
+    more = {"rows": 6, "evaluation": {"every_steps": 1, "rows": 40}}
+    rows = read_rows(asked(small, {"lengths": [5, 6, 7]}, **more), 300)
+    assert sorted(len(row) for row in rows.train) == [5, 5, 6, 6, 7, 7]
+    assert {len(row) for row in rows.held_out} == {5, 6, 7}
+    assert (len(rows.held_out), rows.new_held_out) == (40, 40)
+
+
+def test_evaluation_takes_the_rows_behind_those_of_training(small: dict[str, Any], tmp_path: Path) -> None:
     more = {"rows": 3, "evaluation": {"every_steps": 1, "rows": 2}}
-    rows = read_rows(asked(small, {"lengths": [5, 6, 7, 8, 9, 10]}, **more), 300)
-    assert [len(row) for row in rows.train] == [5, 6, 7]
-    assert ([len(row) for row in rows.held_out], rows.new_held_out) == ([8, 9], 2)
-    rows = read_rows(asked(small, {"lengths": [5, 6, 7, 8]}, **more), 300)
-    assert ([len(row) for row in rows.held_out], rows.new_held_out) == ([8, 5], 1)
+    place = tmp_path / "rows.txt"
+    for count, new in ((6, 2), (4, 1)):
+        place.write_text("\n".join("word " * length for length in range(5, 5 + count)), encoding="utf-8")
+        rows = read_rows(asked(small, {"file": str(place), "tokenizer": {"train": 300}}, **more), 300)
+        assert (len(rows.train), len(rows.held_out), rows.new_held_out) == (3, 2, new)
+        assert len(rows.held_out[0]) > max(len(row) for row in rows.train)
+        assert new == 2 or (rows.held_out[1] == rows.train[0]).all()  # there are no more
 
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=60), st.integers(1, 5), st.integers(1, 4), st.integers(0, 30))

@@ -37,8 +37,8 @@ class Kept:
 
     def before(self, own: Kept) -> Kept:
         """Both, `own` on top: what is one's own counts where both know something."""
-        known = {(item.stage, item.device, item.term) for item in own.measurements}
-        rest = tuple(one for one in self.measurements if (one.stage, one.device, one.term) not in known)
+        known = {_what(item) for item in own.measurements}
+        rest = tuple(one for one in self.measurements if _what(one) not in known)
         devices = {*self.rates, *own.rates}
         rates = {name: {**self.rates.get(name, {}), **own.rates.get(name, {})} for name in devices}
         return Kept(measurements=(*rest, *own.measurements), rates=rates, problem=own.problem)
@@ -60,16 +60,20 @@ def kept(plan_file: str) -> Kept:
 
 def known_from(bodies: Iterable[tuple[Mapping[str, Any], str]]) -> Kept:
     """Measurements and rates of bodies `headway.measurement/1`, each with its date, oldest first: the newest counts."""
-    measurements: dict[tuple[str, str, str], Measurement] = {}
+    measurements: dict[tuple[str, str, int, str], Measurement] = {}
     rates: dict[str, dict[str, Constant]] = {}
     for body, date in bodies:
         for one in measurements_of(body, date):
-            key = (one.stage, one.device, one.term)
-            before = measurements.get(key)
-            known = before.memory if before is not None and before.gpus == one.gpus else None
-            measurements[key] = replace(one, memory=one.memory or known)  # runs mostly do not say what memory they took
+            before = measurements.get(_what(one))
+            known = before.memory if before is not None else None  # runs mostly do not say what memory they took
+            measurements[_what(one)] = replace(one, memory=one.memory or known)
         rates.setdefault(body["device"], {}).update(_rates(body, date))
     return Kept(measurements=tuple(measurements.values()), rates=rates)
+
+
+def _what(item: Measurement) -> tuple[str, str, int, str]:
+    """What a measurement is of; a newer one of the same takes its place."""
+    return item.stage, item.device, item.gpus, item.term
 
 
 def measurements_of(body: Mapping[str, Any], date: str, source: str = SOURCE) -> list[Measurement]:

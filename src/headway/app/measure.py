@@ -19,7 +19,7 @@ from headway.app.inputs import Inputs, Request, gather
 from headway.app.kept import Kept, known_from
 from headway.app.probe import Heard, Probe, body_of, understood
 from headway.app.stored import keep, made_now
-from headway.app.task import local_model, task_of
+from headway.app.task import evaluation_scale, local_model, rows_of, task_of
 from headway.app.worker import INTERRUPTED, OUT_OF_MEMORY, stream_worker
 from headway.catalog import find_device
 from headway.domain.errors import UsageError, UserError
@@ -226,8 +226,11 @@ def _run(chosen: Chosen, asked: Asked, told: Callable[[str], None]) -> tuple[Hea
     """The lines of the probe, its exit code, and what it was not asked for."""
     task, left_out = task_of(chosen.job, chosen.inputs.plan, chosen.inputs.lookup, chosen.counts)
     lacks = task["model"]["place"] == "-" and local_model(chosen.job.stage, chosen.inputs.plan.file) is None
-    own_rows = "lengths" not in task["data"] and task["data"]["tokenizer"] is None
-    heard = Heard(without_weights=lacks, own_rows=own_rows)
+    job, plan, lookup = chosen.job, chosen.inputs.plan, chosen.inputs.lookup
+    rows = rows_of(job, plan, task["model"])
+    own_rows = "lengths" not in rows.said and rows.said["tokenizer"] is None
+    heard = Heard(without_weights=lacks, own_rows=own_rows, invented=rows.invented,
+                  evaluation_scale=evaluation_scale(job, plan, lookup))  # fmt: skip
 
     def take(line: Mapping[str, Any]) -> None:
         heard.take(line)

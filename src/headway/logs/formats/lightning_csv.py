@@ -7,6 +7,7 @@ what the run logged itself.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +15,7 @@ from headway.domain.errors import Position, UserError
 from headway.domain.observation import RunLog
 from headway.logs import rows
 from headway.logs.tables import header_in, table
-from headway.logs.text import finite, number, whole
+from headway.logs.text import Problems, finite, number, whole
 
 NAME = "lightning_csv"
 FILE: Final = "metrics.csv"
@@ -37,12 +38,12 @@ def claims(path: Path, head: bytes) -> float:
 def read(path: Path) -> RunLog:
     """The log of one `metrics.csv`, of the newest version in a folder. Raises UserError where it has no rows."""
     place = (_inside(path) or path) if path.is_dir() else path
-    problems: list[str] = []
+    problems = Problems()
     found = [row for _, cells in table(place, problems) if (row := _row(cells)) is not None]
     if not found:
         raise UserError("a metrics.csv of Lightning has rows with a step", where=Position(place.name))
     settings = _settings(place.parent / "hparams.yaml")
-    observations, facts = rows.told(found, problems)
+    observations, facts = rows.told(_joined(found), problems)
     facts = rows.facts_of(settings) | facts | rows.started(found)
     total = rows.total_steps(facts)
     if all(row.at_s is None for row in found):
@@ -65,6 +66,20 @@ def _row(cells: dict[str, str]) -> rows.Row | None:
     named = {name: number(cell) for name, cell in cells.items() if name not in ("step", *MOMENTS)}
     values = {name: value for name, value in named.items() if value is not None}
     return rows.Row(at_s=at_s, step=step + 1, values=values)
+
+
+def _joined(found: list[rows.Row]) -> list[rows.Row]:
+    """Rows of one step that each hold other figures, as callbacks write them beside the training's, in one."""
+    joined: list[rows.Row] = []
+    for row in found:
+        before = joined[-1] if joined else None
+        apart = before is None or before.step != row.step or before.values.keys() & (row.values.keys() - {"epoch"})
+        if before is None or apart or any(map(rows.EVALUATION.search, (*before.values, *row.values))):
+            joined.append(row)
+        else:
+            joined[-1] = replace(row, at_s=before.at_s if row.at_s is None else row.at_s,
+                                 values={**before.values, **row.values})  # fmt: skip
+    return joined
 
 
 def _settings(path: Path) -> dict[str, object]:

@@ -17,7 +17,7 @@ from urllib.parse import quote
 from headway.domain.errors import Position, UserError
 from headway.domain.observation import Observation, RunLog
 from headway.logs import rows
-from headway.logs.text import finite, lines_of, number, whole
+from headway.logs.text import Problems, finite, lines_of, number, whole
 
 NAME = "mlflow"
 _HEAD: Final = b"SQLite format 3\0"
@@ -51,7 +51,7 @@ def claims(path: Path, head: bytes) -> float:
 
 def read(path: Path) -> RunLog:
     """The log of the newest run of a store, or of one run's folder. Raises UserError where there is none."""
-    problems: list[str] = []
+    problems = Problems()
     said, settings, points = _of_folder(path, problems) if path.is_dir() else _of_database(path, problems)
     if not points:
         raise UserError(

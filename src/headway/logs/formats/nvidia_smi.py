@@ -14,7 +14,7 @@ from typing import Final
 from headway.domain.errors import Position, UserError
 from headway.domain.observation import Observation, RunLog
 from headway.logs.tables import header_in, moment_s, table
-from headway.logs.text import as_text, finite, lines_of
+from headway.logs.text import Problems, as_text, finite, lines_of
 
 NAME = "nvidia_smi"
 _DMON: Final = {
@@ -49,10 +49,15 @@ QUERY: Final = {
     "clocks.mem": ("memory_clock_hz", 1e6),
 }
 """Columns of `--query-gpu`: name and what one of its units is."""
-_DMON_HEAD: Final = re.compile(r"^#\s*(?:Date\s+)?(?:Time\s+)?gpu(?:\s+[a-z]\w*)+\s*$", re.MULTILINE)
+_DMON_HEAD: Final = re.compile(
+    r"^#[ \t]*(?:Date[ \t]+)?(?:Time[ \t]+)?gpu(?![^\n]{0,200}\bpid\b)(?:[ \t]+[a-z]\w*)+[ \t\r]*$", re.MULTILINE
+)
+"""Not of pmon, whose lines are processes."""
 _FIGURE: Final = re.compile(r"^(-?\d+(?:\.\d+)?)\s*(?:%|MiB|W|MHz|C)?$")
 _DAY_S: Final = 86_400.0
 _MOST_ODD: Final = 5
+_AT_ONCE_S: Final = 0.03
+"""Rows of all GPUs are written so close together, and no closer are two looks."""
 
 
 def claims(path: Path, head: bytes) -> float:
@@ -67,7 +72,7 @@ def claims(path: Path, head: bytes) -> float:
 
 def read(path: Path) -> RunLog:
     """The samples of a log. Raises UserError where it holds none."""
-    problems: list[str] = []
+    problems = Problems()
     facts: dict[str, float | str] = {}
     dmon = next((True for _, line in lines_of(path, []) if _DMON_HEAD.match(line)), False)
     found = list(_dmon(path, problems) if dmon else _query(path, problems, facts))
@@ -119,8 +124,12 @@ def _dmon(path: Path, problems: list[str]) -> Iterator[Observation]:
 
 
 def _query(path: Path, problems: list[str], facts: dict[str, float | str]) -> Iterator[Observation]:
-    """The rows of `--query-gpu`; a GPU without an index is known by its UUID or bus, in the order of their coming."""
+    """The rows of `--query-gpu`; a GPU without an index is known by its UUID or bus, in the order of their coming, and
+    without these by its place among the rows of one moment.
+    """
     known: dict[str, int] = {}
+    last_s: float | None = None
+    alike = 0
     for _, cells in table(path, problems):
         said = {_column(name): cell for name, cell in cells.items()}
         values = _values(said, QUERY)
@@ -132,8 +141,11 @@ def _query(path: Path, problems: list[str], facts: dict[str, float | str]) -> It
             facts.setdefault("driver", said["driver_version"])
         index = said.get("index", "")
         label = next((said[key] for key in ("uuid", "gpu_uuid", "pci.bus_id", "gpu_bus_id") if said.get(key)), "")
-        rank = _gpu(index) if index.isdecimal() else known.setdefault(label, len(known))
-        yield Observation(kind="device", at_s=moment_s(said.get("timestamp", "")), values=values, rank=rank)
+        at_s = moment_s(said.get("timestamp", ""))
+        together = at_s is not None and last_s is not None and 0 <= at_s - last_s < _AT_ONCE_S
+        last_s, alike = at_s, alike + 1 if together else 0
+        rank = _gpu(index) if index.isdecimal() else known.setdefault(label, len(known)) if label else alike
+        yield Observation(kind="device", at_s=at_s, values=values, rank=rank)
 
 
 def _values(said: dict[str, str], names: dict[str, tuple[str, float]]) -> dict[str, float]:

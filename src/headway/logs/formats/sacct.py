@@ -16,7 +16,7 @@ from headway.domain.errors import Position, UserError
 from headway.domain.observation import Observation, RunLog
 from headway.logs import rows
 from headway.logs.tables import moment_s, table
-from headway.logs.text import as_text, document, duration_s, finite, lines_of
+from headway.logs.text import Problems, as_text, document, duration_s, finite, lines_of
 
 NAME = "sacct"
 _RULE: Final = re.compile(r"^[- ]*---[- ]*$")
@@ -34,16 +34,19 @@ def claims(path: Path, head: bytes) -> float:
     """How surely `path` is such an output."""
     if not head:
         return 0.0
-    for line in as_text(head).splitlines()[:_FIRST_LINES]:
-        columns = {name.lower() for name in (*line.split(), *line.split("|"), *line.split(","))}
-        if columns & {"jobid", "jobidraw"} and columns & {"state", "elapsed", "exitcode", "start"}:
-            return 0.95
+    if any(map(_is_header, as_text(head).splitlines()[:_FIRST_LINES])):
+        return 0.95
     return 0.9 if b'"jobs"' in head and b'"job_id"' in head and b'"time"' in head else 0.0
+
+
+def _is_header(line: str) -> bool:
+    columns = {name.strip().lower() for name in (*line.split(), *line.split("|"), *line.split(","))}
+    return bool(columns & {"jobid", "jobidraw"} and columns & {"state", "elapsed", "exitcode", "start"})
 
 
 def read(path: Path) -> RunLog:
     """The log of the job that ran longest. Raises UserError where there is none."""
-    problems: list[str] = []
+    problems = Problems()
     jobs: dict[str, list[dict[str, str]]] = {}
     steps: dict[str, list[dict[str, str]]] = {}
     for said in _said(path, problems):
@@ -155,7 +158,8 @@ def _said(path: Path, problems: list[str]) -> Iterator[dict[str, str]]:
     elif any(map(_RULE.match, first)):
         yield from _of_columns(path, problems)
     else:
-        for _, cells in table(path, problems):
+        headed = any(map(_is_header, first))
+        for _, cells in table(path, problems, _is_header) if headed else table(path, problems):
             yield {name.lower(): cell for name, cell in cells.items() if name}
 
 

@@ -19,6 +19,7 @@ from typing import Final
 from headway.domain.errors import Position, UserError
 from headway.domain.observation import RunLog
 from headway.logs import rows, wire
+from headway.logs.text import Problems
 
 NAME = "tfevents"
 FILE = re.compile(r"tfevents\.\d+")
@@ -45,14 +46,14 @@ def read(path: Path) -> RunLog:
 
     Raises UserError where there is nothing of a run in them.
     """
-    problems: list[str] = []
+    problems = Problems()
     files = _started(path, problems) if path.is_dir() else [EventFile.at(path)]
     told = [row for file in files for row in file.rows()]
     if not told:
         wrong = next((file.problems[0] for file in files if file.problems), "no scalars")
         raise UserError("an event file of TensorBoard holds scalars", got=wrong, where=Position(path.name))
     for file in files:
-        problems += [f"{file.name}: {said}" if len(files) > 1 else said for said in file.problems]
+        problems.extend(f"{file.name}: {said}" if len(files) > 1 else said for said in file.problems)
     observations, facts = rows.told(told, problems)
     settings = {name: value for file in files for name, value in file.settings.items()}
     facts = rows.facts_of(settings) | facts | rows.started(told)
@@ -76,7 +77,7 @@ class EventFile:
     scalars: list[tuple[float, int, str, float]] = field(default_factory=list)
     """Moment, step, tag and value."""
     settings: dict[str, object] = field(default_factory=dict)
-    problems: list[str] = field(default_factory=list)
+    problems: Problems = field(default_factory=Problems)
     counts_from_0: bool = False
     """Lightning names the step that it is in, not how many were done."""
     counts_epochs: bool = False

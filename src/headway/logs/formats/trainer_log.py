@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -53,6 +53,30 @@ class _Process:
     at_s: float | None
     shown_s: dict[int, float]
     """When it was at which step."""
+    each_s: float | None = None
+    """Of the last steps that nothing else was timed with."""
+    evaluated: bool = False
+    """By the last row, whose time is part of the next interval."""
+
+    def before(self, seen: Sequence[Observation], step: int, at_s: float | None) -> list[Observation]:
+        """The steps up to an evaluation between two rows of training, at the pace of those before."""
+        only = bool(seen) and all(item.kind == "evaluation" for item in seen)
+        if not only or step <= self.step or not self.step:
+            return []
+        reached_s = None
+        if at_s is not None and self.at_s is not None and self.each_s is not None:
+            reached_s = min(at_s, self.at_s + self.each_s * (step - self.step))
+        return [replace(seen[0], kind="step", at_s=reached_s, step=step, seconds=None, rows=None, values={})]
+
+    def went(self, seen: Sequence[Observation], step: int, at_s: float | None) -> None:
+        """It is at a step."""
+        trained = all(item.kind == "step" for item in seen)
+        if at_s is not None and self.at_s is not None and step > self.step > 0 and trained and not self.evaluated:
+            self.each_s = (at_s - self.at_s) / (step - self.step)
+        self.evaluated = any(item.kind == "evaluation" for item in seen)
+        self.step = step
+        if at_s is not None:
+            self.shown_s[step] = at_s
 
 
 LAG: Final = 0.05
@@ -84,16 +108,17 @@ def _rows(path: Path, reading: Rows, problems: Problems) -> Iterator[Observation
                 problems.append("several processes wrote rows of the same steps: the first one's are counted")
         own = processes[rank]
         seen = reading.observe(row, at_s=at_s, rank=rank)
+        if at_s is not None and at_s == own.at_s and step == own.step:  # the clock of a callback that stood still
+            seen = [replace(item, at_s=None) if item.kind == "evaluation" else item for item in seen]
+        yield from own.before(seen, step, at_s)
         yield from seen
         # Rows without a loss: the last of a training, or batches of a prediction that is not one.
         bare = None if seen or not own.step else Observation(kind="end", at_s=at_s, step=step, rank=rank)
         if bare is not None and step > own.step:
             yield Observation(kind="step", at_s=at_s, step=step, epoch=finite(row.get("epoch")), rank=rank)
-        own.at_s = at_s if at_s is not None else own.at_s
         if seen or bare is not None:
-            own.step = step
-            if at_s is not None:
-                own.shown_s[step] = at_s
+            own.went(seen, step, at_s)
+        own.at_s = at_s if at_s is not None else own.at_s
     if bare is not None:
         yield bare
 

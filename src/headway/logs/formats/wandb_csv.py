@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from headway.domain.errors import Position, UserError
 from headway.domain.observation import Observation, RunLog
 from headway.logs import rows
-from headway.logs.formats.wandb_offline import STEPS
+from headway.logs.formats.wandb_offline import STEPS, samples_of
 from headway.logs.tables import header_in, moment_s, table
-from headway.logs.text import finite, number, whole
+from headway.logs.text import Problems, finite, number, whole
 
 NAME = "wandb_csv"
 _AXES: Final = ("Step", "_step", "train/global_step", "trainer/global_step", "global_step", "epoch", "train/epoch")
@@ -27,6 +28,9 @@ _RUNS: Final = {"Name", "State", "Runtime"}
 _OWN: Final = {"_step", "_runtime", "_timestamp", "_wandb"}
 _BOUND: Final = re.compile(r"__(MIN|MAX)$")
 _MOST_NAMED: Final = 5
+_SYSTEM: Final = "system/"
+"""Before the names of a chart's samples of the machine."""
+_MOST_ROWS: Final = 1e9
 
 
 def claims(path: Path, head: bytes) -> float:
@@ -42,25 +46,32 @@ def claims(path: Path, head: bytes) -> float:
 
 def read(path: Path) -> RunLog:
     """The log of the run that an export says most of. Raises UserError where it has no rows."""
-    problems: list[str] = []
+    problems = Problems()
     runs: dict[str, list[rows.Row]] = {}
+    machine: dict[str, list[Observation]] = {}
     begun: rows.Row | None = None
     for _, cells in table(path, problems):
         if cells.keys() >= _RUNS:
             return _of_runs(path)
         begun = begun or _begun(cells)
         for name, row in _split(cells):
-            runs.setdefault(name, []).append(row)
-    if not runs:
+            own = {key.removeprefix(_SYSTEM): value for key, value in row.values.items() if key.startswith(_SYSTEM)}
+            machine.setdefault(name, []).extend(samples_of(own, row.at_s))
+            if values := {key: value for key, value in row.values.items() if not key.startswith(_SYSTEM)}:
+                runs.setdefault(name, []).append(replace(row, values=values))
+    if not runs and not any(machine.values()):
         raise UserError("an export of W&B has rows", where=Position(path.name))
-    name = max(runs, key=lambda one: len(runs[one]))
-    others = [one for one in runs if one != name]
+    name = max(machine, key=lambda one: len(runs.get(one, ())) or len(machine[one]) / _MOST_ROWS)
+    others = [one for one in machine if one != name]
     if others:
         more = f" and {len(others) - _MOST_NAMED} more" if len(others) > _MOST_NAMED else ""
         problems.append(f"read: run {name}; also in the file: {', '.join(others[:_MOST_NAMED])}{more}")
-    found = ([begun] if begun else []) + runs[name]
+    found = ([begun] if begun else []) + runs.get(name, [])
     observations, facts = rows.told(found, problems)
-    if all(row.at_s is None for row in found):
+    sampled_s = next((item.at_s for item in machine[name] if item.at_s is not None), None)
+    zero_s = rows.first_moment(found) if found else sampled_s
+    observations = rows.with_device(observations, machine[name], zero_s) if machine[name] else observations
+    if all(item.at_s is None for item in observations):
         problems.append("no times: export the chart over relative time, or the history, to have them")
     return RunLog(
         format=NAME,
@@ -73,7 +84,7 @@ def read(path: Path) -> RunLog:
 
 def _of_runs(path: Path) -> RunLog:
     """The table of runs, a line each: the one that took longest, with its time, its settings and its last values."""
-    problems: list[str] = []
+    problems = Problems()
     lines = [cells for _, cells in table(path, problems) if finite(cells.get("Runtime")) is not None]
     if not lines:
         raise UserError("a table of W&B's runs says how long one took", where=Position(path.name))

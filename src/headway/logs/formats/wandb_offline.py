@@ -18,7 +18,7 @@ from typing import Any, Final
 from headway.domain.errors import Position, UserError
 from headway.domain.observation import Observation, RunLog
 from headway.logs import rows, wire
-from headway.logs.text import finite, whole
+from headway.logs.text import Problems, finite, whole
 
 NAME = "wandb_offline"
 MAGIC: Final = b":W&B\xe1\xbe"
@@ -85,7 +85,7 @@ class _Run:
         self.rows: list[rows.Row] = []
         self.samples: list[Observation] = []
         self.facts: dict[str, float | str] = {}
-        self.problems: list[str] = []
+        self.problems = Problems()
         self._config: dict[str, object] = {}
         self._summary: dict[str, object] = {}
         self._began_s: float | None = None

@@ -17,7 +17,7 @@ from headway.logs.text import duration_s, number
 TIME = r"(?:\d+ days?, )?\d[\d:]*"
 COUNT = r"\d[\d,]{0,15}(?:\.\d{1,4})?[kMGT]?i?B?"
 TQDM = re.compile(
-    rf"(?P<percent>\d{{1,3}})%\|[^|\n]{{0,400}}\|\s{{0,20}}(?P<n>{COUNT})/(?P<total>{COUNT})\s{{0,4}}"
+    rf"(?P<percent>\d{{1,3}})%(?:\|[^|\n]{{0,400}}\|)?\s{{0,20}}(?P<n>{COUNT})/(?P<total>{COUNT})\s{{0,4}}"
     rf"\[(?P<elapsed>{TIME})<(?P<left>\?|{TIME})(?:,\s{{0,4}}(?P<rate>[^\]\n]{{0,2000}}))?\]?"
 )
 RICH = re.compile(
@@ -30,6 +30,13 @@ KERAS = re.compile(
     r"(?:ETA: (?P<left>[\d:]+s?)|(?P<elapsed>[\d:]+)s?"
     r"(?:\s{1,9}(?P<each>[\d.]+)(?P<unit>us|ms|s|µs)/(?:step|epoch|sample))?)"
 )
+KERAS_PLAIN = re.compile(
+    r"^\s{0,9}(?P<n>\d{1,9})/(?P<total>\d{1,9}) - (?P<elapsed>\d{1,9})s - "
+    r"(?:(?=.{0,400}?\b(?P<each>[\d.]{1,12})(?P<unit>us|ms|s|µs)/(?:step|sample)\b))?"
+)
+"""Its `verbose=2`: a line an epoch."""
+ULTRALYTICS = re.compile(r"^(?P<epoch>\d{1,6})/(?P<epochs>\d{1,6})\s{1,20}\d[\d.]{0,9}G\b")
+"""`70/1000 6.73G 1.081 ...: 100%|...`: epoch, memory, losses."""
 EPOCH = re.compile(r"(?i)\bepochs?\b\s*[:#=\[(]*\s*(?P<epoch>\d{1,6})(?:\.\d+)?(?:\s*(?:/|of)\s*(?P<epochs>\d{1,6}))?")
 PAIR = re.compile(
     r"([A-Za-z_][\w/.() -]{0,60}?)\s{0,3}[=:]\s{0,3}"
@@ -40,9 +47,12 @@ PAIR = re.compile(
 EVALUATION = re.compile(r"(?i)eval|valid|\bval\b|\btest|sanity|scoring|predict")
 TOKENIZE = re.compile(
     r"(?i)^map\b|tokeni[sz]|^filter|packing|adding eos|chat template|converting|truncating|preproc|^extracting|grouping"
+    r"|scanning|caching"
 )
-LOADING = re.compile(r"(?i)loading|load .*shards|weights|materializ")
-GENERATION = re.compile(r"(?i)generat(?!ing \w+ (?:split|examples))|sampling|decoding")
+LOADING = re.compile(r"(?i)loading|load .*shards|weights|materializ|capturing")
+GENERATION = re.compile(
+    r"(?i)generat(?!ing \w+ (?:split|examples))|sampling|decoding|processed prompts|adding requests"
+)
 OTHER = re.compile(
     r"(?i)download|fetching|writing|generating \w+ (?:split|examples)|saving|upload|computing|creating|resolving"
     r"|extracting data|\.(?:safetensors|bin|json|txt|model|parquet|gz)\b"
@@ -83,7 +93,7 @@ def bars_in(line: str) -> Iterator[Bar]:
         tail = tail if tail[:1] in (" ", ",") and "%|" not in tail else ""
         yield _bar(match, described, f"{(match['rate'] or '').partition(',')[2]},{tail}")
     rich = RICH.search(line[:4_000]) if start == 0 and ("━" in line or "╺" in line or "─" in line) else None
-    keras = KERAS.search(line[:4_000]) if start == 0 and rich is None else None
+    keras = (KERAS.search(line[:4_000]) or KERAS_PLAIN.match(line[:4_000])) if start == 0 and rich is None else None
     if rich:
         of = f"/{rich['epochs']}" if rich["epochs"] else ""
         yield _bar(rich, f"Epoch {rich['epoch']}{of}", line[rich.end() :])
@@ -117,9 +127,10 @@ def _keras(match: re.Match[str], line: str) -> Bar:
     if done and each is not None and (seconds or 0.0) < 10:
         # Below ten seconds the whole ones are too coarse.
         seconds = each * total
+    rows = "/sample" in line[:4_000]
     return Bar(
-        description="keras",
-        kind="train",
+        description="keras, rows" if rows else "keras",
+        kind="" if rows else "train",
         n=n,
         total=total,
         elapsed_s=seconds,
@@ -139,7 +150,7 @@ def _count(text: str) -> int:
 @lru_cache(maxsize=4_096)
 def _epoch(described: str) -> tuple[int | None, int | None]:
     """The epoch that a description names, and of how many."""
-    match = EPOCH.search(described)
+    match = EPOCH.search(described) or ULTRALYTICS.match(described)
     return (int(match["epoch"]), int(match["epochs"]) if match["epochs"] else None) if match else (None, None)
 
 
@@ -161,7 +172,7 @@ def _kind(described: str, rate: str) -> str:
     ):
         if words.search(described):
             return kind
-    if re.search(r"(?i)\b(?:examples|rows|files|docs|lines)/s|s/(?:examples|files)", rate):
+    if re.search(r"(?i)\b(?:\d[\d.]{0,9})?(?:examples|rows|files|docs|lines|ba)/s|s/(?:examples|files|ba)\b", rate):
         return "tokenize"
     return "train"
 

@@ -1,4 +1,4 @@
-"""Steps that are counted anew in every epoch: PyTorch's and timm's examples, OpenMMLab, DETR, Swin, Flair, tutorials.
+"""Steps counted anew in every epoch: PyTorch's and timm's examples, OpenMMLab, DETR, Swin, Flair, ESPnet, tutorials.
 
 Owns such lines, and the one count of steps of the whole run; lines that count through are `metric_lines.py`.
 """
@@ -20,6 +20,8 @@ TIMM: Final = re.compile(
     r"\bTrain: (?P<epoch>\d{1,6}) \[\s{0,8}(?P<step>\d{1,9})/(?P<total>\d{1,9}) \(\s{0,3}\d{1,3}%\)\]"
 )
 """timm/train.py: `Train: 0 [  50/1251 (  4%)]`, updates counted from 0."""
+ESPNET: Final = re.compile(r"\b(?P<epoch>\d{1,6})epoch:train:\d{1,9}-(?P<step>\d{1,9})batch: ")
+"""espnet2/train/trainer.py, the last batch of an interval; its `train_time` is of an update, which may be several."""
 TIME: Final = re.compile(
     r"(?i)\btime:?\s{1,4}(?P<now>\d{1,6}\.\d{1,9})s?(?:\s{0,4}\(\s{0,4}(?P<mean>\d{1,6}\.\d{1,9}))?"
 )
@@ -27,14 +29,15 @@ TIME: Final = re.compile(
 
 def within_epoch(line: str, values: dict[str, float]) -> Line | None:
     """The step that `Epoch: [3][ 10/500]` tells of, counted in its epoch; None for other lines."""
-    match = WITHIN.search(line) or TIMM.search(line)
+    match = WITHIN.search(line) or TIMM.search(line) or ESPNET.search(line)
     if match is None:
         return None
     time = TIME.search(line, match.end())
+    total = match.groupdict().get("total")
     return Line(
         kind="step",
         step=int(match["step"]),
-        total=int(match["total"]),
+        total=int(total) if total else None,
         each_s=None if time is None else finite(time["mean"] or time["now"]),
         epoch=int(match["epoch"]),
         epochs=int(epochs) if (epochs := match.groupdict().get("epochs")) else None,

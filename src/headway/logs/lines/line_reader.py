@@ -6,47 +6,30 @@ each is known in the folder's other files.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from headway.domain.observation import Observation
 from headway.logs.hf_rows import STEP_KEYS, Rows, is_end, moment_of
+from headway.logs.lines.axis import Axis
 from headway.logs.lines.bars import EPOCH, Bar, bars_in
+from headway.logs.lines.blocks import Blocks
 from headway.logs.lines.epochs import Epochs
+from headway.logs.lines.followed import OF_EPOCHS, Followed, is_sure, key_of
 from headway.logs.lines.line import Line
 from headway.logs.lines.metric_lines import metrics_in, saved_s
 from headway.logs.lines.mllog import MARK, Events
 from headway.logs.lines.prefix import moment_in, rank_of
-from headway.logs.lines.printed import SAVING, alike, begins_row, resumed_at, rows_in, settings_in
+from headway.logs.lines.printed import SAVING, Joiner, alike, resumed_at, rows_in, settings_in
 from headway.logs.repair import Course
 from headway.logs.text import LINE_END, LONGEST_LINE, Problems, plain
 
 SWIFT_KEY: Final = "global_step/max_steps"
-OF_EPOCHS: Final = re.compile(r"(?i)(?:\w+ )?epochs?")
-"""Description of a bar that counts epochs: the steps are those of the bar within it."""
 FEWEST_SKIPPED: Final = 20
 """Steps in the first advance of a bar from which it may be a resume."""
 MOST_HELD: Final = 8
 """Rows that wait for a bar."""
-
-
-@dataclass(slots=True)
-class _Bar:
-    """A bar in progress."""
-
-    start_s: float
-    last: Bar
-    base: int = 0
-    """Steps of the epochs before."""
-    told: bool = False
-    first: Observation | None = None
-    """Its first advance, while that may be a resume, which moves it over the steps that were done before."""
-    rows: int = 0
-    """Evaluation rows that had been seen when it began."""
-    said_s: float = -1.0
-    """Elapsed when a step was last told of."""
 
 
 class LineReader:
@@ -64,11 +47,11 @@ class LineReader:
         self.marks: set[str] = set()
         """Kinds of lines that were understood: `row`, `bar`, `line`, `mllog`."""
         self.course = Course()
-        self._rows, self._events, self._epoch_count = Rows(), Events(), Epochs()
-        self._rest = self._begun_row = ""
-        self._now_s: float | None = None
-        self._zeros_s: dict[str, float] = {}
-        self._bars: dict[str, _Bar] = {}
+        self._rows, self._events, self._blocks, self._epoch_count = Rows(), Events(), Blocks(), Epochs()
+        self._rest, self._joiner, self._axis = "", Joiner(), Axis()
+        self._bars: dict[str, Followed] = {}
+        self._waiting: list[Observation] = []
+        self._sure = False
         self._main: str | None = None
         self._step: int | None = None
         self._seen: dict[int, int] = {}
@@ -76,15 +59,14 @@ class LineReader:
         self._evaluated: Observation | None = None
         self._resumed: int | None = None
         self._fed_s: float | None = None
-        self._opened = self._ended = self._within = False
+        self._ended = self._within = False
         self._last_train: str | None = None
         self._evaluation_rows = 0
         self._held: list[tuple[Mapping[str, str], float | None, int]] = []
         self._total: int | None = None
         self._epoch_total: int | None = None
         self._epochs: int | None = None
-
-    """Of the line `Epoch 1/5` that Keras prints above its bars, or of the bar around that of the steps."""
+        """Of the line `Epoch 1/5` that Keras prints above its bars, or of the bar around that of the steps."""
 
     @property
     def total_steps(self) -> int | None:
@@ -115,19 +97,19 @@ class LineReader:
         """What the last line, which has no end, says, and what waited for another to be sure."""
         rest, self._rest = self._rest, ""
         found = self.line(plain(rest)) if rest else []
-        return found + self._let_go() + self._taken(self._pending())
+        return found + self._believed() + self._let_go() + self._taken(self._pending())
 
     def line(self, line: str) -> list[Observation]:
         """What one whole line says."""
-        line = self._joined(line)
+        line = self._joiner.whole(line)
         if not line.strip():
             return []
         rank, message = rank_of(line)
         moment = moment_in(message)
         if self._fed_s is not None:
-            self._now_s = self._fed_s
+            self._axis.now_s = self._fed_s
         elif moment is not None:
-            self._now_s = self._on_axis("stamp", moment)
+            self._axis.now_s = self._on_axis("stamp", moment)
         found: list[Observation] = []
         if MARK in message and (event := self._events.observe(message)) is not None:
             self.marks.add("mllog")
@@ -148,24 +130,25 @@ class LineReader:
 
     def _row(self, row: Mapping[str, str], rank: int, stamped: bool) -> list[Observation]:
         """A row; without a step of its own it waits for the bar that tqdm prints anew below it."""
+        believed = self._believed()
         if is_end(row):
             if any(alike(row, end) for end in self.ends):
                 # `TrainOutput(...)` and the metrics of a script repeat the last row.
-                return []
+                return believed
             self.ends.append(row)
-        at_s = self._now_s
+        at_s = self._axis.now_s
         if (shown := moment_of(row)) is not None and self._fed_s is None and not stamped:
             at_s = self._on_axis(shown[0], shown[1])
         if self._ended and "loss" in row and self._last_train is not None:
             self._main, self._ended = self._last_train, False
         if not is_end(row) and self._main is not None and not any(key in row for key in (*STEP_KEYS, SWIFT_KEY)):
             self._held.append((row, at_s, rank))
-            return [] if len(self._held) < MOST_HELD else self._let_go()
-        found = self._told(row, at_s, rank)
+            return believed + ([] if len(self._held) < MOST_HELD else self._let_go())
+        found = believed + self._told(row, at_s, rank)
         if is_end(row):
             # What comes after is another training of the same script.
-            self._opened, self._ended = False, True
-            self._zeros_s.pop("elapsed", None)
+            self._axis.opened, self._ended = False, True
+            self._axis.zeros_s.pop("elapsed", None)
         return found
 
     def _told(self, row: Mapping[str, str], at_s: float | None, rank: int) -> list[Observation]:
@@ -180,42 +163,57 @@ class LineReader:
             self._evaluation_rows += 1
         steps = [item.step for item in found if item.kind == "step" and item.step is not None]
         self._seen |= {rank: steps[-1]} if steps else {}
-        begun = [Observation(kind="begin", at_s=self._zeros_s["elapsed"], rank=rank)] if self._opens("elapsed") else []
-        return self._taken(begun + self._pending() + found)
+        return self._taken(self._begun(rank) + self._pending() + found)
 
     def _bar(self, bar: Bar, rank: int) -> list[Observation]:
         """A bar of the training tells of steps, any other of its end alone."""
         self.marks.add("bar")
-        key = re.sub(r"[\d.,:/=-]+", "#", bar.description)[:80] + f"|{bar.total}" + f"|{rank}"
-        known, fresh, again = self._bars.get(key), False, False
-        if known is None or bar.n < known.last.n or (bar.epoch is not None and bar.epoch != known.last.epoch):
-            fresh, again = True, known is not None
-            start_s = (self._now_s or 0.0) if self._fed_s is None else self._fed_s - (bar.elapsed_s or 0.0)
-            known = self._bars[key] = _Bar(
-                start_s=start_s, last=replace(bar, n=0), base=self._base(key, known, bar), rows=self._evaluation_rows
-            )
-            if len(self._bars) > 1_000:
-                self._bars.pop(next(iter(self._bars)))
+        if bar.kind == "" and bar.description.startswith("keras"):
+            self.course.problems.append("Keras counted rows, not steps, of a batch that is not said: not read")
+        key = key_of(bar, rank)
+        known, fresh, again = self._followed(key, bar, rank)
+        believed = self._doubt(key, bar) if bar.kind == "train" else []
         if bar.kind == "train" and self._main is None and bar.total > 1:
             self._main = key
         if bar.kind == "train" and bar.n < bar.total:
             self._last_train = key
-        elapsed_s = bar.elapsed_s
-        if elapsed_s is not None and self._fed_s is None:
-            self._now_s = max(self._now_s or 0.0, known.start_s + elapsed_s)
+        if bar.elapsed_s is not None and self._fed_s is None:
+            self._axis.now_s = max(self._axis.now_s or 0.0, known.start_s + bar.elapsed_s)
         before, known.last = known.last, bar
-        if bar.kind == "train" and self._is_main(key, bar):
-            # Printed anew with the rate it had, the bar shows the step that the rows above it are of.
-            if bar.rate and bar.rate == before.rate and bar.n >= before.n:
-                self._step = known.base + bar.n
-            if known.first is not None and bar.n <= (known.first.step or 0):
-                return []
-            found = self._resolved(known, bar) + self._let_go() if known.first is not None else self._let_go()
-            return found + self._taken(self._steps(known, bar, rank, begins=fresh and known.base == 0, again=again))
+        if bar.kind != "train" or not self._is_main(key, bar):
+            over = bar.n >= bar.total and (before.n < bar.total or fresh)
+            return believed + (self._over(known, bar, rank) if over else [])
+        # Printed anew with the rate it had, the bar shows the step that the rows above it are of.
+        if bar.rate and bar.rate == before.rate and bar.n >= before.n:
+            self._step = known.base + bar.n
+        if known.first is not None and bar.n <= (known.first.step or 0):
+            return believed
+        found = (self._resolved(known, bar) if known.first is not None else []) + self._let_go()
+        self._waiting += self._steps(known, bar, rank, begins=fresh and known.base == 0, again=again)
+        self._sure = self._sure or is_sure(bar) or bar.total == self._rows.total_steps
+        return believed + found + (self._believed() if self._sure else [])
+
+    def _followed(self, key: str, bar: Bar, rank: int) -> tuple[Followed, bool, bool]:
+        """The bar as far as it was seen, whether this print begins a pass of it, and whether that is another one."""
+        main, known = self._bars.get(self._main or ""), self._bars.get(key)
+        trained = main.base + main.last.n if main is not None and key != self._main else 0
+        if known is not None and not known.begins_again(bar, trained):
+            return known, False, False
+        start_s = (self._axis.now_s or 0.0) if self._fed_s is None else self._fed_s - (bar.elapsed_s or 0.0)
+        base = self._base(key, known, bar)
+        first = replace(bar, n=0)
+        made = Followed(start_s=start_s, last=first, base=base, rows=self._evaluation_rows, trained=trained)
+        self._bars[key] = made
+        if len(self._bars) > 1_000:
+            self._bars.pop(next(iter(self._bars)))
+        return made, True, known is not None
+
+    def _over(self, known: Followed, bar: Bar, rank: int) -> list[Observation]:
+        """What a bar that is not the training's says at its end."""
         kind = "" if OF_EPOCHS.fullmatch(bar.description) else {"train": "evaluation"}.get(bar.kind, bar.kind)
-        if not kind or bar.n < bar.total or (before.n >= bar.total and not fresh) or elapsed_s is None:
+        if not kind or bar.elapsed_s is None:
             return []
-        done = Observation(kind=kind, at_s=self._now_s, seconds=elapsed_s, step=self._step, rank=rank)
+        done = Observation(kind=kind, at_s=self._axis.now_s, seconds=bar.elapsed_s, step=self._step, rank=rank)
         if kind != "evaluation":
             return self._taken([done])
         # The row of the same evaluation comes after its bar and is exact.
@@ -224,20 +222,41 @@ class LineReader:
         waiting, self._evaluated = self._pending(), done
         return self._taken(waiting)
 
-    def _resolved(self, known: _Bar, bar: Bar) -> list[Observation]:
+    def _believed(self) -> list[Observation]:
+        """What waited until it was sure that the bar is the training's."""
+        told, self._waiting = self._waiting, []
+        self._sure = self._sure or self._main is not None
+        return self._taken(told)
+
+    def _doubt(self, key: str, bar: Bar) -> list[Observation]:
+        """Another bar tells whether the first was the training's: not where it was over at once without a word, and
+        this one is longer or shows figures.
+        """
+        main = self._bars.get(self._main or "")
+        if self._sure or main is None or key == self._main:
+            return []
+        if not main.is_done or not (bar.total > main.last.total or bar.values):
+            return self._believed()
+        self.course.problems.append(f"a bar of {main.last.total:,} that was over at once is not the training's")
+        self._main = self._step = self._epoch_total = None
+        self._waiting, self._seen, self._axis.opened = [], {}, False
+        return []
+
+    def _resolved(self, known: Followed, bar: Bar) -> list[Observation]:
         """The first advance of a bar, now that its second shows whether the steps in it were done or skipped."""
         first, known.first = known.first, None
         if first is None or first.step is None or first.at_s is None:
             return []
-        first_s, since_s = first.at_s - known.start_s, (self._now_s or 0.0) - first.at_s
+        first_s, since_s = first.at_s - known.start_s, (self._axis.now_s or 0.0) - first.at_s
         more = known.base + bar.n - first.step
         # Both elapsed times are cut to whole seconds.
         slower = 5.0 * (first_s + 1.0) / first.step < max(0.0, since_s - 1.0) / more
-        if slower or (first_s <= 1.0 and 20 * more <= first.step):
+        if (slower or (first_s <= 1.0 and 20 * more <= first.step)) and bar.n < bar.total:
             self.course.problems.append(f"resumed: the bar of the training begins at step {first.step}")
             first = replace(first, steps=1)
         now, self._step = self._step, first.step
-        found = self._taken([first]) + self._let_go()
+        self._waiting.append(first)
+        found = (self._believed() if self._sure else []) + self._let_go()
         self._step = now
         return found
 
@@ -254,7 +273,7 @@ class LineReader:
             self._main = key
         return key == self._main
 
-    def _base(self, key: str, known: _Bar | None, bar: Bar) -> int:
+    def _base(self, key: str, known: Followed | None, bar: Bar) -> int:
         """Steps before the first of a bar that begins again: those of the epochs before, none after a restart."""
         if known is None:
             return 0
@@ -262,15 +281,15 @@ class LineReader:
             self._ended = False
             return 0
         ahead = bar.epoch is not None and known.last.epoch is not None and bar.epoch > known.last.epoch
-        return known.base + known.last.total if ahead or known.last.n >= known.last.total else 0
+        return known.base + known.last.total if ahead or known.is_done else 0
 
-    def _steps(self, known: _Bar, bar: Bar, rank: int, *, begins: bool, again: bool) -> list[Observation]:
+    def _steps(self, known: Followed, bar: Bar, rank: int, *, begins: bool, again: bool) -> list[Observation]:
         epochs = bar.epochs or (None if bar.epoch is not None or known.base else 1)
         epochs = self._epochs if self._within or bar.description == "keras" else epochs
         self._epoch_total = bar.total * epochs if epochs and known.base < bar.total * epochs else None
         opened = (
             [Observation(kind="begin", at_s=known.start_s, rank=rank)]
-            if begins and (self._opens("bar") or again)
+            if begins and (self._axis.opens("bar") or again)
             else []
         )
         step = known.base + bar.n
@@ -288,7 +307,7 @@ class LineReader:
         seconds = bar.elapsed_s if bar.description == "keras" and self._fed_s is None else None
         said = Observation(
             kind="step",
-            at_s=self._now_s,
+            at_s=self._axis.now_s,
             step=step,
             steps=bar.total if seconds is not None else steps,
             seconds=seconds,
@@ -309,8 +328,7 @@ class LineReader:
             return self._taken([Observation(kind="checkpoint", seconds=seconds, step=self._step, rank=rank)])
         if SAVING.search(message[:400]):
             return self._taken([Observation(kind="checkpoint", step=self._step, rank=rank)])
-        line = metrics_in(message)
-        if line is None:
+        if (line := metrics_in(message) or self._blocks.observe(message)) is None:
             return []
         line = self._epoch_count.through(line)
         self.marks.add("line")
@@ -319,52 +337,42 @@ class LineReader:
         # An evaluation is timed by the moments around it only where nothing was trained between them.
         timed = line.kind == "step" or (line.step == self._step and line.elapsed_s is None)
         if elapsed and line.elapsed_s is not None and self._fed_s is None and not stamped:
-            self._now_s = self._on_axis("elapsed", line.elapsed_s)
-            opened = (
-                [Observation(kind="begin", at_s=self._zeros_s["elapsed"], rank=rank)] if self._opens("elapsed") else []
-            )
+            self._axis.now_s = self._on_axis("elapsed", line.elapsed_s)
+            opened = self._begun(rank)
         self._total = line.total or (None if self._epoch_count.begins_again else self._total)
         self._step = line.step if line.kind == "step" else self._step
         said = Observation(
             kind=line.kind,
-            at_s=self._now_s if timed and (stamped or elapsed or self._fed_s is not None) else None,
+            at_s=self._axis.now_s if timed and (stamped or elapsed or self._fed_s is not None) else None,
             seconds=line.each_s if line.kind == "evaluation" else None,
             step=line.step,
             rows=self._new_rows(line),
             values=line.values,
             rank=rank,
         )
-        return self._taken([*opened, *self._pending(), said], each_s=line.each_s)
+        return self._believed() + self._taken([*opened, *self._pending(), said], each_s=line.each_s)
 
     def _banner(self, message: str) -> None:
         if message.startswith("Epoch ") and len(message) < 100 and (epoch := EPOCH.fullmatch(message.strip())):
             self._epochs = int(epoch["epochs"]) if epoch["epochs"] else None
+            if (main := self._bars.get(self._main or "")) is not None:
+                main.trained = -1  # what is printed full again is another pass
         settings = settings_in(message)
-        total = settings.pop("total_steps", None)
-        self._total = int(total) if total else self._total
+        self._total = int(settings.pop("total_steps", 0)) or self._total
         self.facts |= settings
         self._resumed = resumed_at(message) or self._resumed
 
     # ---- clocks, and what waits
 
     def _on_axis(self, clock: str, shown_s: float) -> float:
-        """A moment that one of a log's clocks shows, on the one axis of all; each is set by where it is first seen."""
-        if clock not in self._zeros_s:
-            main = self._bars.get(self._main or "")
-            if clock == "elapsed" and "stamp" not in self._zeros_s:
-                # It runs since the training's start, as its bar does.
-                self._zeros_s[clock] = main.start_s if main is not None else (self._now_s or 0.0)
-            else:
-                self._zeros_s[clock] = self._now_s - shown_s if self._now_s is not None else 0.0
-        self._now_s = self._zeros_s[clock] + shown_s
-        return self._now_s
+        """A moment that one of a log's clocks shows."""
+        main = self._bars.get(self._main or "")
+        return self._axis.on(clock, shown_s, None if main is None else main.start_s)
 
-    def _opens(self, clock: str) -> bool:
-        """True once: where a clock that runs since the start of the training was first seen."""
-        if self._opened or (clock == "elapsed" and clock not in self._zeros_s):
-            return False
-        self._opened = True
-        return True
+    def _begun(self, rank: int) -> list[Observation]:
+        """The beginning of a training whose elapsed time was first seen just now."""
+        first = self._axis.opens("elapsed")
+        return [Observation(kind="begin", at_s=self._axis.zeros_s["elapsed"], rank=rank)] if first else []
 
     def _let_go(self) -> list[Observation]:
         """What the rows that waited say."""
@@ -373,7 +381,8 @@ class LineReader:
         first = main.first if main is not None else None
         if main is not None and first is not None:
             main.first = None
-        return (self._taken([first]) if first is not None else []) + [
+        believed = self._believed() if held or first is not None else []
+        return (believed + self._taken([first]) if first is not None else believed) + [
             item for row, at_s, rank in held for item in self._told(row, at_s, rank)
         ]
 
@@ -389,12 +398,3 @@ class LineReader:
 
     def _taken(self, said: list[Observation], each_s: float | None = None) -> list[Observation]:
         return [self.course.take(item, each_s=each_s if item.kind == "step" else None) for item in said]
-
-    def _joined(self, line: str) -> str:
-        """A row that was printed over several lines, as one."""
-        if self._begun_row:
-            line, self._begun_row = f"{self._begun_row} {line}", ""
-        if begins_row(line):
-            self._begun_row = line
-            return ""
-        return line

@@ -74,7 +74,7 @@ def metrics_in(line: str) -> Line | None:
     for form, read in FORMS:
         if match := form.search(line[:4_000]):
             return read(match, line[:4_000])
-    if "[" in line and (within := within_epoch(line[:2_000], _named(line[:2_000]))) is not None:
+    if ("[" in line or "batch: " in line) and (within := within_epoch(line[:2_000], _named(line[:2_000]))) is not None:
         return within
     match = GENERIC.search(line[:2_000])
     return _generic(match, line[:2_000]) if match else None

@@ -54,6 +54,22 @@ def begins_row(line: str) -> bool:
     return "{" in line and len(line) < 8_000 and ROW_BEGUN.search(line[-4_200:]) is not None
 
 
+class Joiner:
+    """Joins rows that were printed over several lines."""
+
+    def __init__(self) -> None:
+        self._begun = ""
+
+    def whole(self, line: str) -> str:
+        """The line with what it goes on with; empty while it is not whole."""
+        if self._begun:
+            line, self._begun = f"{self._begun} {line}", ""
+        if not begins_row(line):
+            return line
+        self._begun = line
+        return ""
+
+
 def settings_in(message: str) -> dict[str, float]:
     """What the Trainer's banner says of the run: `total_steps`, `rows`, `epochs`, `micro_batch`, `grad_accum` ..."""
     if "=" not in message:

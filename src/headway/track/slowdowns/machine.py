@@ -31,7 +31,10 @@ class Sampler:
     def __init__(self) -> None:
         self._ticks = processor_ticks()
         self._own = (time.process_time(), time.monotonic())
-        self._sources: list[Callable[[], dict[str, float]]] = [self._processors, _load, _swap, _device, _clocks]
+        self._paged: tuple[float, float, float, float] | None = None
+        self._sources: list[Callable[[], dict[str, float]]] = [
+            self._processors, self._pages, _load, _swap, _device, _clocks
+        ]  # fmt: skip
 
     def sample(self) -> dict[str, float]:
         """Figures that this machine has; a source that fails once is not asked again."""
@@ -54,6 +57,18 @@ class Sampler:
             found |= {"cpu_busy_share": 1.0 - (idle + waiting) / all_ticks, "io_wait_share": waiting / all_ticks}
         self._ticks = ticks
         return found
+
+    def _pages(self) -> dict[str, float]:
+        """Pages that this process was given anew, and the system's share of its processor time, which gives them."""
+        import resource  # which Windows has not
+
+        said = resource.getrusage(resource.RUSAGE_SELF)
+        before, self._paged = self._paged, (said.ru_minflt, said.ru_stime, said.ru_utime, time.monotonic())
+        if before is None:
+            return {}
+        faults, system_s, user_s, passed = (now - was for now, was in zip(self._paged, before, strict=True))
+        busy_s = max(system_s + user_s, 1e-9)
+        return {"page_faults_per_s": faults / max(passed, 1e-9), "system_share": system_s / busy_s}
 
 
 def _load() -> dict[str, float]:

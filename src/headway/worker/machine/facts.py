@@ -18,7 +18,6 @@ from typing import Any
 
 import torch
 
-from headway.worker.machine.heap import give_back_freed_memory
 from headway.worker.machine.host import PROC as _PROC
 from headway.worker.machine.host import free_host_bytes, host_cpu, sensor_errors, usable_cores
 
@@ -125,7 +124,6 @@ class Peak:
         if self._device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self._device)
             return
-        give_back_freed_memory()  # a peak counts what is in use
         try:
             (_PROC / "self/clear_refs").write_text("5", encoding="ascii")  # proc(5): resets the peak resident set
         except OSError:

@@ -27,12 +27,6 @@ def keep_freed_memory() -> bool:
     return bool(mallopt(M_MMAP_MAX, 0)) and bool(mallopt(M_TRIM_THRESHOLD, MOST))
 
 
-def give_back_freed_memory() -> None:
-    """Hand what is free to the system, so that what the process holds can be read off; nothing without glibc."""
-    if (trim := _of_c_library("malloc_trim")) is not None:
-        trim(ctypes.c_size_t(0))
-
-
 def _of_c_library(name: str) -> ctypes._NamedFuncPointer | None:
     try:
         return getattr(ctypes.CDLL(None), name, None)

@@ -53,6 +53,12 @@ REPEATED = ("step", "evaluation")
 """Terms whose error more time narrows: a probe stops by them."""
 BUSY = 0.1
 """Share of the host's processors taken by other programs that is remarked on."""
+LARGE_BYTES = 1.2e9
+KEPT = (
+    "memory that a step frees was kept: without MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=1000000000000 your own "
+    "program on a CPU may be a quarter slower"
+)
+"""Said of a process that held more: torch and a tiny model hold half of that, and lose little."""
 SENSE_S = 5.0
 STEP_FACTS = ("seconds", "wait_s", "rows", "tokens", "squares", "longest", "micro_steps")
 COOLED = 0.03
@@ -74,6 +80,7 @@ class Probe:
         self.warm_up: dict[str, float] = {"steps": 0, "seconds": 0.0}
         self.run: dict[str, float] = {}
         self.evaluation_peak_bytes: int | None = None
+        self._peak_bytes = 0
         self._sensed: dict[str, float] = {}
         self._sense_at = 0.0
         self._on_host = session.device.type == "cpu"
@@ -111,6 +118,8 @@ class Probe:
         found["evaluation_peak_bytes"] = self.evaluation_peak_bytes
         found["repeats"] = {term: len(known) for term, known in self.total.seconds.items()}
         self._sense_again()
+        if self.session.keeps_memory and self._peak_bytes > LARGE_BYTES:
+            self.remarks.append(KEPT)
         found["others_share"] = share = self._others.share()
         if share is not None and share > BUSY:
             self.remarks.append(
@@ -123,7 +132,8 @@ class Probe:
     def _load(self, import_s: float) -> Rows:
         """Data, then model, as a run does it."""
         rows = read_rows(self.task, self.session.vocabulary)
-        self.say("sample", term="tokenize", seconds=rows.seconds, tokens=rows.tokens, rows=len(rows.train))
+        self.say("sample", term="tokenize", seconds=rows.seconds, encode_s=rows.tokenize_s, tokens=rows.tokens,
+                 rows=len(rows.train))  # fmt: skip
         if self._on_host and (words := load_refusal(self.task)):
             raise OutOfMemoryHere(words)
         moved = self.session.load(rows.pad)
@@ -152,6 +162,7 @@ class Probe:
     def _longest(self, rows: Rows) -> None:
         found = longest(self.session, rows.train, LONGEST_SHARE * self.budget.left_s)
         said = {name: value for name, value in asdict(found).items() if name != "fits"}
+        self._peak_bytes = found.peak_bytes
         self.say("longest", fits=found.fits, planned_rows=self.task.batches.micro_batch, **said)
         if not found.fits:
             raise OutOfMemoryHere(out_of_memory(self.task, found.rows))
@@ -194,12 +205,12 @@ class Probe:
             place.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(prefix="headway-probe-", dir=place) as folder:
                 write_bytes_per_s = self._disk(Path(folder))
-                size = self.session.checkpoint_bytes()
-                expected_s = size / write_bytes_per_s
+                sizes = {"checkpoint": self.session.checkpoint_bytes(), "final_save": self.session.final_bytes()}
+                size = max(sizes[term] for term in wanted)
                 if size > free_disk_bytes(folder):
                     self.remarks.append(f"a checkpoint of {size / 1e9:.2f} GB has no room on the disk: not measured")
-                elif expected_s > ONCE_SHARE * self.budget.left_s:
-                    self._scaled_save(wanted, size, expected_s)
+                elif size / write_bytes_per_s > ONCE_SHARE * self.budget.left_s:
+                    self._scaled_save({term: sizes[term] for term in wanted}, write_bytes_per_s)
                 else:
                     self._saves(Path(folder), wanted)
         except OSError as error:
@@ -220,10 +231,12 @@ class Probe:
         self.say("sample", term=term, seconds=moved.seconds, bytes=moved.bytes, check_s=moved.check_s)
         self.total.add(term, moved.seconds)
 
-    def _scaled_save(self, wanted: Sequence[str], size: int, seconds: float) -> None:
+    def _scaled_save(self, sizes: Mapping[str, int], write_bytes_per_s: float) -> None:
         """A save that would take most of the budget is worked out from the disk's speed, and says so."""
-        self.remarks.append(f"a checkpoint of {size / 1e9:.2f} GB was worked out from the disk's speed, not written")
-        for term in wanted:
+        largest = max(sizes.values()) / 1e9
+        self.remarks.append(f"a checkpoint of {largest:.2f} GB was worked out from the disk's speed, not written")
+        for term, size in sizes.items():
+            seconds = size / write_bytes_per_s
             self.say("sample", term=term, seconds=seconds, bytes=size, scaled=True)
             self.total.add(term, seconds)
 

@@ -66,7 +66,7 @@ def read_rows(task: Task, vocab: int) -> Rows:
     pad = tokens = 0
     rows: tuple[Row, ...]
     if task.data.lengths is not None:
-        rows, more = _split(_random_rows(task.data.lengths, vocab, task.seed), (), task.rows, wanted)
+        rows, more = _random_rows(task.data.lengths, task.rows or len(task.data.lengths), wanted, vocab, task.seed)
     else:
         moments = [time.perf_counter()]
         texts, others = _split(*read_texts(task.data), task.rows, wanted)
@@ -97,13 +97,20 @@ def _split(
     return tuple(kept), tuple(others or rows[len(kept) :])[:wanted]
 
 
-def _random_rows(lengths: Sequence[int], vocab: int, seed: int) -> tuple[Row, ...]:
-    """Rows of the given lengths: views of one pool of random ids, so that a million of them take little memory."""
+def _random_rows(
+    lengths: Sequence[int], many: int, others: int, vocab: int, seed: int
+) -> tuple[tuple[Row, ...], tuple[Row, ...]]:
+    """`many` rows of the given lengths, over and over, in any order; and `others`, each of one of these lengths.
+
+    Views of one pool of random ids, so that a million of them take little memory.
+    """
     chance = np.random.default_rng(seed)
-    longest = max(lengths)
-    pool = chance.integers(0, vocab, size=longest + min(_POOL, sum(lengths)), dtype=np.int64)
-    starts = chance.integers(0, len(pool) - longest + 1, size=len(lengths))
-    return tuple(pool[start : start + length] for start, length in zip(starts.tolist(), lengths, strict=True))
+    sizes = np.concatenate((chance.permutation(np.resize(lengths, many)), chance.choice(lengths, others)))
+    longest = int(sizes.max())
+    pool = chance.integers(0, vocab, size=longest + min(_POOL, int(sizes.sum())), dtype=np.int64)
+    starts = chance.integers(0, len(pool) - longest + 1, size=len(sizes))
+    rows = tuple(pool[start : start + size] for start, size in zip(starts.tolist(), sizes.tolist(), strict=True))
+    return rows[:many], rows[many:]
 
 
 def _encoded(tokenizer: Tokenizer, texts: Sequence[str]) -> tuple[Row, ...]:

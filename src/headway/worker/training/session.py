@@ -89,15 +89,15 @@ class Session:
     """One task's model, optimizer and random state. Call `load` first; then any order.
 
     `done` counts optimizer steps since the beginning of the run, resumed ones included; `device` is a torch device;
-    `vocabulary` and `weights` (number format in which weights lie) are known before `load`; `peak` is memory.
+    `vocabulary` and `weights` (number format in which weights lie) are known before `load`; `peak` is memory;
+    `keeps_memory`: what a step frees is not given back to the system (`machine/heap.py`).
     """
 
     def __init__(self, task: Task) -> None:
         """Read the model's config and choose the device; raises UserError where that cannot be."""
         self.task = task
         self.device = _device(task.device)
-        if self.device.type == "cpu":
-            keep_freed_memory()
+        self.keeps_memory = self.device.type == "cpu" and keep_freed_memory()
         if task.threads:
             torch.set_num_threads(task.threads)
         self.vocabulary = vocabulary(config_of(task.model))
@@ -201,8 +201,11 @@ class Session:
     def checkpoint_bytes(self) -> int:
         """What `save` would write, without its few bytes of names."""
         states = (one for state in self._optimizer.state.values() for one in state.values())
-        tensors = (one for one in (*self._kept().values(), *states) if isinstance(one, torch.Tensor))
-        return sum(one.numel() * one.element_size() for one in tensors)
+        return self.final_bytes() + _bytes(one for one in states if isinstance(one, torch.Tensor))
+
+    def final_bytes(self) -> int:
+        """What `save_final` would write: the weights, or the adapter alone."""
+        return _bytes(self._kept().values())
 
     def save(self, folder: Path, keep: int | None = None) -> Moved:
         """Write `folder/checkpoint-STEP`: what is trained (all weights without adapters), optimizer, random state.
@@ -327,6 +330,10 @@ class Session:
         torch.set_rng_state(state["cpu"])
         if "cuda" in state and self.device.type == "cuda":
             torch.cuda.set_rng_state(state["cuda"], self.device)
+
+
+def _bytes(tensors: Iterable[torch.Tensor]) -> int:
+    return sum(one.numel() * one.element_size() for one in tensors)
 
 
 def _device(asked: str) -> torch.device:

@@ -1,0 +1,111 @@
+"""Steps that several lines tell of: NeMo-RL's blocks, Composer's console, spaCy's table.
+
+Owns what must be known of an earlier line to read a later one; lines that say all themselves are `metric_lines.py`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from headway.logs.lines.line import Line
+from headway.logs.text import number
+
+BANNER: Final = re.compile(r"={5,40} (?P<what>Step|Epoch) (?P<n>\d{1,9})/(?P<of>\d{1,9}) ={5,40}")
+TOTAL_TIME: Final = re.compile(r"• Total step time: (?P<each>\d{1,9}\.\d{1,9})s")
+VALIDATED: Final = re.compile(r"• Total validation time: (?P<each>\d{1,9}\.\d{1,9})s")
+"""Within the step's time, and before it."""
+NAMED: Final = re.compile(r"^\s{1,4}• (?P<name>[A-Z][\w ]{1,40}): (?P<value>-?\d{1,12}\.\d{1,12})\s*$")
+"""nemo_rl/algorithms/sft.py and grpo.py: a banner, what is done, the results, the times."""
+PROGRESS: Final = re.compile(
+    r"(?:^|\s)(?:\[epoch=(?P<epoch>\d{1,6})\])?\[batch=(?P<step>\d{1,12})(?:/(?P<total>\d{1,12}))?\]:?\s*$"
+)
+OTHER_PROGRESS: Final = re.compile(r"(?:^|\s)\[(?:token|sample|iteration|second)=\d{1,18}/\d{1,18}\]:\s*$")
+BATCHES: Final = re.compile(r"^\s{1,9}Train time/batch: (?P<done>\d{1,12})\s*$")
+EVALUATED: Final = re.compile(r"(?:^|\s)\[Eval batch=(?P<n>\d{1,9})/(?P<of>\d{1,9})\] Eval on ")
+"""composer/loggers/console_logger.py, `_get_progress_string`: what a run's length is counted in is what is shown."""
+COLUMNS: Final = re.compile(r"^\s{0,2}E\s{2,6}#\s{2,9}\S")
+"""spacy/training/loggers.py: epoch, step, losses, scores of the evaluation at that step."""
+FEWEST_COLUMNS: Final = 3
+
+
+class Blocks:
+    """Reads lines in their order; `observe` gives the step or the evaluation that one completes."""
+
+    def __init__(self) -> None:
+        self._step: tuple[int, int] | None = None
+        self._epoch: tuple[int, int] | None = None
+        self._values: dict[str, float] = {}
+        self._validated_s = 0.0
+        self._batch = 0
+        self._by_batches = False
+        self._columns: tuple[str, ...] = ()
+
+    def observe(self, message: str) -> Line | None:
+        """What `message` completes; None for a line that completes nothing."""
+        if len(message) > 1_000:
+            return None
+        if "=====" in message or "•" in message or "Training Results" in message:
+            return self._nemo_rl(message)
+        if "batch" in message or "[" in message:
+            return self._composer(message)
+        return self._spacy(message)
+
+    def _nemo_rl(self, message: str) -> Line | None:
+        if banner := BANNER.search(message):
+            counted = int(banner["n"]), int(banner["of"])
+            if banner["what"] == "Epoch":
+                self._epoch = counted
+            else:
+                self._step, self._values, self._validated_s = counted, {}, 0.0
+            return None
+        if (validated := VALIDATED.search(message)) and self._step is not None:
+            self._validated_s, self._values = float(validated["each"]), {}
+            return Line(kind="evaluation", step=self._step[0], each_s=self._validated_s)
+        if "Training Results" in message:
+            self._values = {}
+        if named := NAMED.match(message):
+            self._values[named["name"].lower()] = float(named["value"])
+        time = TOTAL_TIME.search(message)
+        if time is None or self._step is None:
+            return None
+        (step, total), self._step = self._step, None
+        epoch, epochs = self._epoch or (None, None)
+        each_s = max(0.0, float(time["each"]) - self._validated_s)
+        return Line(kind="step", step=step, total=total, each_s=each_s, epoch=epoch, epochs=epochs,
+                    per_epoch=bool(epochs and epochs > 1), values=self._values)  # fmt: skip
+
+    def _composer(self, message: str) -> Line | None:
+        if evaluated := EVALUATED.search(message):
+            whole = evaluated["n"] == evaluated["of"]  # the others tell how far it is
+            return Line(kind="evaluation", step=self._batch) if whole and self._batch else None
+        if OTHER_PROGRESS.search(message):
+            self._by_batches = True
+            return None
+        if self._by_batches and (batches := BATCHES.match(message)):
+            self._by_batches = False
+            self._batch = int(batches["done"]) + 1  # said when the batch begins
+            return Line(kind="step", step=self._batch)
+        if (progress := PROGRESS.search(message)) is None:
+            return None
+        self._batch = int(progress["step"])
+        return Line(
+            kind="step",
+            step=self._batch,
+            total=int(progress["total"]) if progress["total"] else None,
+            epoch=int(progress["epoch"]) if progress["epoch"] else None,
+            per_epoch=progress["epoch"] is not None,
+        )
+
+    def _spacy(self, message: str) -> Line | None:
+        if COLUMNS.match(message) and "SCORE" in message:
+            self._columns = tuple(name.lower() for name in re.split(r"\s{2,}", message.strip()))
+            return None
+        words = message.split()
+        if not self._columns or len(words) != len(self._columns) or len(words) < FEWEST_COLUMNS:
+            return None
+        figures = [number(word) for word in words]
+        if not (words[0].isdecimal() and words[1].isdecimal() and len(words[1]) <= 12) or None in figures[2:]:
+            return None
+        values = {name: value for name, value in zip(self._columns[2:], figures[2:], strict=True) if value is not None}
+        return Line(kind="step", step=int(words[1]), values=values)
