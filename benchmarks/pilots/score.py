@@ -97,10 +97,10 @@ def markdown(groups: Mapping[str, Mapping[str, Any]]) -> str:
             f"| {found['jobs']} {name} | **{probe['median']:.1%}**, {probe['worst']:.1%} | "
             f"{probe['within_5_percent']} of {probe['of']} | {found['coverage']:.0%} | {' | '.join(cells)} |"
         )
-    least = next(found["wander"] for found in groups.values() if found["wander"] is not None)
+    wander = next(found["wander"] for found in groups.values() if found["wander"] is not None)
     lines += [
         "",
-        f"Within the runs of five minutes the pace of {LONG_PILOT_S:.0f} s is {least:.1%} (rms) from that of all that "
+        f"Within the runs of five minutes the pace of {LONG_PILOT_S:.0f} s is {wander:.1%} (rms) from that of all that "
         "follows: so much no probe",
         "of this length can know of such a machine, two virtual cores on a shared host.",
     ]
