@@ -58,6 +58,20 @@ def tutorial() -> str:
     )
 
 
+def open_clip(*, rate: bool = True, step_rows: int = 64) -> str:
+    """Rows of 64 that are one step; negCLIP doubles them after the rate was taken (its issue 27)."""
+    lines = []
+    for epoch in range(2):
+        for step in (*range(1, 1710, 100), 1710):
+            said = f", {step_rows / 0.5:#g}/s, {step_rows / 0.5:#g}/s/gpu" if rate else ""
+            when = moment(1000 * epoch + step // 2).replace(" ", ",")
+            lines.append(
+                f"{when} | INFO | Train Epoch: {epoch} [{64 * step:6d}/109468 ({step // 17}%)] Data (t): 0.158"
+                f" Batch (t): 0.500{said} LR: 0.000001 Logit Scale: 99.995 Loss: 0.97884 (1.023)"
+            )
+    return "\n".join(lines)
+
+
 def fairseq() -> str:
     return "\n".join(
         f"{moment(50 * part)} | INFO | train_inner | epoch 003:     85 / 282 loss=3.147, ppl=8.86, ups=2,"
@@ -93,8 +107,22 @@ def read(tmp_path: Path) -> Callable[..., RunLog]:
         (tutorial(), 1200, 3000, 0.5),
         (fairseq(), 1000, None, 0.5),
         (olmo(), 100, 1000, 5.0),
+        (open_clip(), 3420, None, 0.5),
+        (open_clip(rate=False), 3420, None, 0.5),
+        (open_clip(step_rows=32), 3420, None, 0.5),
     ],
-    ids=["flair", "imagenet", "swin", "mmdetection", "tutorial", "fairseq", "olmo"],
+    ids=[
+        "flair",
+        "imagenet",
+        "swin",
+        "mmdetection",
+        "tutorial",
+        "fairseq",
+        "olmo",
+        "open_clip",
+        "open_clip, no rate",
+        "negclip",
+    ],
 )
 def test_steps_are_counted_through_the_run(
     text: str, last: int, total: int | None, each_s: float, read: Callable[..., RunLog]
@@ -104,6 +132,23 @@ def test_steps_are_counted_through_the_run(
     assert log.total_steps == total
     assert {item.attempt for item in log.observations} == {0}
     assert times_of(log.observations)["step"].each_s == pytest.approx(each_s, rel=0.001)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [f"Train Epoch: 1 [{640 * n}/60000 ({n}%)]\tLoss: 0.3" for n in range(90)],
+        [f"Train Epoch: 1 [{64 * (100 * n + 1)}/109468 ({n}%)] Batch (t): 0.5 Loss: 0.3" for n in range(2, 17)],
+        [f"Train Epoch: 1 [{10 * n}/500 ({2 * n}%)] Batch (t): 0.5 Loss: 0.3" for n in range(1, 50)],
+    ],
+    ids=["mnist", "seen from the middle", "perhaps batches"],
+)
+def test_rows_are_no_steps_where_nothing_tells_how_many_a_step_takes(
+    lines: list[str], read: Callable[..., RunLog]
+) -> None:
+    log = read("\n".join(lines))
+    assert not log.observations
+    assert "no line of" in log.problems[0]
 
 
 def test_a_bar_of_epochs_stands_around_that_of_the_steps(read: Callable[..., RunLog]) -> None:

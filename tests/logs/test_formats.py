@@ -59,6 +59,20 @@ def test_every_number_of_a_state_is_kept() -> None:
     assert log.facts["total_flop"] == state["total_flos"]
 
 
+@pytest.mark.parametrize("indent", [None, 2])
+def test_the_log_history_alone_says_as_much(tmp_path: Path, indent: int | None) -> None:
+    whole = read_log(SAMPLES / "trainer_state_lora_alpaca.json")
+    history = json.loads((SAMPLES / "trainer_state_lora_alpaca.json").read_text())["log_history"]
+    text = json.dumps(history, indent=indent)
+    (tmp_path / "history.json").write_text(text)
+    log = read_log(tmp_path / "history.json")
+    assert (log.format, log.observations) == ("trainer_state", whole.observations)
+    (tmp_path / "history.json").write_text(text[: len(text) // 2])
+    cut = read_log(tmp_path / "history.json")
+    assert len(cut.observations) > 50
+    assert "not whole JSON" in cut.problems[0]
+
+
 def test_the_steps_of_a_state_have_the_runtime_and_all_are_counted() -> None:
     times = times_of(read_log(SAMPLES / "trainer_state_lora_alpaca.json").observations)
     # 1,218 steps, the last eight after the last logged row; no evaluation.

@@ -1,7 +1,10 @@
-"""`trainer_state.json` of the Hugging Face Trainer: what it had logged when a checkpoint or the end was saved."""
+"""`trainer_state.json` of the Hugging Face Trainer: what it had logged when a checkpoint or the end was saved; also its
+`log_history` alone, which scripts write with `json.dump(trainer.state.log_history, ...)`.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -32,13 +35,16 @@ FACTS: Final = {
     "num_input_tokens_seen": "tokens",
     "global_step": "steps_done",
 }
+ROWS_ALONE: Final = re.compile(r"\s*\[\s*\{[^{}]{0,4000}?\"(?:eval_|train_)?(?:loss|runtime)\"\s*:")
 
 
 def claims(path: Path, head: bytes) -> float:
-    """By `log_history`; by the name where the head is cut before it."""
+    """By `log_history`, or rows like its own; by the name where the head is cut before it."""
     text = as_text(head)
     if '"log_history"' in text and text.lstrip().startswith("{"):
         return 1.0
+    if ROWS_ALONE.match(text) and ('"step"' in text or '"epoch"' in text):
+        return 0.9
     return 0.8 if path.name == "trainer_state.json" and "{" in text else 0.0
 
 
@@ -46,7 +52,8 @@ def read(path: Path) -> RunLog:
     """The rows of `log_history`; steps have the mean time that `train_runtime` leaves. Raises UserError without any."""
     problems = Problems()
     found, text = document_and_text(path, problems)
-    state = found if isinstance(found, dict) else _picked(text)
+    whole_rows = {"log_history": found} if isinstance(found, list) else found
+    state = whole_rows if isinstance(whole_rows, dict) else _picked(text)
     history = state.get("log_history")
     rows = [row for row in history if isinstance(row, dict)] if isinstance(history, list) else []
     if not rows and not isinstance(state.get("global_step"), int):

@@ -22,4 +22,8 @@ class Line:
     epochs: int | None = None
     per_epoch: bool = False
     """Whether `step` and `total` are surely those of the epoch."""
+    counts_rows: bool = False
+    """Whether `step` and `total` are rows of the epoch, of which a step takes several."""
+    rows_per_step: float | None = None
+    """Of such a line, as far as its figures tell."""
     values: Mapping[str, float] = field(default_factory=dict)

@@ -328,9 +328,9 @@ class LineReader:
             return self._taken([Observation(kind="checkpoint", seconds=seconds, step=self._step, rank=rank)])
         if SAVING.search(message[:400]):
             return self._taken([Observation(kind="checkpoint", step=self._step, rank=rank)])
-        if (line := metrics_in(message) or self._blocks.observe(message)) is None:
+        named = metrics_in(message) or self._blocks.observe(message)
+        if named is None or (line := self._epoch_count.through(named)) is None:
             return []
-        line = self._epoch_count.through(line)
         self.marks.add("line")
         opened: list[Observation] = []
         elapsed = line.elapsed_s is not None and line.kind == "step"
