@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 
 import headway
+from headway.app.watched import Asked, Follower
 from headway.domain.observation import Observation
+from headway.store import open_store
 
 SOURCE = str(Path(headway.__file__).parents[1])
 TRAINING = """
@@ -86,7 +88,7 @@ def test_ctrl_c_is_the_commands_to_answer(here: Path) -> None:
     )
     words = [sys.executable, "-m", "headway", "watch", "--", sys.executable, "-c", program]
     with subprocess.Popen([sys.executable, "-c", HEEDING, *words], env=environment(), stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:  # fmt: skip
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True) as child:  # fmt: skip
         assert child.stdout is not None
         assert child.stdout.readline() == b"ready\n"
         child.send_signal(signal.SIGINT)
@@ -169,11 +171,49 @@ def test_a_run_is_followed_to_its_end(here: Path) -> None:
         assert child.stderr is not None
         first = child.stderr.readline()
         with (folder / "events.jsonl").open("a", encoding="utf-8") as out:
-            out.write(Observation(kind="step", at_s=12.0, seconds=2.0, step=6, steps=1).to_line() + "\n")
+            for item in (Observation(kind="step", at_s=12.0, seconds=2.0, step=6, steps=1),
+                         Observation(kind="end", at_s=12.0, step=6)):  # fmt: skip
+                out.write(item.to_line() + "\n")
         said, _ = child.communicate(timeout=30)
     assert b"83% 5/6" in first
     assert b"6 of 6 (100 %)" in said
     assert child.returncode == 0
+
+
+def test_the_last_step_is_not_the_end(here: Path) -> None:
+    """The final evaluation and save come after it; headway's own events say when they are over."""
+    events(here / "run", 6, total=6)
+    assert json.loads(run("run", "--once", "--json").stdout)["state"] == "running"
+
+
+def test_the_log_of_another_tool_ends_with_the_evaluation_that_it_showed_before() -> None:
+    follower = Follower(Asked(total_steps=100))
+
+    def take(kind: str, step: int) -> None:
+        follower.take([Observation(kind=kind, step=step, steps=50, seconds=50.0)], None)
+
+    take("step", 50)
+    take("evaluation", 50)
+    take("step", 100)
+    assert not follower.ended
+    take("evaluation", 100)
+    assert follower.ended
+
+
+def test_a_resumed_command_did_the_steps_that_it_did(here: Path) -> None:
+    """From a bar that begins at 30 of 40: ten steps, of which `verify` is told (with that of the first print)."""
+    program = (
+        "import sys, time\n"
+        "for n in range(30, 41):\n"
+        "    time.sleep(0.03)\n"
+        "    sys.stderr.write(f'\\r{n * 100 // 40:3d}%|bar| {n}/40 [00:{n - 30:02d}<00:09, 1.00it/s]')\n"
+    )
+    (here / "resumed.py").write_text(program, encoding="utf-8")
+    assert run("--", sys.executable, "resumed.py").returncode == 0
+    with open_store(here / ".headway" / "headway.db") as store:
+        (record,) = store.read("run")
+    assert record.body["steps"] in (10, 11)
+    assert record.body["total_steps"] == 40
 
 
 def test_a_checkpoint_that_logged_nothing_says_how_far_it_is(here: Path) -> None:

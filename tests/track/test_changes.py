@@ -156,9 +156,22 @@ def test_rows_of_changing_length_are_no_slowdown() -> None:
 
 
 def test_an_evaluation_that_takes_twice_as_long_is_told() -> None:
-    changes = Changes()
-    found = [changes.feed(Observation(kind="evaluation", seconds=took)) for took in (20.0, 21.0, 20.0, 41.0, 41.0)]
-    assert [one and one.code for one in found] == [None, None, None, "HW904", None]
+    assert codes([[20.0], [21.0], [20.0], [41.0], [41.0]]) == [None, None, None, "HW904", None]
+
+
+def codes(rounds: list[list[float]]) -> list[str | None]:
+    """What is said after each evaluation of `rounds`, which have a step between them."""
+    changes, found = Changes(), []
+    for number, times in enumerate(rounds, start=1):
+        changes.feed(Observation(kind="step", step=number, steps=1, seconds=1.0))
+        found += [changes.feed(Observation(kind="evaluation", step=number, seconds=took)) for took in times]
+    return [one and one.code for one in found]
+
+
+def test_a_long_data_set_beside_a_short_one_is_no_slowdown() -> None:
+    """The Trainer evaluates several at one step: each is held against its own earlier times."""
+    assert codes([[10.0, 60.0]] * 5) == [None] * 10
+    assert codes([[10.0, 60.0]] * 3 + [[10.0, 120.0]]) == [None] * 7 + ["HW904"]
 
 
 def test_what_is_slow_from_the_beginning() -> None:

@@ -296,6 +296,86 @@ def test_a_further_pass_has_work_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(11):
         next(half)
     assert (loop.meter.step, loop.left().total_steps) == (30, 40)
+    assert loop.left().p50_s > 0
+
+
+def test_steps_may_take_several_passes() -> None:
+    loop = headway.track([1] * 100, steps=250, quiet=True)
+    done = [len(list(loop)) for _ in range(4)]
+    assert done == [100, 100, 50, 0]
+    assert (loop.meter.step, loop.left().total_steps) == (250, 250)
+
+
+class Shuffled:
+    """What a sampler or data set is told of epochs."""
+
+    def __init__(self) -> None:
+        self.told: list[int] = []
+
+    def set_epoch(self, epoch: int) -> None:
+        self.told.append(epoch)
+
+
+def test_what_shuffles_by_epoch_is_told_each() -> None:
+    """As the loop over epochs that it replaces would tell a DistributedSampler."""
+
+    class Loader(list[int]):
+        def __init__(self) -> None:
+            super().__init__([1, 2])
+            self.sampler, self.dataset, self.batch_sampler = Shuffled(), Shuffled(), Shuffled()
+
+    loader = Loader()
+    for _ in headway.track(loader, epochs=3, quiet=True):
+        assert loader.sampler.told[-1:] == loader.dataset.told[-1:] == loader.batch_sampler.told[-1:]
+    assert loader.sampler.told == [0, 1, 2]
+    tracked = headway.track(loader, epochs=2, start_step=4, quiet=True)
+    list(tracked)
+    assert loader.sampler.told == [0, 1, 2, 2, 3]
+    assert tracked.epoch == 3
+    list(headway.track(loader, quiet=True))  # one epoch: the loop around it tells
+    assert len(loader.sampler.told) == 5
+
+
+def test_a_loader_that_tells_its_own_parts_is_told_alone() -> None:
+    class Loader(list[int], Shuffled):
+        def __init__(self) -> None:
+            super().__init__([1])
+            self.told, self.sampler = [], Shuffled()
+
+    loader = Loader()
+    list(headway.track(loader, epochs=2, quiet=True))
+    assert (loader.told, loader.sampler.told) == ([0, 1], [])
+
+
+def test_tokens_may_come_as_what_has_a_float(here: Path) -> None:
+    class Tensor:
+        def __float__(self) -> float:
+            return 7.0
+
+    loop = headway.track([1, 2], tokens=lambda _: Tensor(), quiet=True)  # type: ignore[arg-type,return-value]
+    list(loop)
+    assert sum(item.get("tokens", 0.0) for item in events(loop.run)) == 14.0
+
+
+def test_what_comes_after_the_end_is_timed_without_the_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A loop of 2 s, two hours of something else, a save of 5 s."""
+    now = [0.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+    loop = headway.track([1, 2], quiet=True)
+    for _ in loop:
+        now[0] += 1.0
+    now[0] += 7200.0
+    with loop.saving(final=True):
+        now[0] += 5.0
+    assert loop.meter.journal.times()["final_save"].seconds == 5.0
+    assert max(record.body["wall_s"] for record in runs()) == 7.0
+
+
+def test_a_later_attempt_in_the_same_folder_says_how_far_it_goes() -> None:
+    list(headway.track([1] * 5, run_dir="run", quiet=True))
+    list(headway.track([1] * 10, run_dir="run", start_step=5, quiet=True))
+    log = read_log("run")
+    assert (log.total_steps, max(item.step or 0 for item in log.observations)) == (15, 15)
 
 
 def test_a_first_step_that_compiles_does_not_stand_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -309,7 +389,11 @@ def test_a_first_step_that_compiles_does_not_stand_for_all(monkeypatch: pytest.M
         now[0] += 30.0 if number == 0 else 0.01
 
 
-@pytest.mark.parametrize("given", [{"price": -1.0}, {"price": "3"}, {"price": float("nan")}, {"epochs": 2.5}])
+@pytest.mark.parametrize(
+    "given",
+    [{"price": -1.0}, {"price": "3"}, {"price": float("nan")}, {"epochs": 2.5}, {"save_every": "100"},
+     {"evaluate_every": -1}, {"start_step": -5}],
+)  # fmt: skip
 def test_what_would_fail_hours_later_is_refused_at_once(given: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         headway.track([1], **given)

@@ -198,11 +198,41 @@ def test_a_round_inside_the_body_of_its_step_is_done() -> None:
     assert [part.units for part in left.parts if part.term == "evaluation"] == [1]
 
 
-@pytest.mark.parametrize(("total", "at_end", "rounds"), [(110, True, 6), (110, False, 5), (100, True, 5)])
-def test_a_round_may_follow_the_last_step(total: int, at_end: bool, rounds: int) -> None:
+@pytest.mark.parametrize(
+    ("total", "at_end", "rounds"),
+    [(110, ("evaluation", "checkpoint"), (6, 6)), (110, ("checkpoint",), (5, 6)), (110, (), (5, 5)),
+     (100, ("evaluation", "checkpoint"), (5, 5))],
+)  # fmt: skip
+def test_a_round_may_follow_the_last_step(total: int, at_end: tuple[str, ...], rounds: tuple[int, int]) -> None:
     course = Course(total_steps=total, evaluate_every=20, save_every=20, round_at_end=at_end)
-    left = fed(course, step(1, 1.0), step(2, 1.0))
-    assert {part.units for part in left.parts if part.term != "step"} == {rounds}
+    units = {part.term: part.units for part in fed(course, step(1, 1.0), step(2, 1.0)).parts}
+    assert (units["evaluation"], units["checkpoint"]) == rounds
+
+
+def test_a_run_that_goes_on_after_its_end_has_steps_to_do() -> None:
+    course = Remaining(Course(total_steps=6))
+    for item in (step(1, 1.0), step(2, 1.0), step(3, 1.0), Observation(kind="end", at_s=3.0)):
+        course.feed(item)
+    assert (course.ended, course.left().p50_s) == (True, 0.0)
+    course.feed(step(4, 1.0))
+    assert (course.ended, course.left().p50_s) == (False, pytest.approx(2.0))
+
+
+@pytest.mark.parametrize(
+    ("items", "done"),
+    [
+        ([step(901, 3.0), step(1000, 300.0, steps=99)], 100),
+        ([step(10, 30.0, steps=10), step(20, 30.0)], 20),
+        ([step(1, 1.0), step(100, 99.0, steps=99), step(51, 1.0), step(60, 9.0, steps=9)], 60),
+        ([], 0),
+    ],
+    ids=["resumed", "from the beginning", "went back", "nothing"],
+)
+def test_steps_of_an_earlier_process_are_not_its_own(items: list[Observation], done: int) -> None:
+    course = Remaining(Course(total_steps=1000))
+    for item in items:
+        course.feed(item)
+    assert course.done == done
 
 
 @pytest.mark.parametrize("spread", [0.05, 0.2])

@@ -45,6 +45,12 @@ class Process:
 
         Raises UserError where it cannot be started.
         """
+        if os.name == "nt":
+            raise UserError(
+                "a command is watched where its output can be read as it comes: on Linux and macOS",
+                got="Windows",
+                hint="Watch its files (headway watch FOLDER), or use headway.track in the program.",
+            )
         self._alone = alone
         ours, theirs = zip(_channel(1), _channel(2), strict=True)
         try:
@@ -112,7 +118,7 @@ class Process:
 
     def _forward(self, number: int, _: FrameType | None) -> None:
         """A terminal sends Ctrl-C to the command itself; anybody else sent it to us alone."""
-        if self._alone or number != signal.SIGINT or not os.isatty(0):
+        if self._alone or number != signal.SIGINT or not _has_the_terminal():
             self._send(number)
 
     def _pump(self, seen: Callable[[str], None], tick: Callable[[], None]) -> None:
@@ -147,6 +153,20 @@ def _channel(descriptor: int) -> tuple[int, int]:
 
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, fcntl.ioctl(descriptor, termios.TIOCGWINSZ, b"\0" * 8))
     return ours, theirs
+
+
+def _has_the_terminal() -> bool:
+    """Whether Ctrl-C goes to this group of processes, whatever its streams are."""
+    try:
+        terminal = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY)
+    except OSError:
+        return False
+    try:
+        return os.tcgetpgrp(terminal) == os.getpgrp()
+    except OSError:
+        return False
+    finally:
+        os.close(terminal)
 
 
 def _pass_on(stream: _Stream, seen: Callable[[str], None]) -> bool:

@@ -6,8 +6,8 @@ Owns what is read when and where it goes. Reading lines is `logs/`, what is left
 from __future__ import annotations
 
 import math
+import os
 import shlex
-import sys
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -17,12 +17,14 @@ from headway.app.process import Process, say
 from headway.domain.errors import UsageError, UserError
 from headway.domain.observation import EVENTS_FILE, Observation, RunLog, times_of
 from headway.domain.units import format_duration, format_share
+from headway.logs.formats.headway import NAME as OWN
 from headway.logs.lines.line_reader import LineReader
 from headway.report.view import Page
 from headway.report.watch_view import Ahead, WatchAnswer, watch_page
 from headway.track.kept.journal import Journal, now
 from headway.track.kept.promise import Promise, promised
 from headway.track.remaining import Course, Left, Remaining
+from headway.track.screen import fitted, is_terminal, put
 from headway.track.slowdowns.causes import standing
 from headway.track.slowdowns.changes import Changes
 from headway.track.slowdowns.machine import outside
@@ -65,7 +67,7 @@ class Follower:
 
     def __init__(self, asked: Asked) -> None:
         self.promise = promised(asked.plan, asked.experiment, asked.stage) if asked.plan else Promise()
-        self.asked, self.seen = asked, list[Observation]()
+        self.asked, self.seen, self.tells_its_end = asked, list[Observation](), False
         missing = self.promise.missing(asked.plan)
         self.remarks = (f"{missing[:1].upper()}{missing[1:]}.",) if missing else ()
         course = Course(
@@ -90,9 +92,13 @@ class Follower:
 
     @property
     def ended(self) -> bool:
-        """Whether the run said that it is over, or took its last step."""
+        """Whether the run said that it is over, as headway's own events do; or took its last step, and every evaluation
+        and save that it showed before is done.
+        """
         total = self.remaining.course.total_steps
-        return self.remaining.ended or (total is not None and self.remaining.step >= total > 0)
+        if self.remaining.ended or self.tells_its_end or total is None or not self.remaining.step >= total > 0:
+            return self.remaining.ended
+        return not any(part.kind == "measured" for part in self.remaining.left().parts)
 
     def left(self, since_s: float = 0.0) -> Left:
         """What is left, `since_s` after the last thing that was seen."""
@@ -234,8 +240,9 @@ class _Session:
         if self.journal is None:
             return replace(found, remarks=(f"Stopped because {self.why}.",) if self.why else ())
         record = self.journal.record(
-            wall_s=wall_s, steps=found.step, total_steps=found.total_steps, stage=self.follower.promise.stage,
-            name=_called(self.words), source="console", command=f"headway watch -- {Path(self.words[0]).name}",
+            wall_s=wall_s, steps=self.follower.remaining.done, total_steps=found.total_steps,
+            stage=self.follower.promise.stage, name=_called(self.words), source="console",
+            command=f"headway watch -- {Path(self.words[0]).name}",
         )  # fmt: skip
         if not self.follower.remaining.ended:
             self.journal.write(Observation(kind="end", at_s=wall_s, step=found.step))
@@ -291,6 +298,7 @@ def watch_log(place: str, asked: Asked) -> WatchAnswer:
         took_s, age_s = time.monotonic() - began, max(0.0, time.time() - _changed(path))
         follower = Follower(asked)
         if log is not None:
+            follower.tells_its_end = log.format == OWN
             follower.take(log.of_rank_0, log.total_steps)
             done = log.facts.get("steps_done")
             if isinstance(done, int | float) and done > follower.remaining.step:  # a checkpoint without a row of a log
@@ -347,7 +355,7 @@ def _found(place: str, asked: Asked) -> Path:
     if place and Path(place).exists():
         return Path(place)
     runs = folder_of(asked.plan or None) / "runs"
-    known = sorted(folder for folder in runs.glob("*") if (folder / EVENTS_FILE).exists()) if runs.is_dir() else []
+    known = sorted(events.parent for events in runs.glob(f"*/{EVENTS_FILE}")) if os.path.isdir(runs) else []
     named = [folder for folder in known if folder.name.startswith(place) or folder.name.endswith(f"-{place}")]
     if place and len(named) != 1:
         raise UsageError(
@@ -364,9 +372,8 @@ def _found(place: str, asked: Asked) -> Path:
 
 def _show(line: str) -> None:
     """One line that replaces the one before, on a terminal."""
-    if sys.stderr.isatty():
-        sys.stderr.write(f"\r\x1b[K{line}")
-        sys.stderr.flush()
+    if is_terminal():
+        put(f"\r\x1b[K{fitted(line)}")
     else:
         say(line)
 

@@ -12,6 +12,8 @@ from importlib import import_module
 from typing import Any
 
 from headway.domain.errors import MissingPackageError
+from headway.track.asked import refuse_amounts
+from headway.track.kept.promise import promised
 from headway.track.meter import Meter
 from headway.track.remaining import Course
 
@@ -31,20 +33,37 @@ def _base() -> Any:
     )  # fmt: skip
 
 
-def _evaluates(trainer: Any) -> float | None:
-    """Optimizer steps between two evaluations; None where that is learnt (by time, or a loader without length)."""
+def _evaluates(trainer: Any, accumulate: int) -> float | None:
+    """Optimizer steps between two evaluations, 0 without any; None where that is learnt (by time, or a loader without
+    length).
+    """
+    if not getattr(trainer, "enable_validation", True):
+        return 0.0
     batches, epochs = getattr(trainer, "val_check_batch", None), getattr(trainer, "check_val_every_n_epoch", None)
     if not isinstance(batches, int | float) or not 0 < batches < math.inf:
         return None
-    whole = batches >= trainer.num_training_batches
-    return float(batches * ((epochs or 1) if whole else 1) / trainer.accumulate_grad_batches)
+    in_epoch = trainer.num_training_batches
+    if not in_epoch < math.inf:
+        return float(batches / accumulate)
+    steps = math.ceil(in_epoch / accumulate)  # the last batch of an epoch is a step, however few accumulated
+    if epochs is None:
+        return float(steps * batches / in_epoch)
+    return float(steps * epochs / max(1, in_epoch // batches))
+
+
+def _counts_batches(trainer: Any, module: Any) -> bool:
+    """Whether a step is a batch: Lightning counts each call of an optimizer where the module makes them itself, but
+    forecasts batches.
+    """
+    return not getattr(module, "automatic_optimization", True) and getattr(trainer, "max_steps", -1) in (-1, None)
 
 
 class LightningCallback(_base()):  # type: ignore[misc]
     """Add it to a Trainer: `Trainer(..., callbacks=[headway.LightningCallback()])`.
 
     `plan`, `experiment` and `stage` name what was estimated, `price` is dollars per hour of everything.
-    `run_dir` is the folder for events, instead of `.headway/runs/ID`; `quiet` prints nothing.
+    `run_dir` is the folder for events, instead of `.headway/runs/ID`; `quiet` prints nothing. Each `fit` is a run.
+    Raises UsageError for a price that is none, and for a plan, experiment or stage that is not there.
     """
 
     def __init__(
@@ -58,6 +77,8 @@ class LightningCallback(_base()):  # type: ignore[misc]
         quiet: bool = False,
     ) -> None:
         super().__init__()
+        refuse_amounts(price=price)
+        promised(plan, experiment, stage)  # refused now, not when model and data are loaded
         self._given: dict[str, Any] = {
             "plan": plan, "experiment": experiment, "stage": stage, "run_dir": run_dir, "quiet": quiet,
         }  # fmt: skip
@@ -66,17 +87,27 @@ class LightningCallback(_base()):  # type: ignore[misc]
         self._asked = 0.0
         self._phase = ""
         """What goes on beside the steps: `evaluation`, or `checkpoint`, whose end has no hook of its own."""
+        self._by_batch = False
 
-    def on_train_start(self, trainer: Any, *_: Any) -> None:
+    def on_train_start(self, trainer: Any, module: Any = None, *_: Any) -> None:
         """The run opens; the sanity check of the evaluation lies before it."""
         steps = trainer.estimated_stepping_batches
         known = isinstance(steps, int) and steps > 0
+        accumulate = trainer.accumulate_grad_batches
+        self._by_batch = _counts_batches(trainer, module)
+        done = trainer.current_epoch * trainer.num_training_batches if self._by_batch else trainer.global_step
+        course = Course(
+            total_steps=steps if known else None,
+            evaluate_every=_evaluates(trainer, accumulate),
+            usd_per_hour=self._price,
+        )
         self.meter = Meter(
-            Course(total_steps=steps if known else None, evaluate_every=_evaluates(trainer), usd_per_hour=self._price),
+            course,
             **self._given,
-            step=int(trainer.global_step),
-            grad_accum=trainer.accumulate_grad_batches,
+            step=int(done) if done < math.inf else 0,
+            grad_accum=accumulate,
             gpus=trainer.num_devices * trainer.num_nodes,
+            beside_bar=getattr(trainer, "progress_bar_callback", None) is not None,
         )
         self._asked = time.perf_counter()
 
@@ -90,7 +121,8 @@ class LightningCallback(_base()):  # type: ignore[misc]
         """A batch is done, and a step with it where its gradients were the last to accumulate."""
         if self.meter is None:
             return
-        while self.meter.step < int(trainer.global_step):
+        goal = self.meter.step + 1 if self._by_batch else int(trainer.global_step)
+        while self.meter.step < goal:
             self.meter.step_done(float(trainer.current_epoch))
         self._asked = time.perf_counter()
 
@@ -115,7 +147,8 @@ class LightningCallback(_base()):  # type: ignore[misc]
             self.meter.finish()
 
     def _begin(self, kind: str) -> None:
-        if self.meter is not None:
+        # After the end it is another's: `validate`, a save by hand, the sanity check of the next fit.
+        if self.meter is not None and not self.meter.ended:
             self.meter.phase_begins()
             self._phase = kind
 

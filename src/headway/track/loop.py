@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any, Generic, Self, TypeVar
 
-from headway.domain.errors import UsageError
+from headway.track.asked import refuse_amounts, refuse_counts
 from headway.track.meter import Meter
 from headway.track.remaining import Course, Left
 
@@ -24,12 +24,14 @@ class Tracked(Generic[Batch]):
     """The batches of a loader, `epochs` times over; what comes between two of them is measured.
 
     `accumulate` micro-batches are one optimizer step, counted through the whole run; `steps` ends the run at that step
-    (None: when the epochs are over), counted with those of `start_step`, which an earlier process did. `tokens(batch)`
-    counts tokens, padding included. `plan` is a plan file: its newest estimate under the best rates completes what is
-    not known, beside it events and the run's record are kept; `experiment` and `stage` are names in it. `price` is
-    dollars per hour of everything. `evaluate_every` and `save_every` are optimizer steps; where they are not given they
-    are learnt. `run_dir` is the folder for events, instead of `.headway/runs/ID`; `quiet` prints nothing. An object
-    that is iterated again goes on with the same run. Raises UsageError for counts below 1.
+    (None: when the epochs are over), counted with those of `start_step`, which an earlier process did. Where `epochs`
+    are several, samplers and data sets that shuffle by epoch are told each one (`set_epoch`), as the loop that this
+    one replaces would. `tokens(batch)` counts tokens, padding included. `plan` is a plan file: its newest estimate
+    under the best rates completes what is not known, beside it events and the run's record are kept; `experiment` and
+    `stage` are names in it. `price` is dollars per hour of everything. `evaluate_every` and `save_every` are optimizer
+    steps; where they are not given they are learnt. `run_dir` is the folder for events, instead of `.headway/runs/ID`;
+    `quiet` prints nothing. An object that is iterated again goes on with the same run. Raises UsageError for counts
+    below 1.
     """
 
     def __init__(
@@ -50,7 +52,8 @@ class Tracked(Generic[Batch]):
         run_dir: str | os.PathLike[str] | None = None,
         quiet: bool = False,
     ) -> None:
-        _refuse(price, epochs=epochs, accumulate=accumulate, steps=1 if steps is None else steps)
+        refuse_counts(epochs=epochs, accumulate=accumulate, steps=1 if steps is None else steps)
+        refuse_amounts(price=price, evaluate_every=evaluate_every, save_every=save_every, start_step=start_step)
         self._loader, self._epochs, self._steps, self._accumulate = loader, epochs, steps, accumulate
         self._count_tokens, self._micro = tokens, 0
         length = _length(loader)
@@ -58,6 +61,8 @@ class Tracked(Generic[Batch]):
         total = known if steps is None else min(steps, known or steps)
         self._batches = None if length is None else length * epochs
         self._per_epoch = length
+        self.epoch = self._first_epoch = start_step * accumulate // length if length else 0
+        """The epoch in progress, counted from 0 and with those of earlier processes."""
         course = Course(total_steps=total, usd_per_hour=price, evaluate_every=evaluate_every, save_every=save_every)
         self.meter = Meter(
             course,
@@ -80,10 +85,13 @@ class Tracked(Generic[Batch]):
         """Every batch; at the end, at a break and at an exception the run is closed."""
         self._again()
         try:
-            for epoch in range(self._epochs):
-                yield from self._epoch(epoch)
+            for number in range(self._epochs):
                 if self._steps is not None and self.meter.step >= self._steps:
                     return
+                self.epoch = self._first_epoch + number
+                if self._epochs > 1:
+                    _set_epoch(self._loader, self.epoch)
+                yield from self._batches_of(self.epoch)
         finally:
             self.meter.finish()
 
@@ -91,18 +99,18 @@ class Tracked(Generic[Batch]):
         """The run goes on; what was done before is no part of what a further pass has to do."""
         self.meter.resume()
         course = self.meter.remaining.course
-        if self._steps is None and self._batches is not None and self.meter.step >= (course.total_steps or math.inf):
-            steps = self.meter.step + max(1, self._batches // self._accumulate)
+        if self._batches is not None and self.meter.step >= (course.total_steps or math.inf):
+            steps = self._steps or self.meter.step + max(1, self._batches // self._accumulate)
             self.meter.remaining.course = replace(course, total_steps=steps)
 
-    def _epoch(self, epoch: int) -> Iterator[Batch]:
+    def _batches_of(self, epoch: int) -> Iterator[Batch]:
         now, meter, count_tokens = time.perf_counter, self.meter, self._count_tokens
         accumulate, per_epoch, last = self._accumulate, self._per_epoch, self._steps
         asked = now()
         for seen, batch in enumerate(self._loader, start=1):
             meter.waited(now() - asked)
             if count_tokens is not None:
-                meter.batch(tokens=count_tokens(batch))
+                meter.batch(tokens=float(count_tokens(batch)))  # a tensor, as a rule, which JSON has not
             yield batch
             self._micro += 1
             if self._micro % accumulate == 0:
@@ -142,13 +150,16 @@ class Tracked(Generic[Batch]):
         self.meter.finish()
 
 
-def _refuse(price: float | None, **counts: int) -> None:
-    """What would fail in the middle of a run. Raises UsageError."""
-    for name, value in counts.items():
-        if not isinstance(value, int) or value < 1:
-            raise UsageError("epochs, steps and micro-batches of a step count from 1", got=f"{name}={value}")
-    if price is not None and (not isinstance(price, int | float) or not 0 <= price < math.inf):
-        raise UsageError("a price is a number of dollars per hour", got=f"price={price!r}", hint="price=3.06")
+def _set_epoch(loader: Any, epoch: int) -> None:
+    """Tell what shuffles by epoch which one comes: a loader that tells its own parts, else its sampler and data set."""
+    if hasattr(loader, "set_epoch"):
+        loader.set_epoch(epoch)
+        return
+    batches = getattr(loader, "batch_sampler", None)
+    parts: list[Any] = [getattr(loader, name, None) for name in ("sampler", "dataset")]
+    parts += [batches, getattr(batches, "sampler", None)]
+    for part in {id(part): part for part in parts if hasattr(part, "set_epoch")}.values():
+        part.set_epoch(epoch)
 
 
 def _length(loader: Iterable[Any]) -> int | None:

@@ -14,9 +14,10 @@ from dataclasses import replace
 from typing import Any
 
 from headway.domain.observation import Observation
-from headway.track.kept.journal import Journal, warn
+from headway.track.kept.journal import Journal
 from headway.track.kept.promise import promised
 from headway.track.remaining import Course, Left, Remaining
+from headway.track.screen import Screen
 from headway.track.slowdowns.causes import standing
 from headway.track.slowdowns.changes import Changes
 from headway.track.slowdowns.machine import Sampler
@@ -38,8 +39,8 @@ TOLD_S = 60.0
 class Meter:
     """Counts and times the steps of a run, and writes and says so.
 
-    `header` goes into the file of events; `course` is what the run means to do. Processes of rank above 0 count and
-    say nothing.
+    `header` goes into the file of events; `course` is what the run means to do; `beside_bar` says that a trainer draws
+    a progress bar too. Processes of rank above 0 count and say nothing.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Meter:
         stage: str = "",
         run_dir: str | os.PathLike[str] | None = None,
         quiet: bool = False,
+        beside_bar: bool = False,
         step: int = 0,
         **header: Any,
     ) -> None:
@@ -59,11 +61,11 @@ class Meter:
         self.remaining, self.changes = Remaining(_with_promise(course, promise)), Changes()
         said = os.environ.get(VARIABLE, "")
         leads = _leads()
-        self._loud = leads and not quiet and said not in ("quiet", "off") and sys.stderr is not None
-        self._live = self._loud and sys.stderr.isatty()
-        if self._loud and (missing := promise.missing(plan)):
-            warn(missing)
-        self._due, self._sampler, self._shown = Due(live=self._live), Sampler(), 0
+        loud = leads and not quiet and said not in ("quiet", "off")
+        self._screen = Screen(loud=loud, beside_bar=beside_bar)
+        if self._screen.loud and (missing := promise.missing(plan)):
+            self._screen.warn(missing)
+        self._due, self._sampler = Due(live=self._screen.live), Sampler()
         names = {"plan": promise.plan, "experiment": promise.experiment or experiment, "stage": stage}
         total = self.remaining.course.total_steps
         self.journal = (
@@ -78,7 +80,7 @@ class Meter:
         self._next_s = self._next_sample_s = 0.0
         self._lone = LONE_EVENTS
         self._epoch: float | None = None
-        self._ended = self._said_end = False
+        self.ended = self._said_end = False
         self._machine: dict[str, float] = {}
         self._see(Observation(kind="begin", at_s=0.0, step=step, stage=stage))
 
@@ -114,9 +116,15 @@ class Meter:
             self.phase_ends(kind)
 
     def phase_begins(self, at: float | None = None) -> None:
-        """From now on, or from the moment `at` of `time.perf_counter`, time is a phase's, until `phase_ends`."""
+        """From now on, or from the moment `at` of `time.perf_counter`, time is a phase's, until `phase_ends`.
+
+        After the end of the run, what lies between that and the phase is nobody's time.
+        """
         now = time.perf_counter() if at is None else max(at, self._mark)
-        if self._steps:
+        if self.ended:
+            self._began += now - self._mark
+            self._mark = now
+        elif self._steps:
             self._flush(now)
         else:
             self._carried_s += now - self._mark
@@ -129,28 +137,34 @@ class Meter:
             Observation(kind=kind, at_s=now - self._began, seconds=now - self._mark, step=self.step, stage=self.stage)
         )
         self._mark = now
-        if self._ended:
-            self._ended = False
+        if self.ended:
+            self.ended = False
             self.finish()
 
     def resume(self) -> None:
-        """The loop goes on, also after it was closed."""
-        self._ended = self._said_end = False
+        """The loop goes on, also after it was closed: its next step is told at once, for `watch` to see that."""
+        if self.ended:
+            self.ended = self._said_end = False
+            self._next_s = 0.0
 
     def left(self) -> Left:
         """What is left now."""
         return self.remaining.left()
 
-    def finish(self) -> None:
-        """Close the run: the last steps, `end`, and its record. A phase after it closes it once more."""
-        if self._ended:
+    def finish(self, at: float | None = None) -> None:
+        """Close the run, now or at the moment `at`: the last steps, `end`, and its record.
+
+        A phase after it closes it once more.
+        """
+        if self.ended:
             return
-        self._ended = True
-        now = time.perf_counter()
+        self.ended = True
+        now = time.perf_counter() if at is None else max(at, self._mark)
         if self._steps:
             self._flush(now)
+        self._mark = now
         self._see(Observation(kind="end", at_s=now - self._began, step=self.step, stage=self.stage))
-        if self._loud and now - self._began >= 1.0 and not self._said_end:
+        if self._screen.loud and now - self._began >= 1.0 and not self._said_end:
             self._say(last=True)
             self._said_end = True
             if now - self._began >= TOLD_S:
@@ -187,9 +201,8 @@ class Meter:
         finding = self.changes.feed(item)
         if self.journal is not None:
             self.journal.write(item)
-        if finding is not None and self._loud:
-            self._clear()
-            warn(f"{finding.code} {finding.message}\n  {finding.hint}")
+        if finding is not None and self._screen.loud:
+            self._screen.warn(f"{finding.code} {finding.message}\n  {finding.hint}")
 
     def _beside(self, at_s: float) -> None:
         """A sample of the machine and a line, where they are due."""
@@ -197,22 +210,12 @@ class Meter:
             self._next_sample_s = at_s + SAMPLE_S
             self._machine = self._sampler.sample()
             self._see(Observation(kind="device", at_s=at_s, values=self._machine, stage=self.stage))
-        if self._loud and self._lone < LONE_EVENTS - 1 and self._due.at(at_s):
+        if self._screen.loud and self._lone < LONE_EVENTS - 1 and self._due.at(at_s):
             self._say()
 
     def _say(self, *, last: bool = False) -> None:
-        text = status_line(self.left(), bar=self._live, promise_p90_s=self.promise.p90_s)
-        if not self._live:
-            sys.stderr.write(f"headway: {text}\n")
-            self._shown = 1
-            return
-        sys.stderr.write(f"\r{text.ljust(self._shown)}{chr(10) if last else ''}")
-        sys.stderr.flush()
-        self._shown = 0 if last else len(text)
-
-    def _clear(self) -> None:
-        if self._live and self._shown:
-            sys.stderr.write(f"\r{' ' * self._shown}\r")
+        text = status_line(self.left(), bar=self._screen.live, promise_p90_s=self.promise.p90_s)
+        self._screen.status(text, last=last)
 
     def _tell_standing(self) -> None:
         """What was slow from the beginning, which no change of pace has told."""
@@ -220,7 +223,7 @@ class Meter:
         seconds = {} if self.journal is None else {term: t.seconds for term, t in self.journal.times().items()}
         for one in standing(seconds, self.remaining.elapsed_s, self._machine):
             if one.code not in told:
-                warn(f"{one.code} {one.message}\n  {one.hint}")
+                self._screen.warn(f"{one.code} {one.message}\n  {one.hint}")
 
 
 def _leads() -> bool:

@@ -7,7 +7,7 @@ observations come in, figures come out.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 
 from headway.domain.observation import Observation
@@ -28,8 +28,8 @@ class Course:
     """Optimizer steps between two evaluations; 0: none."""
     save_every: float | None = None
     """Optimizer steps between two checkpoints; 0: none."""
-    round_at_end: bool = False
-    """Whether an evaluation and a checkpoint also follow the last step, where their interval does not end there."""
+    round_at_end: Container[str] = ()
+    """Phases that also follow the last step, where their interval does not end there."""
     final_saves: int = 0
     """Saves after the last step."""
     tokens_per_step: float | None = None
@@ -107,6 +107,7 @@ class Remaining:
         self.elapsed_s = 0.0
         self.ended = False
         self._start = 0
+        self._origin: int | None = None
         self._attempt = 0
         self._first: Observation | None = None
         self._pending_wait_s = 0.0
@@ -140,12 +141,14 @@ class Remaining:
         self._start = self.step
 
     def _step(self, item: Observation) -> None:
+        self.ended = False  # a loop that was over goes on
         covered = item.steps or (item.step - self.step if item.step is not None else 1)
         if item.step is not None and item.step < self.step:  # it went back: a restart that nobody announced
             covered = item.steps or 1
             self._begin(item)
         if self._first is None and not self._rhythm and item.step is not None:
             self._start = item.step - covered
+        self._origin = self._start if self._origin is None else self._origin
         self.step = self.step + covered if item.step is None else item.step
         if item.seconds is None or covered <= 0:
             return
@@ -156,6 +159,11 @@ class Remaining:
         wait_s = self._pending_wait_s + min(item.wait_s or 0.0, item.seconds)
         self._rhythm.add(covered, item.seconds + self._pending_wait_s, wait_s, item.tokens)
         self._pending_wait_s = 0.0
+
+    @property
+    def done(self) -> int:
+        """Optimizer steps since the first that was seen began: without those of an earlier process."""
+        return 0 if self._origin is None else max(0, self.step - self._origin)
 
     @property
     def precision(self) -> float | None:
@@ -218,7 +226,7 @@ class Remaining:
             return [self._round(term, math.ceil(units - 1e-9), [])] if units > 0 else []
         if every <= 0:
             return []
-        whole = math.ceil(total / every - 1e-9) if self.course.round_at_end else _rounds_up_to(total, every)
+        whole = math.ceil(total / every - 1e-9) if term in self.course.round_at_end else _rounds_up_to(total, every)
         due = whole - max(
             _rounds_up_to(max(self._start, self.step - 1), every),
             # inside a loop's body, the step that a round follows is not counted yet

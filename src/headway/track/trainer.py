@@ -5,15 +5,20 @@ Owns what the Trainer's events mean for a run. transformers is imported here and
 
 from __future__ import annotations
 
+import atexit
+import copy
 import time
 from typing import Any
 
 from headway.domain.errors import MissingPackageError
+from headway.track.asked import refuse_amounts
+from headway.track.kept.promise import promised
 from headway.track.meter import Meter
 from headway.track.remaining import Course
 
 try:
     from transformers import TrainerCallback as _Base
+    from transformers.trainer_callback import DefaultFlowCallback, TrainerControl
 except ImportError:
     raise MissingPackageError(
         "headway.TrainerCallback needs transformers", got="no such package",
@@ -27,7 +32,8 @@ class TrainerCallback(_Base):  # type: ignore[misc,unused-ignore]
     `plan`, `experiment` and `stage` name what was estimated, `price` is dollars per hour of everything.
     `run_dir` is the folder for events, instead of `.headway/runs/ID`; `quiet` prints nothing. Tokens are
     counted where the arguments say `include_num_input_tokens_seen`. A run that goes on from a checkpoint is an attempt
-    of its own: steps done before are done, not fast.
+    of its own: steps done before are done, not fast. Raises UsageError for a price that is none, and for a plan,
+    experiment or stage that is not there.
     """
 
     def __init__(
@@ -40,6 +46,8 @@ class TrainerCallback(_Base):  # type: ignore[misc,unused-ignore]
         run_dir: str | None = None,
         quiet: bool = False,
     ) -> None:
+        refuse_amounts(price=price)
+        promised(plan, experiment, stage)  # refused now, not when model and data are loaded
         self._given: dict[str, Any] = {
             "plan": plan, "experiment": experiment, "stage": stage, "run_dir": run_dir, "quiet": quiet,
         }  # fmt: skip
@@ -50,12 +58,14 @@ class TrainerCallback(_Base):  # type: ignore[misc,unused-ignore]
         self._tokens_seen = 0
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """The run, or an attempt of it, opens."""
+        """The run, or an attempt of it, opens; one that was interrupted, which no hook tells, is closed."""
+        self._close()
+        atexit.register(self._close)
         course = Course(
             total_steps=state.max_steps if state.max_steps > 0 else None,
             evaluate_every=_every(_word(args.eval_strategy), state.eval_steps, state, args),
             save_every=_every(_word(args.save_strategy), state.save_steps, state, args),
-            round_at_end=True,  # strategies by steps: `DefaultFlowCallback.on_step_end` of transformers 5
+            round_at_end=_after_the_last(args, state),
             usd_per_hour=self._price,
         )
         self._tokens_seen = int(state.num_input_tokens_seen or 0)
@@ -67,6 +77,7 @@ class TrainerCallback(_Base):  # type: ignore[misc,unused-ignore]
             grad_accum=args.gradient_accumulation_steps,
             gpus=getattr(args, "world_size", 1),
             device=_device(args),
+            beside_bar=not args.disable_tqdm,
         )
         self._last = time.perf_counter()
 
@@ -85,8 +96,16 @@ class TrainerCallback(_Base):  # type: ignore[misc,unused-ignore]
         self.meter.step_done(state.epoch)
         self._last = time.perf_counter()
 
-    def on_evaluate(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """An evaluation is over; it began when what came before was over."""
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+        """A row of the training was logged: that is no waiting for data. Rows of an evaluation come before its end."""
+        if "loss" in (logs or {}):
+            self._last = time.perf_counter()
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any = None, **_: Any) -> None:
+        """An evaluation is over; it began when what came before was over, after the training when its runtime says."""
+        if self.meter is not None and self.meter.ended:
+            runtimes = [value for name, value in (metrics or {}).items() if name.endswith("_runtime")]
+            self._last = time.perf_counter() - float(runtimes[0] if runtimes else 0.0)
         self._was("evaluation")
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -95,8 +114,14 @@ class TrainerCallback(_Base):  # type: ignore[misc,unused-ignore]
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """The run closes."""
+        self._last = time.perf_counter()
+        self._close()
+
+    def _close(self) -> None:
+        """The run ends where its last step, evaluation or save was over."""
+        atexit.unregister(self._close)
         if self.meter is not None:
-            self.meter.finish()
+            self.meter.finish(self._last)
 
     def _was(self, kind: str) -> None:
         if self.meter is not None:
@@ -126,4 +151,17 @@ def _every(strategy: str, steps: float, state: Any, args: Any) -> float | None:
     if strategy == "steps":
         return float(steps)
     epochs = state.num_train_epochs
-    return state.max_steps / epochs if strategy == "epoch" and epochs and state.max_steps > 0 else None
+    # Of a data set without a length the Trainer says that its epochs are as many as a number can be.
+    return state.max_steps / epochs if strategy == "epoch" and 0 < epochs <= state.max_steps else None
+
+
+def _after_the_last(args: Any, state: Any) -> frozenset[str]:
+    """What follows the last step whether its interval ends there or not: as this transformers' own flow answers.
+
+    Saves always have; evaluations since transformers 5.
+    """
+    last = copy.copy(state)
+    last.global_step = last.max_steps
+    said = DefaultFlowCallback().on_step_end(args, last, TrainerControl())
+    found = {"evaluation": said.should_evaluate, "checkpoint": said.should_save}
+    return frozenset(term for term, does in found.items() if does)

@@ -31,6 +31,8 @@ def read(path: Path) -> RunLog:
     if not headers and not found:
         raise UserError("a file of events has a header and events", got="neither", where=Position(path.name))
     header = {name: value for said in reversed(headers) for name, value in said.items()}
+    if headers:  # an attempt that goes further says how far; the run is the one that was begun
+        header |= {name: headers[-1][name] for name in ("total_steps", "stage") if name in headers[-1]}
     facts = {name: value for name in FACTS if isinstance(value := header.get(name), str | int | float) and value != ""}
     total = whole(header.get("total_steps"))
     return RunLog(

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,14 +18,9 @@ from headway.check.verdicts.ran import SCHEMA as RUN_SCHEMA
 from headway.domain.errors import UserError
 from headway.domain.observation import EVENTS_FILE, SCHEMA, Observation, Timed, timed_in
 from headway.domain.record import Record, utc_text
+from headway.track.screen import warn
 from headway.track.slowdowns.machine import device_in_use
 from headway.worker.machine.host import host_cpu
-
-
-def warn(words: str) -> None:
-    """One line on stderr, where there is one."""
-    if sys.stderr is not None:
-        sys.stderr.write(f"headway: {words}\n")
 
 
 def now() -> str:

@@ -67,7 +67,9 @@ class Changes:
         self._points: deque[Point] = deque(maxlen=KEPT)
         self._first: list[Point] = []
         self._machine: dict[str, float] = {}
-        self._rounds: dict[str, list[float]] = {}
+        self._rounds: dict[tuple[str, int], list[float]] = {}
+        self._since_step: dict[str, int] = {}
+        """Evaluations and saves since the last step: of several data sets, each is held against its own before."""
         self._step = 0
         self._seen = 0
         self._attempt = 0
@@ -87,7 +89,9 @@ class Changes:
 
     def _round(self, kind: str, seconds: float) -> Finding | None:
         """An evaluation or a save: said once where it takes much longer than those before."""
-        earlier = self._rounds.setdefault(kind, [])
+        place = self._since_step.get(kind, 0)
+        self._since_step[kind] = place + 1
+        earlier = self._rounds.setdefault((kind, place), [])
         usual = median(earlier) if len(earlier) >= 2 else seconds
         earlier.append(seconds)
         if seconds < GROWN * usual or seconds - usual < GROWN_S:
@@ -104,6 +108,7 @@ class Changes:
 
     def _point(self, item: Observation) -> Finding | None:
         covered = max(1, item.steps or 1)
+        self._since_step.clear()
         self._step = self._step + covered if item.step is None else item.step
         self._seen += 1
         if self._seen <= SKIPPED or item.seconds is None:
