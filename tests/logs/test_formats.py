@@ -316,16 +316,13 @@ def test_nulls_of_an_older_llama_factory_are_no_evaluations(tmp_path: Path) -> N
     assert {item.kind for item in read_log(path).observations} == {"begin", "step"}
 
 
-def test_the_files_of_a_folder_are_named_by_their_places(tmp_path: Path) -> None:
+def test_the_runs_of_a_folder_are_named_by_their_places(tmp_path: Path) -> None:
     for number in range(7):
         (tmp_path / f"run-{number}").mkdir()
         text = (SAMPLES / "trainer_log.jsonl").read_text()
         (tmp_path / f"run-{number}" / "trainer_log.jsonl").write_text(text)
     said = read_log(tmp_path).problems[-1]
-    assert said == (
-        "read from run-0/trainer_log.jsonl; also there: run-1/trainer_log.jsonl, run-2/trainer_log.jsonl, "
-        "run-3/trainer_log.jsonl, run-4/trainer_log.jsonl and 2 more"
-    )
+    assert said == ("read from run-0/trainer_log.jsonl; not of its run: run-1, run-2, run-3, run-4 and 2 more")
 
 
 def test_a_document_that_shows_a_bar_is_read_when_it_is_named_alone(tmp_path: Path) -> None:
@@ -335,3 +332,60 @@ def test_a_document_that_shows_a_bar_is_read_when_it_is_named_alone(tmp_path: Pa
     assert read_log(page).total_steps == 100
     with pytest.raises(UserError, match="holds a log"):
         read_log(tmp_path)
+
+
+def test_an_old_trainers_rate_of_samples_is_that_of_steps(tmp_path: Path) -> None:
+    """Up to transformers 4.6 the only rate is steps over seconds: 125 in 100 s."""
+    place = tmp_path / "train_results.json"
+    place.write_text(json.dumps({"train_runtime": 100.0, "train_samples_per_second": 1.25, "epoch": 1.0}))
+    log = read_log(place)
+    assert times_of(log.observations)["step"].units == 125
+    assert log.facts["train_steps_per_s"] == 1.25
+    assert "train_samples_per_s" not in log.facts
+
+
+def test_a_resume_with_nothing_left_to_do_times_no_steps(tmp_path: Path) -> None:
+    last = {"train_runtime": 0.02, "train_samples_per_second": 4e5, "train_steps_per_second": 5e4, "train_loss": 0.0}
+    rows: list[dict[str, float]] = [{"step": step, "loss": 2.0, "epoch": step / 100} for step in (50, 100)]
+    place = tmp_path / "trainer_state.json"
+    place.write_text(json.dumps({"log_history": [*rows, {"step": 100, **last}], "max_steps": 100}))
+    totals = tmp_path / "all_results.json"
+    totals.write_text(json.dumps({"epoch": 1.0, **last}))
+    for log in (read_log(place), read_log(totals)):
+        assert "step" not in times_of(log.observations)
+        assert "train_runtime_s" not in log.facts
+        assert any("nothing left to do" in problem for problem in log.problems)
+
+
+def test_a_loss_of_zero_throughout_is_a_training(tmp_path: Path) -> None:
+    rows: list[dict[str, float]] = [{"step": step, "loss": 0.0, "epoch": step / 100} for step in (50, 100)]
+    last = {"step": 100, "train_runtime": 50.0, "train_steps_per_second": 2.0, "train_loss": 0.0}
+    place = tmp_path / "trainer_state.json"
+    place.write_text(json.dumps({"log_history": [*rows, last], "max_steps": 100}))
+    assert times_of(read_log(place).observations)["step"].seconds == pytest.approx(50.0)
+
+
+@pytest.mark.parametrize(("epoch", "steps"), [(3.0, 188), (2.5, 188), (1.0, None)])
+def test_totals_of_a_training_that_stopped_early_time_no_steps(tmp_path: Path, epoch: float, steps: int | None) -> None:
+    """10 rows/s for 300 s are three times the 1,000 rows: the rate is of all that was meant."""
+    place = tmp_path / "all_results.json"
+    rates = {"train_samples_per_second": 10.0, "train_steps_per_second": 0.625}
+    place.write_text(json.dumps({"epoch": epoch, "train_runtime": 300.0, "train_samples": 1000, **rates}))
+    log = read_log(place)
+    times = times_of(log.observations)
+    assert (times["step"].units if "step" in times else None) == steps
+    said = "no step times: the rate is of the 3 epochs that were meant, the training stopped after 1"
+    assert (said in log.problems) == (steps is None)
+
+
+def test_a_speed_since_the_start_tells_the_moments(tmp_path: Path) -> None:
+    """ms-swift: 10 / 0.5, 20 / 0.5 and 30 / 0.4 s; after a resume all steps are held against the new start's time."""
+    speeds = {10: 0.5, 20: 0.5, 30: 0.4, 40: 4.0, 50: 2.5}
+    rows = [{"step": step, "loss": 1.0, "train_speed(iter/s)": speed} for step, speed in speeds.items()]
+    place = tmp_path / "trainer_state.json"
+    place.write_text(json.dumps({"log_history": rows, "max_steps": 100}))
+    log = read_log(place)
+    steps = [(item.step, item.seconds) for item in log.observations if item.kind == "step"]
+    assert [step for step, _ in steps] == [10, 20, 30, 40, 50]
+    assert [seconds for _, seconds in steps] == [20.0, 20.0, 35.0, None, None]
+    assert any("resumed" in problem and "step 40" in problem for problem in log.problems)

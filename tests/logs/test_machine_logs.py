@@ -86,6 +86,57 @@ def test_a_job_copied_from_a_terminal_with_its_command(tmp_path: Path) -> None:
     assert (log.facts["state"], log.facts["exit_code"]) == ("CANCELLED", "0:0")
 
 
+def test_a_step_whose_id_was_cut_is_of_the_job_above_it(tmp_path: Path) -> None:
+    """sacct cuts ids to twelve characters: `.batch` and `.extern` of a job of an array are `39459879_10+`."""
+    place = tmp_path / "jobs.txt"
+    place.write_text(
+        "JobID           JobName      State    Elapsed     MaxRSS \n"
+        "------------ ---------- ---------- ---------- ---------- \n"
+        "39459879_10       train  COMPLETED   01:00:00            \n"
+        "39459879_10+      batch  COMPLETED   01:00:00      2048K \n"
+        "39459879_10+     extern  COMPLETED   01:00:00            \n"
+    )
+    log = read_log(place)
+    assert (log.facts["job"], log.facts["elapsed_s"]) == ("39459879_10", 3600)
+    assert log.facts["max_memory_bytes"] == 2048 * 1024
+    assert not log.problems
+
+
+def test_moments_of_a_query_may_be_seconds(tmp_path: Path) -> None:
+    place = tmp_path / "gpu.csv"
+    place.write_text(
+        "timestamp,memory.used,memory.total,utilization.gpu\n"
+        "1764189075,1, 24576, 0\n1764189076,1000, 24576, 97\n1764189077.5,1000, 24576, 98\n"
+    )
+    log = read_log(place)
+    assert [(item.rank, item.at_s) for item in log.observations] == [(0, 0.0), (0, 1.0), (0, 2.5)]
+    assert not log.problems
+
+
+def test_a_gpu_that_is_looked_at_fast_is_one(tmp_path: Path) -> None:
+    place = tmp_path / "gpu.csv"
+    rows = [f"2024/05/01 10:00:{at // 100:02d}.{at % 100:02d}0, {at % 90} %" for at in range(0, 300, 2)]
+    place.write_text("\n".join(["timestamp, utilization.gpu [%]", *rows]) + "\n")
+    log = read_log(place)
+    assert log.facts["gpus"] == 1
+    assert len(log.observations) == 150
+
+
+def test_a_query_below_the_banner_is_found(tmp_path: Path) -> None:
+    place = tmp_path / "gpu.log"
+    table = "timestamp, index, utilization.gpu [%]\n" + "".join(
+        f"2024/05/01 10:00:{at:02d}.000, 0, {90 + at} %\n" for at in range(9)
+    )
+    banner = "Wed May  1 10:00:00 2024\n+-------------+\n| NVIDIA-SMI  |\n+-------------+\n"
+    place.write_text(f"{banner}$ nvidia-smi --query-gpu=timestamp,index,utilization.gpu --format=csv -l 1\n{table}")
+    log = read_log(place)
+    assert (log.format, len(log.observations)) == ("nvidia_smi", 9)
+    # A training that shows its GPUs before it begins is none.
+    lines = "".join(f"step {n} loss: 1.5\n" for n in range(1, 30))
+    place.write_text(f"{banner}name, memory.total [MiB]\nTesla T4, 15360 MiB\n{lines}")
+    assert read_log(place).format == "console"
+
+
 def test_a_requeued_job_is_two_attempts() -> None:
     log = read_log(SAMPLES / "sacct" / "requeued.txt")
     assert [(item.kind, item.attempt, item.at_s) for item in log.observations] == [

@@ -144,6 +144,28 @@ class TestTrackers:
                       "1,137,,0.1437")  # fmt: skip
         assert sum(item.steps or 0 for item in steps(log)) == 138
 
+    def test_what_lightning_does_after_its_fit_adds_no_step(self, written: Written) -> None:
+        """60 steps from 0 to 59; after them `validate` and `test` tell that there were 60."""
+        head = ("epoch,step,train_loss,val_loss,test_loss", "0,49,0.5,,", "0,59,,0.4,")
+        for after in (["1,60,,,0.41"], ["1,60,,0.4,"], ["1,60,,0.4,", "1,60,,,0.41", "1,60,,0.4,"]):
+            log = written("metrics.csv", *head, *after)
+            assert sum(item.steps or 0 for item in steps(log)) == 60
+            evaluations = [item for item in log.observations if item.kind == "evaluation"]
+            assert [item.step for item in evaluations] == [60] * (1 + len(after))
+
+    def test_tests_alone_are_no_training(self, written: Written) -> None:
+        log = written("metrics.csv", "epoch,step,test_acc,test_loss", "0,0,0.9,0.3")
+        assert not steps(log)
+        assert [item.values for item in log.observations] == [{"acc": 0.9, "loss": 0.3}]
+
+    def test_the_other_versions_of_a_folder_are_named(self, tmp_path: Path) -> None:
+        for version in (0, 2, 10):
+            (tmp_path / f"version_{version}").mkdir()
+            (tmp_path / f"version_{version}" / "metrics.csv").write_text(f"epoch,step,train_loss\n0,{version},0.5\n")
+        log = read_log(tmp_path)
+        assert steps(log)[0].step == 11
+        assert "read: version_10, the newest; also there: version_2, version_0" in log.problems
+
     def test_a_row_of_a_callback_leaves_the_loss_of_its_step(self, written: Written) -> None:
         log = written("metrics.csv", "episode,epoch,lr-Adam,step,train_loss", ",,0.001,49,", ",1,,49,10.028",
                       ",,0.001,99,", ",2,,99,nan")  # fmt: skip

@@ -24,6 +24,8 @@ from headway.logs.read import read_log
 from headway.store.place import folder_of
 
 MOST_PROBLEMS = 20
+OVER = ("COMPLETED", "FINISHED")
+"""States of a run that did what it meant to do, as Slurm, and W&B and MLflow call them."""
 
 
 def run_folders(plan_file: str | None = None) -> list[Path]:
@@ -57,9 +59,12 @@ def run_document(log: RunLog, run: str = "") -> dict[str, Any]:
         raise UserError("a run is verified by its times", got=f"{log.name} ({log.format}) without any",
                         hint="Logs with times: console output, TensorBoard, or a run tracked by headway.")  # fmt: skip
     started = moment(log.facts.get("started"))
-    finished = any(item.kind == "end" for item in said) or "train_runtime_s" in log.facts
-    begun = next((item.step for item in said if item.kind == "begin"), None) or 0  # what an earlier process did
-    known = [item.step - begun for item in said if item.step is not None]
+    ended = any(item.kind == "end" for item in said) or "train_runtime_s" in log.facts
+    finished = ended and str(log.facts.get("state") or log.facts.get("status") or OVER[0]).upper() in OVER
+    steps = _steps(said)
+    if not steps and log.total_steps and (not finished or any(item.step is not None for item in said)):
+        raise UserError("a run is verified by the steps that it did",
+                        got=f"{log.name}: of {log.total_steps:,} that were meant none is known to be done")  # fmt: skip
     return {
         "schema": SCHEMA,
         "run": str(log.facts.get("run") or run or _identity(log)),
@@ -68,7 +73,7 @@ def run_document(log: RunLog, run: str = "") -> dict[str, Any]:
         "experiment": str(log.facts.get("experiment", "")),
         "stages": stages or {"": {}},
         "wall_s": wall_s,
-        "steps": max(known, default=0) or sum(item.steps or 1 for item in said if item.kind == "step"),
+        "steps": steps,
         "total_steps": log.total_steps,
         "started": started,
         "ended": _later(started, wall_s) if finished else None,
@@ -78,6 +83,20 @@ def run_document(log: RunLog, run: str = "") -> dict[str, Any]:
         "source": log.format,
         "problems": list(log.problems[:MOST_PROBLEMS]),
     }
+
+
+def _steps(said: Sequence[Observation]) -> int:
+    """Steps that the log saw done, by all of its attempts; 0 where it tells of none.
+
+    What an earlier process did is before the first `begin`. Where that does not say, as on a console, it is before
+    the steps that the first observation covers.
+    """
+    before = next((item.step for item in said if item.kind == "begin"), None)
+    if before is None:
+        firsts = (item for item in said if item.kind == "step")
+        before = next((one.step - (one.step if one.steps is None else one.steps) for one in firsts if one.step), 0)
+    done = max((item.step - before for item in said if item.step is not None), default=0)
+    return done or sum(1 if item.steps is None else item.steps for item in said if item.kind == "step")
 
 
 def device_name(said: str) -> str:
@@ -117,7 +136,8 @@ def _identity(log: RunLog) -> str:
 
 def _wall_s(log: RunLog) -> float | None:
     """From the first to the last moment of the log, or what it says of the whole training, whichever is longer."""
-    said = [item for item in log.of_rank_0 if item.at_s is not None]
+    # Samples of the machine may begin before it and go on after it.
+    said = [item for item in log.of_rank_0 if item.at_s is not None and item.kind != "device"]
     moments: list[float] = []
     if len(said) > 1:
         first = said[0]

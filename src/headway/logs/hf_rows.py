@@ -47,6 +47,8 @@ FACTS: Final = {
     "train_loss": "train_loss",
     "train_samples": "train_rows",
 }
+IDLE_S: Final = 60.0
+"""A training that took less and says a mean loss of exactly 0 had nothing left to do."""
 OTHER: Final = frozenset(
     (
         "epoch",
@@ -74,6 +76,7 @@ class Rows:
         self.facts: dict[str, float | str] = {}
         self.total_steps: int | None = None
         self._tokens: dict[int, float] = {}
+        self._most_loss: float | None = None
 
     def observe(
         self, row: Mapping[str, Any], *, step: int | None = None, at_s: float | None = None, rank: int = 0
@@ -85,9 +88,12 @@ class Rows:
         epoch = finite(str(row.get("epoch", "")).partition("/")[0])
         seen: list[Observation] = []
         if is_end(row):
-            self._finish(row)
+            if not nothing_left(row, self._most_loss):
+                self._finish(row)
             values = {"train_loss": loss} if (loss := number(row.get("train_loss"))) is not None else {}
             return [Observation(kind="end", at_s=at_s, step=step, epoch=epoch, values=values, rank=rank)]
+        if (loss := finite(row.get("loss"))) is not None:
+            self._most_loss = max(loss, self._most_loss or 0.0)
         if any(trained.get(key) is not None for key in LOSS_KEYS) or (
             any(trained.get(key) is not None for key in RATE_KEYS) and any(key in row for key in (*STEP_KEYS, "epoch"))
         ):
@@ -149,6 +155,8 @@ class Rows:
 def final_facts(row: Mapping[str, Any]) -> dict[str, float]:
     """The facts among what a Trainer says once, at the end of a run."""
     found = {fact: value for key, fact in FACTS.items() if (value := finite(row.get(key))) is not None}
+    if found.get("train_steps_per_s") is None and "train_samples_per_s" in found:
+        found["train_steps_per_s"] = found.pop("train_samples_per_s")  # see `steps_done`
     if not found.get("total_flop"):
         found.pop("total_flop", None)  # where the Trainer counts none, it says 0
     return found
@@ -157,6 +165,17 @@ def final_facts(row: Mapping[str, Any]) -> dict[str, float]:
 def is_end(row: Mapping[str, Any]) -> bool:
     """Whether a row closes a training; where tokens are counted, every row has the runtime so far."""
     return "train_runtime" in row and "loss" not in row
+
+
+def nothing_left(row: Mapping[str, Any], most_loss: float | None) -> bool:
+    """Whether the training that a last row closes had no step left to do, as after a resume from its last checkpoint.
+
+    `most_loss` is the largest loss that was logged before; without any, only a training of seconds is taken for one.
+    """
+    if number(row.get("train_loss")) != 0.0:
+        return False
+    runtime_s = finite(row.get("train_runtime")) or 0.0
+    return most_loss > 0 if most_loss is not None else runtime_s < IDLE_S
 
 
 def split(row: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -234,11 +253,19 @@ def with_mean_steps(
         if any(item.kind == "step" for item in observations):
             problems.append("no times of steps: the file has no train_runtime yet, and its rows have no moments")
         return tuple(observations)
+    losses = [
+        loss for item in observations if item.kind == "step" and (loss := finite(item.values.get("loss"))) is not None
+    ]
     found: list[Observation] = []
     start = 0
     places = [at for at, item in enumerate(observations) if item.kind == "end"]
     for place, row in zip(places, ends, strict=False):
-        found += _timed(observations[start : place + 1], row, problems)
+        part = observations[start : place + 1]
+        if nothing_left(row, max(losses, default=None)):
+            problems.append("resumed with nothing left to do: train_runtime is of no step, and says nothing of any")
+            found += part
+        else:
+            found += _timed(part, row, problems)
         start = place + 1
     return (*found, *observations[start:])
 
@@ -284,8 +311,13 @@ steps are not in them."""
 
 
 def steps_done(row: Mapping[str, Any]) -> tuple[float, float] | None:
-    """Steps that a last row's runtime and rate say, and the doubt that the rate's three digits leave."""
-    runtime_s, rate = finite(row.get("train_runtime")), finite(row.get("train_steps_per_second"))
+    """Steps that a last row's runtime and rate say, and the doubt that the rate's three digits leave.
+
+    Trainers up to 4.6 name the rate of steps that of samples; later ones write both
+    (https://github.com/huggingface/transformers/pull/11818).
+    """
+    said = first(row, ("train_steps_per_second", "train_samples_per_second"))
+    runtime_s, rate = finite(row.get("train_runtime")), finite(said)
     steps = finite(runtime_s * rate) if runtime_s and rate else None
     return (steps, (runtime_s or 0.0) * 0.0005 + 1.0) if steps is not None else None
 

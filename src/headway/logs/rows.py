@@ -24,6 +24,10 @@ from headway.logs.text import finite, number
 EVALUATION = re.compile(
     r"^(eval|evaluation|val|valid|validation|dev|test)[/_. ]|[/_. ](eval|val|valid|validation|test)$", re.IGNORECASE
 )
+TEST: Final = re.compile(r"^test[/_. ]|[/_. ]test$", re.IGNORECASE)
+"""Names of what is told after a training, not within it."""
+TELLS: Final = re.compile(r"loss|learning.?rate|grad|(^|[/_. -])lr([/_. -]|$)", re.IGNORECASE)
+"""Names of what a training tells at its optimizer steps, whatever else is counted beside them."""
 _TRAIN = re.compile(r"^(train|training)[/_. ]|[/_. ]train(ing)?$", re.IGNORECASE)
 _NAMES: Final = {
     "lr": "learning_rate",
@@ -84,6 +88,8 @@ class Row:
     step: int | None = None
     """Optimizer steps that were done."""
     values: Mapping[str, float] = field(default_factory=dict)
+    counted: bool = True
+    """Whether it is told on the axis of steps; what is told on another is none, even where it is of the training."""
     begins: bool = False
     """Nothing but the moment at which the run, or another attempt of it, began."""
 
@@ -214,7 +220,7 @@ def _parts(row: Row, facts: dict[str, float | str]) -> list[_Part]:
     evaluated = {EVALUATION.sub("", name): value for name, value in bare.items() if EVALUATION.search(name)}
     trained = {_short(name): value for name, value in bare.items() if not EVALUATION.search(name)}
     epoch = finite(trained.pop("epoch", None))
-    trained = {} if final or set(trained) <= _AXES else trained
+    trained = {} if final or not row.counted or set(trained) <= _AXES else trained
     if evaluated:
         took_s = _time(evaluated.pop("runtime", None))
         return [

@@ -24,7 +24,12 @@ _MOMENT: Final = re.compile(
 def header_in(head: bytes) -> list[str]:
     """The cells of the first line that is not empty, for recognising a table; none where it has one column."""
     first = next((line for line in as_text(head).splitlines() if line.strip()), "")
-    return _cells(first, _delimiter(first))
+    return cells_of(first)
+
+
+def cells_of(line: str) -> list[str]:
+    """The cells of one line by itself, under whichever delimiter it has most of."""
+    return _cells(line, _delimiter(line))
 
 
 def table(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from headway.domain.errors import Position, UserError
 from headway.domain.observation import Observation, RunLog
-from headway.logs.hf_rows import Rows, split, steps_done
+from headway.logs.hf_rows import Rows, nothing_left, split, steps_done
 from headway.logs.text import Problems, as_text, document_and_text, finite, single_numbers
 
 NAME: Final = "all_results"
@@ -21,6 +22,9 @@ NAMES: Final = (
 
 MOST_DOUBT: Final = 0.02
 """Share of the steps that may be in doubt before their time says too little."""
+MOST_MEANT: Final = 1.3
+"""Epochs that the rate is of over those that were done, up to which it is of what was done: rows are dropped, padded
+and packed."""
 
 
 def claims(path: Path, head: bytes) -> float:
@@ -50,8 +54,8 @@ def read(path: Path) -> RunLog:
     if not seen and not training:
         raise UserError("results have train_ or eval_ figures", got="none of them", where=Position(path.name))
     done = steps_done(row)
-    if done and done[1] - 1.0 > MOST_DOUBT * done[0]:
-        problems.append("no step times: the rate has too few digits to tell how many steps there were")
+    if wrong := _untold(row, done):
+        problems.append(f"no step times: {wrong}")
     elif done:
         # An evaluation in the file was made after the training; those within it are in the runtime, unsaid.
         steps = max(1, round(done[0]))
@@ -59,3 +63,19 @@ def read(path: Path) -> RunLog:
         problems.append("step times are means of the whole training: evaluations and saves during it are in them")
     facts = reading.facts | {key: value for key in ("eval_samples",) if (value := finite(row.get(key))) is not None}
     return RunLog(format=NAME, name=path.name, observations=(*seen, *training), facts=facts, problems=tuple(problems))
+
+
+def _untold(row: Mapping[str, Any], done: tuple[float, float] | None) -> str:
+    """Why the totals do not tell how many steps the runtime is of; empty where they do, or say nothing of them."""
+    if nothing_left(row, None):
+        return "the training was resumed with nothing left to do"
+    if done and done[1] - 1.0 > MOST_DOUBT * done[0]:
+        return "the rate has too few digits to tell how many steps there were"
+    rate, runtime_s = finite(row.get("train_samples_per_second")), finite(row.get("train_runtime"))
+    rows, epochs = finite(row.get("train_samples")), finite(row.get("epoch"))
+    if row.get("train_steps_per_second") is None or None in (rate, runtime_s) or not rows or not epochs:
+        return ""
+    meant = (rate or 0.0) * (runtime_s or 0.0) / rows
+    if meant <= MOST_MEANT * epochs:
+        return ""
+    return f"the rate is of the {meant:.3g} epochs that were meant, the training stopped after {epochs:.3g}"

@@ -23,12 +23,13 @@ MOMENTS: Final = ("_timestamp", "timestamp", "wall_time", "time", "_runtime", "e
 """Columns that hold seconds on some clock, the surest first."""
 _SETTING: Final = re.compile(r"^([A-Za-z_]\w*):[ \t]*([^#\n]+?)[ \t]*$", re.MULTILINE)
 _MOST_SETTINGS_BYTES: Final = 1 << 20
+_MOST_NAMED: Final = 5
 
 
 def claims(path: Path, head: bytes) -> float:
     """How surely `path` is such a file, or a folder `version_N` or the one above with one in it."""
     if not head and path.is_dir():
-        return 0.6 if _inside(path) is not None else 0.0
+        return 0.6 if _inside(path) else 0.0
     columns = set(header_in(head))
     if not {"epoch", "step"} <= columns:
         return 0.0
@@ -37,13 +38,16 @@ def claims(path: Path, head: bytes) -> float:
 
 def read(path: Path) -> RunLog:
     """The log of one `metrics.csv`, of the newest version in a folder. Raises UserError where it has no rows."""
-    place = (_inside(path) or path) if path.is_dir() else path
+    place, *older = (_inside(path) or [path]) if path.is_dir() else [path]
     problems = Problems()
+    if others := [other.parent.name for other in older]:
+        more = f" and {len(others) - _MOST_NAMED} more" if len(others) > _MOST_NAMED else ""
+        problems.append(f"read: {place.parent.name}, the newest; also there: {', '.join(others[:_MOST_NAMED])}{more}")
     found = [row for _, cells in table(place, problems) if (row := _row(cells)) is not None]
     if not found:
         raise UserError("a metrics.csv of Lightning has rows with a step", where=Position(place.name))
     settings = _settings(place.parent / "hparams.yaml")
-    observations, facts = rows.told(_joined(found), problems)
+    observations, facts = rows.told(_joined(_counted(found)), problems)
     facts = rows.facts_of(settings) | facts | rows.started(found)
     total = rows.total_steps(facts)
     if all(row.at_s is None for row in found):
@@ -65,7 +69,30 @@ def _row(cells: dict[str, str]) -> rows.Row | None:
     at_s = next((value for name in MOMENTS if (value := finite(cells.get(name))) is not None), None)
     named = {name: number(cell) for name, cell in cells.items() if name not in ("step", *MOMENTS)}
     values = {name: value for name, value in named.items() if value is not None}
-    return rows.Row(at_s=at_s, step=step + 1, values=values)
+    return rows.Row(at_s=at_s, step=step, values=values)
+
+
+def _counted(found: list[rows.Row]) -> list[rows.Row]:
+    """Rows with the steps that were done: in a fit they name the step that it is in, after it how many there were.
+
+    After the fit is what is tested below the last row of training, and what is validated there a second time. Tests
+    without any training say nothing of its steps.
+    """
+    trained = [at for at, row in enumerate(found) if not all(map(_of_no_training, row.values))]
+    tested = [any(map(rows.TEST.search, row.values)) for row in found]
+    if not trained and all(tested):
+        return [replace(row, step=None) for row in found]
+    last, over = max(trained, default=-1), False
+    counted = []
+    for at, row in enumerate(found):
+        step = row.step or 0
+        over = over or (at > last and (tested[at] or (at - 1 > last and step == (found[at - 1].step or 0) + 1)))
+        counted.append(replace(row, step=step + (not over)))
+    return counted
+
+
+def _of_no_training(name: str) -> bool:
+    return name in ("epoch", "hp_metric") or rows.EVALUATION.search(name) is not None
 
 
 def _joined(found: list[rows.Row]) -> list[rows.Row]:
@@ -92,15 +119,15 @@ def _settings(path: Path) -> dict[str, object]:
     return dict(_SETTING.findall(text))
 
 
-def _inside(folder: Path) -> Path | None:
-    """`metrics.csv` of a folder, or of the newest `version_N` in it."""
+def _inside(folder: Path) -> list[Path]:
+    """`metrics.csv` of a folder, or of each `version_N` in it, the newest first."""
     try:
         if (folder / FILE).is_file():
-            return folder / FILE
-        versions = [inner / FILE for inner in folder.glob("version_*") if (inner / FILE).is_file()]
-        return max(versions, key=lambda place: _version(place.parent.name), default=None)
+            return [folder / FILE]
+        found = [inner / FILE for inner in folder.glob("version_*") if (inner / FILE).is_file()]
     except OSError:
-        return None
+        return []
+    return sorted(found, key=lambda place: _version(place.parent.name), reverse=True)
 
 
 def _version(name: str) -> int:

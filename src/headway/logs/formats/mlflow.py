@@ -10,6 +10,7 @@ import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -75,7 +76,7 @@ def _log(
             label, factor = _MACHINE[match[2]]
             system.setdefault((point[0], int(match[1] or 0)), {})[label] = point[3] * factor
     began_s, ended_s = (_moment_s(said.get(key)) for key in ("start_time", "end_time"))
-    told = ([rows.Row(at_s=began_s, begins=True)] if began_s is not None else []) + rows.grouped(own)
+    told = ([rows.Row(at_s=began_s, begins=True)] if began_s is not None else []) + _rows(own, settings)
     observations, final = rows.told(told, problems)
     zero_s = rows.first_moment(told)
     samples = [Observation(kind="device", at_s=key[0], rank=key[1], values=system[key]) for key in sorted(system)]
@@ -91,6 +92,19 @@ def _log(
     return RunLog(
         format=NAME, name=name, observations=observations, total_steps=total, facts=facts, problems=tuple(problems)
     )
+
+
+def _rows(points: list[Point], settings: Mapping[str, object]) -> list[rows.Row]:
+    """The rows of a run; where it set out for as many epochs as it tells steps, these are epochs, as Keras has them."""
+    told = rows.grouped(points)
+    steps = {step for _, step, _, _ in points}
+    first = min(steps, default=-1)
+    if first not in (0, 1) or not len(steps) == max(steps) - first + 1 == finite(settings.get("epochs")):
+        return told
+    epochs = [(row.step or 0) - first + 1.0 for row in told]
+    return [
+        replace(row, step=None, values={**row.values, "epoch": epoch}) for row, epoch in zip(told, epochs, strict=True)
+    ]
 
 
 def _moment_s(milliseconds: object) -> float | None:
@@ -116,9 +130,13 @@ def _selected(opened: sqlite3.Connection, problems: list[str]) -> tuple[dict[str
     opened.set_progress_handler(lambda: next(calls, None) is None, _SQLITE_STEPS)
     opened.text_factory = lambda raw: raw.decode("utf-8", errors="replace")
     opened.execute("pragma query_only = on")
+    # Deleted runs stay in the store until they are collected; the first stores did not mark them.
+    columns = {row[1] for row in opened.execute("pragma table_info(runs)")}
+    alive = "lifecycle_stage = 'active' desc, " if "lifecycle_stage" in columns else ""
     runs = opened.execute(
         "select run_uuid, name, status, start_time, end_time from runs where exists"
-        " (select 1 from metrics where metrics.run_uuid = runs.run_uuid) order by start_time desc"
+        " (select 1 from metrics where metrics.run_uuid = runs.run_uuid)"
+        f" order by {alive}start_time desc"
     ).fetchmany(_MOST_FILES)
     if not runs:
         return {}, {}, []
@@ -150,7 +168,7 @@ def _text(value: Any) -> str:
 
 def _of_folder(path: Path, problems: list[str]) -> tuple[dict[str, str], dict[str, object], list[Point]]:
     runs = [path] if (path / "metrics").is_dir() else _folders(path)
-    newest = max(runs, key=lambda run: finite(_meta(run).get("start_time")) or 0.0, default=None)
+    newest = max(runs, key=_order, default=None)
     if newest is None:
         return {}, {}, []
     if len(runs) > 1:
@@ -174,6 +192,12 @@ def _of_folder(path: Path, problems: list[str]) -> tuple[dict[str, str], dict[st
             points.append((at_s, whole(step) or 0, name, value_read))
     # One file a metric: only the moments say what was told together.
     return meta, settings, sorted(points, key=lambda point: point[0])
+
+
+def _order(run: Path) -> tuple[bool, float]:
+    """Deleted runs first, then by their beginnings."""
+    meta = _meta(run)
+    return meta.get("lifecycle_stage") != "deleted", finite(meta.get("start_time")) or 0.0
 
 
 def _files(run: Path, kind: str) -> Iterator[tuple[str, Path]]:

@@ -6,14 +6,16 @@ sample of one GPU, whose number is the rank.
 
 from __future__ import annotations
 
+import itertools
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from headway.domain.errors import Position, UserError
 from headway.domain.observation import Observation, RunLog
-from headway.logs.tables import header_in, moment_s, table
+from headway.logs.tables import cells_of, moment_s, table
 from headway.logs.text import Problems, as_text, finite, lines_of
 
 NAME = "nvidia_smi"
@@ -58,6 +60,10 @@ _DAY_S: Final = 86_400.0
 _MOST_ODD: Final = 5
 _AT_ONCE_S: Final = 0.03
 """Rows of all GPUs are written so close together, and no closer are two looks."""
+_MOST_GPUS: Final = 16
+"""Of one machine (HGX-2)."""
+_FIRST_LINES: Final = 40
+"""Among which the header stands: what nvidia-smi prints without arguments may stand before it."""
 
 
 def claims(path: Path, head: bytes) -> float:
@@ -66,8 +72,18 @@ def claims(path: Path, head: bytes) -> float:
         return 0.0
     if _DMON_HEAD.search(as_text(head)[:2000]):
         return 0.95
-    columns = {_column(name) for name in header_in(head)}
-    return 0.95 if len(columns & set(QUERY)) >= 1 and columns & {"timestamp", "index", "name", *QUERY} else 0.0
+    lines = [line for line in as_text(head).splitlines() if line.strip()]
+    at = next((at for at, line in enumerate(lines[:_FIRST_LINES]) if _is_header(line)), None)
+    if at is None:
+        return 0.0
+    # A console may show such a table of a few lines before its training.
+    columns, below = len(cells_of(lines[at])), lines[at + 1 :]
+    return 0.95 if 2 * sum(len(cells_of(line)) == columns for line in below) >= len(below) else 0.0
+
+
+def _is_header(line: str) -> bool:
+    """Whether a line names columns of `--query-gpu`; the command itself, which may stand above them, does too."""
+    return "--query" not in line and not {_column(name) for name in cells_of(line)}.isdisjoint(QUERY)
 
 
 def read(path: Path) -> RunLog:
@@ -128,9 +144,8 @@ def _query(path: Path, problems: list[str], facts: dict[str, float | str]) -> It
     without these by its place among the rows of one moment.
     """
     known: dict[str, int] = {}
-    last_s: float | None = None
-    alike = 0
-    for _, cells in table(path, problems):
+    found: list[tuple[float | None, dict[str, float], int | None]] = []
+    for _, cells in table(path, problems, _is_header):
         said = {_column(name): cell for name, cell in cells.items()}
         values = _values(said, QUERY)
         if not values:
@@ -141,11 +156,34 @@ def _query(path: Path, problems: list[str], facts: dict[str, float | str]) -> It
             facts.setdefault("driver", said["driver_version"])
         index = said.get("index", "")
         label = next((said[key] for key in ("uuid", "gpu_uuid", "pci.bus_id", "gpu_bus_id") if said.get(key)), "")
-        at_s = moment_s(said.get("timestamp", ""))
+        rank = _gpu(index) if index.isdecimal() else known.setdefault(label, len(known)) if label else None
+        found.append((_moment_s(said.get("timestamp", "")), values, rank))
+    places = _places([at_s for at_s, _, _ in found])
+    for (at_s, values, rank), place in zip(found, places, strict=True):
+        yield Observation(kind="device", at_s=at_s, values=values, rank=place if rank is None else rank)
+
+
+def _moment_s(text: str) -> float | None:
+    """A moment as nvidia-smi writes it, or as the seconds since 1970 that a script put in its place."""
+    found = moment_s(text)
+    return finite(text) if found is None else found
+
+
+def _places(moments: list[float | None]) -> list[int]:
+    """The place of each row among those that were written at once: the number of its GPU.
+
+    How many there are is told by the size of most groups; one that no machine has is of a GPU that was looked at fast.
+    """
+    places: list[int] = []
+    last_s: float | None = None
+    for at_s in moments:
         together = at_s is not None and last_s is not None and 0 <= at_s - last_s < _AT_ONCE_S
-        last_s, alike = at_s, alike + 1 if together else 0
-        rank = _gpu(index) if index.isdecimal() else known.setdefault(label, len(known)) if label else alike
-        yield Observation(kind="device", at_s=at_s, values=values, rank=rank)
+        places.append(places[-1] + 1 if together else 0)
+        last_s = at_s
+    sizes = Counter(place + 1 for place, after in itertools.pairwise([*places, 0]) if not after)
+    (size, times), *_ = sizes.most_common(1) or [(1, 0)]
+    gpus = size if size <= _MOST_GPUS and 2 * times >= sizes.total() else 1
+    return [place % gpus for place in places]
 
 
 def _values(said: dict[str, str], names: dict[str, tuple[str, float]]) -> dict[str, float]:

@@ -50,9 +50,9 @@ def read(path: Path) -> RunLog:
     jobs: dict[str, list[dict[str, str]]] = {}
     steps: dict[str, list[dict[str, str]]] = {}
     for said in _said(path, problems):
-        job, dot, _ = said.get("jobid", said.get("jobidraw", "")).partition(".")
+        job, is_step = _job(said.get("jobid", said.get("jobidraw", "")), jobs)
         if job and job[0].isdigit():
-            (steps if dot else jobs).setdefault(job, []).append(said)
+            (steps if is_step else jobs).setdefault(job, []).append(said)
     jobs = jobs or steps
     if not jobs:
         raise UserError("an output of sacct holds a job", where=Position(path.name))
@@ -69,6 +69,18 @@ def read(path: Path) -> RunLog:
         facts=_facts(job, attempts, steps.get(job, [])),
         problems=tuple(problems),
     )
+
+
+def _job(name: str, jobs: Mapping[str, object]) -> tuple[str, bool]:
+    """The job of an id, and whether it is of a step of it: `12_7.batch`, or `12_7+` where that was cut to its column.
+
+    A cut id is of the last of `jobs`, in the order of the file, that begins with what is left of it.
+    """
+    job, dot, _ = name.partition(".")
+    if not dot and name.endswith("+"):
+        cut = next((one for one in reversed(list(jobs)) if one.startswith(name[:-1])), "")
+        return cut or job, bool(cut)
+    return job, bool(dot)
 
 
 def _observations(attempts: list[dict[str, str]], problems: list[str]) -> Iterator[Observation]:
@@ -102,12 +114,8 @@ def _observations(attempts: list[dict[str, str]], problems: list[str]) -> Iterat
 def _facts(job: str, attempts: list[dict[str, str]], steps: list[dict[str, str]]) -> dict[str, float | str]:
     last = attempts[-1]
     facts: dict[str, float | str] = {"job": job}
-    for name, key in (
-        ("jobname", "run_name"),
-        ("partition", "partition"),
-        ("nodelist", "host"),
-        ("exitcode", "exit_code"),
-    ):
+    # not its nodes: names of hosts are never recorded
+    for name, key in (("jobname", "run_name"), ("partition", "partition"), ("exitcode", "exit_code")):
         if last.get(name):
             facts[key] = last[name]
     if state := _state(last):
@@ -195,7 +203,6 @@ def _of_json(path: Path, problems: list[str]) -> Iterator[dict[str, str]]:
             "jobid": job.get("job_id"),
             "jobname": job.get("name"),
             "partition": job.get("partition"),
-            "nodelist": job.get("nodes"),
             "state": state[0] if isinstance(state, list) and state else state,
             "elapsedraw": time.get("elapsed"),
             "alloctres": _tres(job.get("tres")),

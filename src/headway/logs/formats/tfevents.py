@@ -10,8 +10,10 @@ import json
 import math
 import re
 import struct
+from bisect import bisect
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from heapq import merge
 from mmap import mmap
 from pathlib import Path
 from typing import Final
@@ -28,6 +30,10 @@ _SUMMED_BYTES: Final = 1 << 20
 _SEARCHED_BYTES: Final = 1 << 20
 """Of a broken file, in search of a record that is whole."""
 _MOST_FILES: Final = 1000
+Scalar = tuple[float, int, str, float]
+"""Moment, step, tag and value."""
+_VERSUS: Final = re.compile(r" vs (?!iter|step)")
+"""In the name of a tag that is told over samples, tokens or FLOP instead of steps (Megatron, DeepSpeed)."""
 _DTYPES: Final = {1: "f", 2: "d", 3: "i", 4: "B", 5: "h", 6: "b", 9: "q", 19: "e", 22: "I", 23: "Q"}
 """Number of a type in tensorflow/core/framework/types.proto -> its code in `struct`."""
 
@@ -74,14 +80,11 @@ class EventFile:
 
     name: str
     began_s: float | None = None
-    scalars: list[tuple[float, int, str, float]] = field(default_factory=list)
-    """Moment, step, tag and value."""
+    scalars: list[Scalar] = field(default_factory=list)
     settings: dict[str, object] = field(default_factory=dict)
     problems: Problems = field(default_factory=Problems)
     counts_from_0: bool = False
     """Lightning names the step that it is in, not how many were done."""
-    counts_epochs: bool = False
-    """The callback of Keras writes a row an epoch, with the epoch's number in the place of the step."""
 
     @classmethod
     def at(cls, path: Path) -> EventFile:
@@ -95,7 +98,6 @@ class EventFile:
                     found.problems.append(f"byte {at:,}: a record that is no event ({problem}) was left out")
         tags = {tag for _, _, tag, _ in found.scalars}
         found.counts_from_0 = "epoch" in tags and ("hp_metric" in tags or (path.parent / "hparams.yaml").exists())
-        found.counts_epochs = bool(tags) and all(tag.startswith("epoch_") for tag in tags)
         return found
 
     def take(self, record: bytes) -> None:
@@ -143,11 +145,72 @@ class EventFile:
     def rows(self) -> list[rows.Row]:
         """The scalars as rows: those of one step and one kind that were written together."""
         found = [rows.Row(at_s=self.began_s, begins=True)] if self.began_s is not None and self.scalars else []
-        points = [(at_s, step + self.counts_from_0, tag, value) for at_s, step, tag, value in self.scalars]
-        told = rows.grouped(points)
-        if self.counts_epochs:
-            told = [replace(row, step=None, values={**row.values, "epoch": (row.step or 0) + 1.0}) for row in told]
-        return [*found, *told]
+        if (first := _epoch_of_0(self.scalars)) is not None:
+            told = rows.grouped(self.scalars)
+            epochs = [float((row.step or 0) + first) for row in told]
+            return [*found, *(replace(row, step=None, values={**row.values, "epoch": epoch})
+                              for row, epoch in zip(told, epochs, strict=True))]  # fmt: skip
+        apart = _other_axes(self.scalars)
+        # Lightning tests after its last step, and says how many there were.
+        tags = {tag for _, _, tag, _ in self.scalars}
+        done = {tag for tag in tags if not self.counts_from_0 or rows.TEST.search(tag)}
+        own = rows.grouped(
+            (at_s, step + (tag not in done), tag, value) for at_s, step, tag, value in self.scalars if tag not in apart
+        )
+        others = rows.grouped(point for point in self.scalars if point[2] in apart)
+        aside = [replace(row, step=None, counted=False) for row in others]
+        return [*found, *merge(own, aside, key=lambda row: row.at_s or 0.0)]
+
+
+def _epoch_of_0(scalars: list[Scalar]) -> int | None:
+    """The epoch whose rows stand at step 0, where epochs are counted in the place of steps; None where steps are.
+
+    The callback of Keras says which epoch it is in, that of Ultralytics how many were done.
+    """
+    epochs = {step for _, step, tag, _ in scalars if tag.startswith("epoch_")}
+    others = {step for _, step, tag, _ in scalars if not tag.startswith("epoch_")}
+    if epochs and (not others or (_in_turn(epochs) and max(others) <= max(epochs))):
+        return 1
+    tags = {tag for _, _, tag, _ in scalars}
+    if "lr/pg0" in tags and any(tag.startswith("metrics/mAP") for tag in tags):
+        return 0 if min(others) > 0 else 1
+    return None
+
+
+def _in_turn(epochs: set[int]) -> bool:
+    """Whether each number follows the one before, as those of epochs do."""
+    return max(epochs) - min(epochs) + 1 == len(epochs) and (len(epochs) > 1 or 0 in epochs)
+
+
+def _other_axes(scalars: list[Scalar]) -> set[str]:
+    """Tags that are told over something else than steps: over samples as Megatron's `… vs samples`, over epochs.
+
+    They are known by the place in the file: their steps lie outside of those before and after them of the tag that
+    tells most of the training. That tag's own may go back, as after a restart.
+    """
+    told: dict[str, list[tuple[int, int]]] = {}
+    for place, (_, step, tag, _) in enumerate(scalars):
+        told.setdefault(tag, []).append((place, step))
+    named = {tag for tag in told if tag.startswith("epoch_")}
+    in_epochs = named if named and _in_turn({step for tag in named for _, step in told[tag]}) else set()
+    apart = in_epochs | {tag for tag in told if _VERSUS.search(tag)}
+    kept = [tag for tag in told if tag not in apart]
+    if not kept:
+        return set()
+    lead = max(kept, key=lambda tag: (not rows.EVALUATION.search(tag), bool(rows.TELLS.search(tag)), len(told[tag])))
+    return apart | {tag for tag in kept if _lies_outside(told[tag], told[lead])}
+
+
+def _lies_outside(points: list[tuple[int, int]], lead: list[tuple[int, int]]) -> bool:
+    """Whether half of a tag's points or more, place and step, do not fit between those of `lead`."""
+    places = [place for place, _ in lead]
+    steps = [-math.inf, *(step for _, step in lead), math.inf]
+    outside = 0
+    for place, step in points:
+        at = bisect(places, place)
+        # Where `lead` itself goes back, anything fits.
+        outside += steps[at] <= steps[at + 1] and not steps[at] <= step <= steps[at + 1]
+    return 2 * outside >= max(1, len(points))
 
 
 def _records(data: mmap, problems: list[str]) -> Iterator[tuple[int, bytes]]:
@@ -257,13 +320,32 @@ def _started(folder: Path, problems: list[str]) -> list[EventFile]:
             except UserError as problem:
                 problems.append(str(problem))
         if any(file.scalars for file in files):
-            runs.append(sorted(files, key=lambda file: file.began_s or 0.0))
+            runs.append(_one_by_one(sorted(files, key=lambda file: file.began_s or 0.0), problems))
     runs.sort(key=lambda files: files[0].began_s or 0.0)
     kept: list[EventFile] = []
     while runs and (not kept or _first_step(kept) > _first_step(runs[-1])):
         kept = [*runs.pop(), *kept]
     if runs:
         problems.append(f"{len(runs)} earlier runs in this folder were left out: give the folder of one to read it")
+    return kept
+
+
+def _one_by_one(files: list[EventFile], problems: list[str]) -> list[EventFile]:
+    """Files by their beginnings without those that were written while another was: of other tags they are added to it,
+    of the same tags they are another process's.
+    """
+    kept: list[EventFile] = []
+    for file in files:
+        before = next((one for one in reversed(kept) if one.scalars), None)
+        if before is None or not file.scalars or (file.began_s or 0.0) >= before.scalars[-1][0]:
+            kept.append(file)
+        elif {tag for _, _, tag, _ in file.scalars} & {tag for _, _, tag, _ in before.scalars}:
+            problems.append("several processes wrote event files of the same steps: the first one's are counted")
+        else:
+            before.scalars = list(merge(before.scalars, file.scalars, key=lambda scalar: scalar[0]))
+            before.counts_from_0 = before.counts_from_0 or file.counts_from_0
+            before.settings |= file.settings
+            before.problems.extend(file.problems)
     return kept
 
 

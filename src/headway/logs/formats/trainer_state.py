@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from headway.domain.errors import Position, UserError
 from headway.domain.observation import Observation, RunLog
-from headway.logs.hf_rows import Rows, is_end, moment_of, steps_done, with_mean_steps
+from headway.logs.hf_rows import STEP_KEYS, Rows, first, is_end, moment_of, steps_done, with_mean_steps
 from headway.logs.repair import settled
 from headway.logs.text import (
     FLAT_OBJECT,
@@ -35,6 +35,8 @@ FACTS: Final = {
     "num_input_tokens_seen": "tokens",
     "global_step": "steps_done",
 }
+SPEED: Final = "train_speed(iter/s)"
+"""Of ms-swift: all steps over the time since the start."""
 ROWS_ALONE: Final = re.compile(r"\s*\[\s*\{[^{}]{0,4000}?\"(?:eval_|train_)?(?:loss|runtime)\"\s*:")
 
 
@@ -63,7 +65,7 @@ def read(path: Path) -> RunLog:
     if isinstance(history, list) and len(rows) < len(history):
         problems.append(f"{len(history) - len(rows)} rows of log_history are none, left out")
     reading = Rows()
-    seen = settled(_observed(rows, reading), problems)
+    seen = settled(_observed(rows, reading, problems), problems)
     ends = [row for row in rows if is_end(row)]
     total = whole(state.get("max_steps"))
     facts = {fact: value for key, fact in FACTS.items() if (value := finite(state.get(key)))}
@@ -79,17 +81,35 @@ def read(path: Path) -> RunLog:
     )
 
 
-def _observed(rows: list[dict[str, Any]], reading: Rows) -> Iterator[Observation]:
-    """What the rows say, with the moments that they have where tokens are counted."""
-    last_s = None
+def _observed(rows: list[dict[str, Any]], reading: Rows, problems: list[str]) -> Iterator[Observation]:
+    """What the rows say, with the moments that they have where tokens are counted, and those of ms-swift."""
+    last_s: float | None = None
+    resumed = False
     for row in rows:
-        at_s = shown[1] if "train_runtime" in row and not is_end(row) and (shown := moment_of(row)) else None
+        at_s = _since_start_s(row)
+        if SPEED in row and at_s is not None and last_s is not None and at_s < last_s and not resumed:
+            resumed = True
+            problems.append(
+                f"resumed: {SPEED} jumps at step {first(row, STEP_KEYS)}, from there on it tells no moments"
+            )
+        if resumed and SPEED in row:
+            at_s = None
         if at_s is not None:
             if last_s is None or at_s < last_s:
                 # The runtime is that of this start.
                 yield Observation(kind="begin", at_s=0.0)
             last_s = at_s
         yield from reading.observe(row, at_s=at_s)
+
+
+def _since_start_s(row: Mapping[str, Any]) -> float | None:
+    """When a row within a training was written, in seconds since the start."""
+    if is_end(row):
+        return None
+    if "train_runtime" in row:
+        return shown[1] if (shown := moment_of(row)) else None
+    step, speed = finite(first(row, STEP_KEYS)), finite(row.get(SPEED))
+    return step / speed if step and speed and min(step, speed) > 0 else None
 
 
 def _picked(text: str) -> Mapping[str, Any]:

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from headway.domain.errors import Position, UserError
 from headway.domain.observation import Observation, RunLog
 from headway.logs import rows
-from headway.logs.formats.wandb_offline import STEPS, samples_of
+from headway.logs.formats.wandb_offline import OF_CALLS, OF_CALLS_SAID, STEPS, axis_of, row_of, samples_of
 from headway.logs.tables import header_in, moment_s, table
-from headway.logs.text import Problems, finite, number, whole
+from headway.logs.text import Problems, finite, number
 
 NAME = "wandb_csv"
 _AXES: Final = ("Step", "_step", "train/global_step", "trainer/global_step", "global_step", "epoch", "train/epoch")
@@ -47,30 +46,31 @@ def claims(path: Path, head: bytes) -> float:
 def read(path: Path) -> RunLog:
     """The log of the run that an export says most of. Raises UserError where it has no rows."""
     problems = Problems()
-    runs: dict[str, list[rows.Row]] = {}
-    machine: dict[str, list[Observation]] = {}
+    said: dict[str, list[dict[str, str]]] = {}
     begun: rows.Row | None = None
     for _, cells in table(path, problems):
         if cells.keys() >= _RUNS:
             return _of_runs(path)
         begun = begun or _begun(cells)
-        for name, row in _split(cells):
-            own = {key.removeprefix(_SYSTEM): value for key, value in row.values.items() if key.startswith(_SYSTEM)}
-            machine.setdefault(name, []).extend(samples_of(own, row.at_s))
-            if values := {key: value for key, value in row.values.items() if not key.startswith(_SYSTEM)}:
-                runs.setdefault(name, []).append(replace(row, values=values))
-    if not runs and not any(machine.values()):
+        for name, values in _split(cells):
+            said.setdefault(name, []).append(values)
+    runs = {name: _told(lines) for name, lines in said.items()}
+    runs = {name: told for name, told in runs.items() if any(told)}
+    if not runs:
         raise UserError("an export of W&B has rows", where=Position(path.name))
-    name = max(machine, key=lambda one: len(runs.get(one, ())) or len(machine[one]) / _MOST_ROWS)
-    others = [one for one in machine if one != name]
+    name = max(runs, key=lambda one: len(runs[one][0]) or len(runs[one][1]) / _MOST_ROWS)
+    others = [one for one in runs if one != name]
     if others:
         more = f" and {len(others) - _MOST_NAMED} more" if len(others) > _MOST_NAMED else ""
         problems.append(f"read: run {name}; also in the file: {', '.join(others[:_MOST_NAMED])}{more}")
-    found = ([begun] if begun else []) + runs.get(name, [])
+    trained, machine = runs[name]
+    if trained and axis_of(said[name])[0] in OF_CALLS:
+        problems.append(OF_CALLS_SAID)
+    found = ([begun] if begun else []) + trained
     observations, facts = rows.told(found, problems)
-    sampled_s = next((item.at_s for item in machine[name] if item.at_s is not None), None)
+    sampled_s = next((item.at_s for item in machine if item.at_s is not None), None)
     zero_s = rows.first_moment(found) if found else sampled_s
-    observations = rows.with_device(observations, machine[name], zero_s) if machine[name] else observations
+    observations = rows.with_device(observations, machine, zero_s) if machine else observations
     if all(item.at_s is None for item in observations):
         problems.append("no times: export the chart over relative time, or the history, to have them")
     return RunLog(
@@ -107,8 +107,8 @@ def _of_runs(path: Path) -> RunLog:
     )
 
 
-def _split(cells: dict[str, str]) -> Iterator[tuple[str, rows.Row]]:
-    """The row of each run in a line of an export; a history has one, without a name."""
+def _split(cells: dict[str, str]) -> Iterator[tuple[str, dict[str, str]]]:
+    """The cells of each run in a line of an export; a history has one, without a name."""
     own = {name: cell for name, cell in cells.items() if " - " not in name}
     by_run: dict[str, dict[str, str]] = {}
     for column, cell in cells.items():
@@ -116,15 +116,23 @@ def _split(cells: dict[str, str]) -> Iterator[tuple[str, rows.Row]]:
         if dash and not _BOUND.search(metric):
             by_run.setdefault(run, {})[metric] = cell
     for run, named in by_run.items() or [("", {})]:
-        values = own | named
-        counts = ((whole(values.get(name)), more) for name, more in (*STEPS, ("Step", 0)))
-        step = next((count + more for count, more in counts if count is not None), None)
-        axes = {*_OWN, *_CLOCKS, "Step", *(name for name, _ in STEPS)}
-        metrics = {
-            name: value for name, cell in values.items() if name not in axes and (value := number(cell)) is not None
-        }
-        if metrics:
-            yield run, rows.Row(at_s=_clock(values), step=step, values=metrics)
+        yield run, own | named
+
+
+def _told(said: list[dict[str, str]]) -> tuple[list[rows.Row], list[Observation]]:
+    """The rows of a run, and its samples of the machine, of its lines in order."""
+    axis = axis_of(said)
+    axes = {*_OWN, *_CLOCKS, *(name for name, _ in STEPS)}
+    found, samples = list[rows.Row](), list[Observation]()
+    for cells in said:
+        numbers = {name: value for name, cell in cells.items() if (value := number(cell)) is not None}
+        at_s = _clock(cells)
+        machine = {name.removeprefix(_SYSTEM): value for name, value in numbers.items() if name.startswith(_SYSTEM)}
+        samples += samples_of(machine, at_s)
+        values = {name: value for name, value in numbers.items() if name not in axes and not name.startswith(_SYSTEM)}
+        if values:
+            found.append(row_of(cells, axis, at_s, values))
+    return found, samples
 
 
 def _begun(cells: dict[str, str]) -> rows.Row | None:

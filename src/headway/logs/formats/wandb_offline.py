@@ -10,7 +10,7 @@ import json
 import re
 import struct
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from mmap import mmap
 from pathlib import Path
 from typing import Any, Final
@@ -37,8 +37,12 @@ STEPS: Final = (
     ("iteration", 0),
     ("iter", 0),
     ("_step", 0),
+    ("Step", 0),
 )
 """Keys that count steps, the surest first, and what to add: Lightning names the step that it is in."""
+OF_CALLS: Final = {"_step", "Step"}
+"""Of these, those that W&B counts itself: a run may log more or less often than once a step."""
+OF_CALLS_SAID: Final = "steps are W&B's own count of what was logged (_step): the run named no other"
 _GPU: Final = re.compile(r"^gpu\.(\d+)\.([A-Za-z]+)")
 _GPU_VALUES: Final = {
     "gpu": ("utilisation", 0.01),
@@ -72,7 +76,7 @@ def read(path: Path) -> RunLog:
                 run.take(record)
             except (wire.WireError, ValueError, OverflowError) as problem:
                 run.problems.append(f"byte {at:,}: a record that cannot be read ({problem}) was left out")
-    if not run.rows and not run.samples and not run.facts:
+    if not run.told and not run.samples and not run.facts:
         wrong = run.problems[0] if run.problems else "no record of one"
         raise UserError("a W&B file holds a run", got=wrong, where=Position(place.name))
     return run.log(path.name)
@@ -82,7 +86,8 @@ class _Run:
     """What the records of a file add up to."""
 
     def __init__(self) -> None:
-        self.rows: list[rows.Row] = []
+        self.told: list[dict[str, float]] = []
+        """The history, by name."""
         self.samples: list[Observation] = []
         self.facts: dict[str, float | str] = {}
         self.problems = Problems()
@@ -91,14 +96,13 @@ class _Run:
         self._began_s: float | None = None
         self._took_s: float | None = None
         self._ended = False
-        self._axes: set[str] = set()
 
     def take(self, record: bytes) -> None:
         """Adds one record. Raises WireError for bytes that are none."""
         for number, value in wire.fields(record):
             kind = _RECORD.get(number)
             if kind == "history":
-                self._history(_items(wire.inner(value), 1))
+                self.told.append(dict(flattened(_items(wire.inner(value), 1))))
             elif kind == "summary":
                 self._summary |= _items(wire.inner(value), 1)
             elif kind == "stats":
@@ -115,19 +119,18 @@ class _Run:
     def log(self, name: str) -> RunLog:
         """Everything as a log."""
         begun = [rows.Row(at_s=self._began_s, begins=True)] if self._began_s is not None else []
-        observations, final = rows.told([*begun, *self.rows], self.problems)
-        zero_s = rows.first_moment([*begun, *self.rows])
+        said = [*begun, *self._rows()]
+        observations, final = rows.told(said, self.problems)
+        zero_s = rows.first_moment(said)
         observations = rows.with_device(observations, self.samples, zero_s)
-        if self._axes == {"_step"}:
-            self.facts["step_axis"] = "_step"
         if self._ended:
             latest_s = max((item.at_s for item in observations if item.at_s is not None), default=0.0)
             # The file has it in whole seconds.
             observations = (*observations, Observation(kind="end", at_s=max(latest_s, self._took_s or 0.0)))
-        elif self.rows:
+        elif self.told:
             self.problems.append("the file has no end: the run was stopped, or goes on")
         facts = {**self.facts, **rows.facts_of(self._config), **rows.final_facts(self._summary), **final}
-        facts |= rows.started([*begun, *self.rows])
+        facts |= rows.started(said)
         total = rows.total_steps(facts)
         return RunLog(
             format=NAME,
@@ -138,15 +141,16 @@ class _Run:
             problems=tuple(self.problems),
         )
 
-    def _history(self, items: Mapping[str, object]) -> None:
-        flat = dict(flattened(items))
-        name, more = next(((name, more) for name, more in STEPS if name in flat), ("", 0))
-        step = whole(flat.get(name))
-        self._axes.add(name)
-        values = {key: value for key, value in flat.items() if not key.startswith("_") and key != name}
-        self.rows.append(
-            rows.Row(at_s=finite(flat.get("_timestamp")), step=None if step is None else step + more, values=values)
-        )
+    def _rows(self) -> list[rows.Row]:
+        axis = axis_of(self.told)
+        if axis[0] in OF_CALLS:
+            self.facts["step_axis"] = axis[0]
+            self.problems.append(OF_CALLS_SAID)
+        found = []
+        for said in self.told:
+            values = {name: value for name, value in said.items() if not name.startswith("_") and name != axis[0]}
+            found.append(row_of(said, axis, finite(said.get("_timestamp")), values))
+        return found
 
     def _stats(self, message: bytes) -> None:
         at_s = next((wire.moment_s(value) for number, value in wire.fields(message) if number == 2), None)
@@ -175,6 +179,30 @@ class _Run:
             self.facts["gpus"] = float(wire.signed(gpus))
         if cores := said.get(16):
             self.facts["cpu_cores"] = float(wire.signed(cores))
+
+
+def axis_of(told: Sequence[Mapping[str, object]]) -> tuple[str, int]:
+    """The key that counts the steps of a run in all its rows, and what to add to it; "" and 0 where there is none.
+
+    The surest of those that stand beside a loss or a learning rate: another may be of evaluations alone.
+    """
+    names = {name for said in told for name in said}
+    telling = {name for name in names if rows.TELLS.search(name) and not rows.EVALUATION.search(name)}
+    for some in ([said for said in told if not telling.isdisjoint(said)], told):
+        for name, more in STEPS:
+            if any(finite(said.get(name)) is not None for said in some):
+                return name, more
+    return "", 0
+
+
+def row_of(
+    said: Mapping[str, object], axis: tuple[str, int], at_s: float | None, values: Mapping[str, float]
+) -> rows.Row:
+    """A row with the step that `said` has under the run's axis; without one it is of no step."""
+    step = whole(said.get(axis[0]))
+    if step is not None and not any(map(rows.TEST.search, values)):  # what is tested after the last step names all
+        step += axis[1]
+    return rows.Row(at_s=at_s, step=step, values=values, counted=step is not None or not axis[0])
 
 
 def samples_of(values: Mapping[str, float], at_s: float | None) -> list[Observation]:
