@@ -549,6 +549,15 @@ class TestPage:
         (record,) = records("measurement", plan)
         assert str(Path(plan).parent) not in json.dumps([record.body, dict(record.by)])
 
+    def test_no_password_is_shown(self, worker: Worker, plan: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("HEADWAY_STORE", "postgresql://me:secret@host/db?sslpassword=secret")
+        monkeypatch.setattr(verb, "keep", lambda *given: "3f2a")
+        page = measure_page(measure(load(plan).source, CPU).answer)
+        assert page.document()["recorded"] == "postgresql://host/db"
+        shown = "".join(FORMATS["table"](page, Layout(width=120)))
+        assert "Kept in postgresql://host/db;" in shown
+        assert "secret" not in shown
+
     def test_an_interrupt_keeps_what_there_is(self, worker: Worker, plan: str) -> None:
         worker.code = 130
         assert measure(load(plan).source, CPU).interrupted

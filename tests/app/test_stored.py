@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -91,6 +92,23 @@ def test_provenance_names_no_folders() -> None:
     by = provenance(command, {"device": "T4"})
     assert by["command"] == "headway measure plan.yaml --log=a.jsonl -o x.md Qwen/Qwen2-0.5B train.py"
     assert (by["headway"], by["device"]) == (headway.__version__, "T4")
+
+
+@pytest.mark.parametrize(
+    ("words", "kept"),
+    [
+        (["estimate", "/home/Jane Doe/plan.yaml"], "estimate plan.yaml"),
+        (["estimate", "/home/Jane O'Hara/my plan.yaml"], "estimate 'my plan.yaml'"),
+        (["estimate", "users/jdoe/plan.yaml"], "estimate plan.yaml"),
+        (["estimate", "jdoe/plan.yaml"], "estimate plan.yaml"),
+        (["estimate", r"C:\Users\jdoe\plan.yaml"], "estimate plan.yaml"),
+        (["measure", "plan.yaml", "2A/openwebtext-10k"], "measure plan.yaml 2A/openwebtext-10k"),
+        (["x", "--log=/home/Jane Doe/a.jsonl", "model=/home/jane/m"], "x --log=a.jsonl model=m"),
+        (["x", "data.from=rows/jane.jsonl", "model=Qwen/Qwen2-0.5B"], "x data.from=jane.jsonl model=Qwen/Qwen2-0.5B"),
+    ],
+)
+def test_no_folder_is_recorded_however_it_is_written(words: list[str], kept: str) -> None:
+    assert provenance(shlex.join(["headway", *words]))["command"] == f"headway {kept}"
 
 
 def test_a_record_made_now_can_be_kept() -> None:

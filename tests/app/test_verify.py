@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,17 @@ import pytest
 import headway
 from headway.app import verify as verb
 from headway.app.promise import promise_of
+from headway.app.promised import History
 from headway.app.runs import device_name, moment, read_run, run_document
 from headway.app.stored import keep, made_now, records
 from headway.app.verify import Asked, verify
 from headway.domain.errors import UsageError, UserError
 from headway.domain.observation import Observation, RunLog
+from headway.track.kept import promise as kept_promise
 
 AGNEWS = next((Path(__file__).parents[1] / "logs/samples/trackers/tfevents").glob("events.out.tfevents.1744230855*"))
 """A published run of AguLeon/LoRA_RoBERTa_AGNews (MIT), see the README beside it."""
+SACCT = Path(__file__).parents[1] / "logs/samples/trackers/sacct/requeued.txt"
 PLAN = """\
 headway: 1
 name: small
@@ -49,7 +53,7 @@ def promised(plan: str, made: str = "2026-11-20T08:00:00Z", rates: str = "stated
     assert keep(replace(made_now("estimate", body, "headway estimate plan.yaml"), made=made), plan)
 
 
-def tracked(plan: str, run: str, *, experiment: str = "small/1k", steps: int = 1000, step_s: float = 1.9,
+def tracked(plan: str, run: str, /, *, experiment: str = "small/1k", steps: int = 1000, step_s: float = 1.9,
             started: str = "2026-11-20T10:00:00Z", total_steps: int = 0, **header: Any) -> Path:  # fmt: skip
     """A run's folder beside the plan, as tracking leaves it: `steps` of `step_s` in lines of ten."""
     said = {
@@ -281,6 +285,187 @@ def test_a_published_tensorboard_log_against_a_promise_by_hand(tmp_path: Path, m
     assert terms["step"].measured_s == pytest.approx(796.85 - 44.0043, rel=1e-3)
     assert verdict.inside, "718-782-870 s"
     assert verdict.error == pytest.approx((verdict.measured_s - 782) / 782)
+
+
+# ---- what was assumed
+
+
+def what_if(plan: str, made: str, step: str, device: str, assume: str) -> None:
+    """An estimate of the same plan with something assumed, recorded as of that moment."""
+    text = Path(plan).read_text(encoding="utf-8")
+    other = Path(plan).with_name("other.yaml")
+    other.write_text(text.replace("1.6-2.0 s", step), encoding="utf-8")
+    body = promise_of(headway.load(other).estimate(rates="stated").answer, [assume])
+    own = {"name": "small", "fingerprint": headway.load(plan).plan.fingerprint, "file": "plan.yaml"}
+    record = made_now("estimate", {**body, "plan": own, "device": device}, "headway estimate plan.yaml")
+    assert keep(replace(record, made=made), plan)
+
+
+def test_what_follows_from_an_assumption_is_no_promise_where_there_is_a_plain_one(plan: str) -> None:
+    promised(plan, made="2026-11-20T07:00:00Z")
+    what_if(plan, "2026-11-20T08:00:00Z", "0.6-1.0 s", "RTX 4090", "stated.step=0.6-1.0 s")
+    tracked(plan, "a")
+    (verdict,) = headway.load(plan).verify().verdicts
+    assert verdict.promised.p50 == pytest.approx(1800) and verdict.counts
+
+
+def test_an_assumed_device_is_a_promise_where_no_other_is_of_that_device(plan: str) -> None:
+    what_if(plan, "2026-11-20T07:00:00Z", "7-9 s", "CPU", "option=cpu")
+    what_if(plan, "2026-11-20T08:00:00Z", "8-10 s", "CPU", "run.machine=cpu")
+    promised(plan, made="2026-11-20T09:00:00Z")
+    tracked(plan, "a", device="cpu", step_s=9.5)
+    (verdict,) = headway.load(plan).verify().verdicts
+    assert verdict.promised.p50 == pytest.approx(9000) and verdict.counts
+
+
+@pytest.mark.parametrize(
+    ("gpu", "device", "middle_s"),
+    [(False, "", 9000), (True, "", 1800), (True, "NVIDIA GeForce RTX 4090", 1800), (True, "NVIDIA H200", 800)],
+)
+def test_a_tracked_run_is_held_against_the_same_promise(
+    plan: str, monkeypatch: pytest.MonkeyPatch, gpu: bool, device: str, middle_s: float
+) -> None:
+    monkeypatch.setattr(kept_promise, "has_gpu", lambda: gpu)
+    monkeypatch.setattr(kept_promise, "device_in_use", lambda: device)
+    promised(plan, made="2026-11-20T07:00:00Z")
+    what_if(plan, "2026-11-20T08:00:00Z", "8-10 s", "CPU", "run.machine=cpu")
+    what_if(plan, "2026-11-20T09:00:00Z", "0.6-1.0 s", "H200 SXM 141GB", "run.machine=H200")
+    assert kept_promise.promised(plan, "small/1k").p50_s == pytest.approx(middle_s)
+
+
+def test_a_tracked_run_is_held_against_a_promise_of_its_experiment(plan: str) -> None:
+    promised(plan, made="2026-11-20T07:00:00Z")
+    body = records("estimate", plan)[0].body
+    part = {**body, "experiments": body["experiments"][1:]}  # what --subset keeps
+    keep(replace(made_now("estimate", part, "headway estimate"), made="2026-11-20T08:00:00Z"), plan)
+    assert kept_promise.promised(plan, "small/1k").p50_s == pytest.approx(1800)
+
+
+# ---- whose runs they are
+
+
+@pytest.fixture
+def team(plan: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A store that two people share: the run `a` of this plan and, of another in another folder, `b` and `c`, of which
+    the last names no plan.
+    """
+    monkeypatch.setenv("HEADWAY_STORE", str(tmp_path / "team.db"))
+    theirs = tmp_path / "theirs" / "plan.yaml"
+    theirs.parent.mkdir()
+    theirs.write_text(PLAN.replace("rank: 4", "rank: 8"), encoding="utf-8")
+    for one in (plan, str(theirs)):
+        promised(one)
+    tracked(plan, "a")
+    tracked(str(theirs), "b")
+    tracked(str(theirs), "c", plan="")
+    headway.load(str(theirs)).verify()
+    return plan
+
+
+def test_runs_of_others_in_a_shared_store_are_not_judged(team: str) -> None:
+    assert sorted({record.body["run"] for record in records("run", team)}) == ["b", "c"]
+    assert [one.run for one in headway.load(team).verify().verdicts] == ["a"]
+    assert [one.run for one in headway.load(team).verify(every=True).verdicts] == ["a"]
+    assert [one.run for one in headway.load(team).verify("b", experiment="small/1k").verdicts] == ["b"], "it was named"
+
+
+def test_a_run_that_names_no_plan_is_of_the_plan_beside_it_or_that_it_was_held_against(team: str) -> None:
+    shutil.rmtree(tracked(team, "d", plan="", started="2026-11-20T11:00:00Z").parent / "a")
+    assert [one.run for one in headway.load(team).verify().verdicts] == ["d"]
+    headway.load(team).verify("c", experiment="small/1k")
+    assert [one.run for one in headway.load(team).verify().verdicts] == ["c", "d"]
+
+
+def test_a_run_of_the_same_experiment_in_another_version_of_the_plan_is_judged(plan: str) -> None:
+    promised(plan)
+    tracked(plan, "a")
+    tracked(plan, "b", experiment="small/2k", steps=2000)
+    Path(plan).write_text(PLAN.replace("[1k, 2k]", "[1k, 4k]"), encoding="utf-8")
+    promised(plan)
+    assert [one.run for one in headway.load(plan).verify().verdicts] == ["a"]
+
+
+def test_an_experiment_that_is_asked_for_relabels_no_run(plan: str) -> None:
+    promised(plan)
+    first = tracked(plan, "a")
+    tracked(plan, "b", experiment="small/2k", steps=2000)
+    tracked(plan, "c", experiment="", steps=2000, started="2026-11-20T11:00:00Z")
+    found = headway.load(plan).verify(experiment="small/2k").verdicts
+    assert [(one.run, one.experiment) for one in found] == [("b", "small/2k"), ("c", "small/2k")]
+    with pytest.raises(UsageError, match="the experiment that it names"):
+        headway.load(plan).verify(first, experiment="small/2k")
+
+
+# ---- what is recorded of a run more than once
+
+
+def halves(plan: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What a tracked loop records of one run of 1,000 steps at its middle and at its end; its folder is gone."""
+    folder = tracked(plan, "a")
+    whole = {name: value for name, value in read_run(folder).items() if name != "finished"}
+    shutil.rmtree(folder)
+    timed = {"step": {"seconds": 950.0, "units": 500}}
+    return {**whole, "stages": {"": timed}, "steps": 500, "wall_s": 950.0}, whole
+
+
+def saved(plan: str, body: dict[str, Any], made: str) -> None:
+    keep(replace(made_now("run", body, "headway.track"), made=made), plan)
+
+
+def test_a_run_that_was_recorded_again_after_its_verdict_is_looked_at_again(plan: str) -> None:
+    promised(plan)
+    half, whole = halves(plan)
+    saved(plan, half, "2026-11-20T10:20:00Z")
+    assert [one.progress for one in headway.load(plan).verify().verdicts] == [0.5]
+    saved(plan, whole, "2999-01-01T00:00:00Z")
+    tracked(plan, "b")
+    assert [(one.run, one.progress) for one in headway.load(plan).verify().verdicts] == [("a", 1.0), ("b", 1.0)]
+
+
+def test_of_two_records_of_the_same_second_the_later_counts(plan: str) -> None:
+    _, whole = halves(plan)
+    for number in range(8):  # the order in the store is that of their fingerprints
+        for wall_s in (1900.0, 1905.0):
+            saved(plan, {**whole, "run": f"run-{number}", "wall_s": wall_s}, "2026-11-20T10:40:00Z")
+    found = verb._recorded(History(None, records("run", plan)))
+    assert [body["wall_s"] for body in found.values()] == [1905.0] * 8
+
+
+def test_a_record_of_another_form_is_left_out(plan: str) -> None:
+    promised(plan)
+    tracked(plan, "a")
+    made, own = "2026-11-20T10:00:00Z", headway.load(plan).plan.fingerprint
+    saved(plan, {"schema": "headway.run/1", "run": "b", "plan": own}, made)
+    saved(plan, {"schema": "headway.run/1"}, made)
+    found = headway.load(plan).verify(recalibrate=True)
+    assert [one.run for one in found.verdicts] == ["a"]
+    assert any(text.startswith("b is left out: a stored run has the form") for text in found.answer.remarks)
+
+
+def test_a_run_without_a_step_is_left_out_and_hides_no_other(plan: str) -> None:
+    promised(plan)
+    _, whole = halves(plan)
+    tracked(plan, "a")
+    headway.load(plan).verify()
+    none = {**whole, "run": "b", "name": "b", "stages": {"": {}}, "steps": 0, "wall_s": 30.0}
+    saved(plan, none, "2026-11-20T10:01:00Z")
+    found = headway.load(plan).verify()
+    assert [one.run for one in found.verdicts] == ["a"]
+    assert any(text.startswith("b is left out: a run that is not finished") for text in found.answer.remarks)
+
+
+def test_a_job_that_failed_keeps_no_promise(plan: str) -> None:
+    promised(plan)
+    with pytest.raises(UserError, match="that is not finished is compared by its steps"):
+        headway.load(plan).verify(SACCT, experiment="small/1k")  # it was cancelled
+    (verdict,) = headway.load(plan).verify(SACCT.with_name("columns.txt"), experiment="small/1k").verdicts
+    assert verdict.complete
+
+
+def test_no_name_of_a_node_is_recorded(plan: str) -> None:
+    body = read_run(SACCT)
+    assert body["wall_s"] == 45_130
+    assert "node0" not in json.dumps(body)
 
 
 # ---- recalibrating

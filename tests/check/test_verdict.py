@@ -204,6 +204,31 @@ def test_errors_are_short(share: float, text: str) -> None:
     assert signed_share(share) == text
 
 
+# ---- a run without a step
+
+
+def test_a_run_that_failed_before_its_first_step_keeps_no_promise() -> None:
+    terms = {**QA, "load": (1.0, (20.0, 30.0, 60.0))}
+    found = compare(promise(terms), ran({"load": (1, 25.0)}, total_steps=1000))
+    assert (found.progress, found.complete, found.counts) == (0.0, False, False)
+    assert why(found) == "ended at 0 %: load −5 s (17 % shorter each)"
+
+
+@pytest.mark.parametrize(
+    "said", [{"total_steps": 1000, "source": "tfevents"}, {"source": "console"}, {"source": "sacct", "finished": False}]
+)
+def test_without_a_step_and_an_end_there_is_nothing_to_compare(said: dict[str, Any]) -> None:
+    """The last is a Slurm job that failed: nobody knows how far it came."""
+    with pytest.raises(UserError, match="that is not finished is compared by its steps"):
+        compare(promise(QA), ran({}, wall_s=30.0, **said))
+
+
+def test_a_job_that_counts_no_steps_did_all_of_them_where_it_finished() -> None:
+    found = compare(promise(QA), ran({}, wall_s=18_000.0, source="sacct", finished=True))
+    assert found.complete and found.counts
+    assert found.difference_s == pytest.approx(0)
+
+
 # ---- laws
 
 seconds = st.floats(min_value=0.1, max_value=1e7)

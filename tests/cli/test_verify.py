@@ -12,7 +12,7 @@ import pytest
 
 import headway
 from headway.app.promise import promise_of
-from headway.app.stored import keep, made_now
+from headway.app.stored import keep, made_now, records
 
 from .conftest import Run
 
@@ -66,7 +66,14 @@ def test_the_page_says_what_was_promised_what_it_took_and_why(run: Run, runs: Pa
 
 @pytest.mark.parametrize(
     ("words", "code"),
-    [(["a-run"], 0), (["b-run"], 5), (["b-run", "--tolerance", "30%"], 0), (["a-run", "--tolerance", "0.01"], 5)],
+    [
+        (["a-run"], 0),
+        (["b-run"], 5),
+        (["b-run", "--tolerance", "30%"], 0),
+        (["b-run", "--tolerance", "150%"], 0),
+        (["b-run", "--tolerance", "1"], 0),
+        (["a-run", "--tolerance", "0.01"], 5),
+    ],
 )
 def test_exit_codes(run: Run, runs: Path, words: list[str], code: int) -> None:
     run("verify")
@@ -121,8 +128,11 @@ def test_other_forms_say_the_same(run: Run, runs: Path, form: str) -> None:
         (["--tolerance", "-5%"], 2, "--tolerance is a share above 0, got -5%"),
         (["a-run", "--all"], 2, "--all takes every recorded run"),
         (["--plan", "missing.yaml"], 3, "missing.yaml"),
-        (["--experiment", "small/9k"], 2, "It has small/1k, small/2k."),
-        (["--experiment", "small/9k", "--plan", "plan.yaml"], 2, "It has small/1k, small/2k."),
+        (["--tolerance", "10"], 2, "--tolerance above 1 is written in per cent, got 10"),
+        (["--tolerance", "10"], 2, "Write it like 10% or 0.1."),
+        (["--experiment", "small/9k"], 2, "Runs are of small/1k, small/2k."),
+        (["--experiment", "small/9k", "--plan", "plan.yaml"], 2, "Runs are of small/1k, small/2k."),
+        ([".headway/runs/a-run", "--experiment", "small/2k"], 2, "a run is of the experiment that it names"),
         (["plan.yaml"], 1, "plan.yaml"),
     ],
 )
@@ -149,3 +159,15 @@ def test_a_store_that_cannot_be_written_costs_the_record_not_the_page(
     found = run("verify", "a-run" if (runs / "a-run").exists() else str(runs / ".headway" / "runs" / "a-run"))
     assert found.code == 0
     assert "warning: not recorded" in found.err
+
+
+def test_an_estimate_keeps_what_was_assumed(run: Run, runs: Path) -> None:
+    plan = runs / "plan.yaml"
+    plan.write_text(plan.read_text(encoding="utf-8") + "options: {cpu: {set: {run.machine: cpu}}}\n", encoding="utf-8")
+    rows = runs / "rows.jsonl"
+    rows.write_text('{"text": "one"}\n', encoding="utf-8")
+    for words in ((), ("--assume", "run.machine=cpu", "--assume", f"data.from={rows}"), ("--option", "cpu")):
+        found = run("estimate", "plan.yaml", *words)
+        assert found.code == 0, found.err
+    kept = {tuple(one.body["assume"]) for one in records("estimate", "plan.yaml")}
+    assert kept == {(), ("run.machine=cpu", "data.from=rows.jsonl"), ("option=cpu",)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,7 +13,7 @@ from tests.store.recorded import any_record, record
 from headway.domain.errors import UserError
 from headway.domain.record import Record
 from headway.store import Store
-from headway.store.rows import PAGE
+from headway.store.rows import PAGE, Row, _id, row_of
 
 Opened = Callable[[], Store]
 SHARED = settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -119,3 +120,18 @@ def test_two_that_are_open_see_each_other(opened: Opened) -> None:
     assert list(second.read()) == [record(1)]
     second.append(record(2))
     assert len(first) == 2
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [("headway.run/1", "headway.run/2", "this headway knows headway.run/1"), ("run", "thought", "a record has a kind")],
+)
+def test_what_a_newer_headway_stored_is_refused_with_the_remedy(opened: Opened, old: str, new: str, says: str) -> None:
+    row = row_of(record(1))
+    kind, body = (new, row.body) if old == row.kind else (row.kind, row.body.replace(old, new))
+    newer = Row(_id(kind, row.made, body, row.by), kind, row.plan, row.made, 2, body, row.by)
+    store: Any = opened()
+    store._insert([newer])
+    with pytest.raises(UserError, match=says) as refused:
+        list(store.read())
+    assert "pip install -U headway" in refused.value.hint

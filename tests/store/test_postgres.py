@@ -12,7 +12,8 @@ from tests.store.recorded import record
 
 from headway.domain.errors import UserError
 from headway.store import open_store
-from headway.store.postgres import _LOCK, secrets_of, shown
+from headway.store.place import shown
+from headway.store.postgres import _LOCK, secrets_of
 from headway.store.rows import CREATE
 
 
@@ -61,6 +62,9 @@ def test_a_server_that_is_not_there_is_said(server: str) -> None:
         ("postgresql://me:hunter%ZZ2@127.0.0.1:1/base", ["hunter"]),
         ("postgresql://127.0.0.1:1/base?user=me&password=hunter2&port=x", ["hunter2"]),
         ("postgresql://127.0.0.1:1/base?password=hun%20ter2&nonsense=1", ["hun", "ter2"]),
+        ("postgresql://127.0.0.1:1/base?user=me@corp&password=hunter2&port=hunter2", ["hunter2"]),
+        ("postgresql://127.0.0.1:1/base?password=hunt@er2&port=er2", ["hunt", "er2"]),
+        ("postgresql://127.0.0.1:1/base?sslpassword=hunt@er2&port=hunt", ["hunt", "er2"]),
     ],
 )
 def test_a_url_that_is_not_well_written_gives_nothing_away(server: str, url: str, secrets: list[str]) -> None:
@@ -74,7 +78,52 @@ def test_secrets_are_pieces_of_the_password_also_as_it_is_meant() -> None:
     assert secrets_of("postgresql://me@host/base") == set()
     assert secrets_of("postgresql://me:a%40b@host/base") == {"a%40b", "a@b"}
     assert secrets_of("postgresql://host/base?user=me&password=x%21") == {"x%21", "x!"}
-    assert shown("postgresql://me:x@host:5/base?password=y") == "postgresql://host:5/base"
+    assert secrets_of("postgresql://host:5432/base?user=me@corp&sslpassword=x@y") == {"x@y", "x", "y"}
+
+
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        ("postgresql://me:x@host:5/base?password=y", "postgresql://host:5/base"),
+        ("postgresql://host/base?user=me@corp&password=hunter2", "postgresql://host/base"),
+        ("postgresql://host/base?password=hunt@er2", "postgresql://host/base"),
+        ("postgresql://me:hunter2@[::1]:5,other:6/base", "postgresql://[::1]:5,other:6/base"),
+        ("postgresql:///base?host=/var/run", "postgresql:///base"),
+        ("postgresql://me:hunt/er2@host/base", "postgresql://..."),
+        ("postgresql://me:hunt?er2@host/base", "postgresql://..."),
+        ("postgresql://me:hun@ter2@host/base", "postgresql://..."),
+        ("postgresql://me:hunter2/base", "postgresql://..."),
+        (".headway/headway.db", ".headway/headway.db"),
+    ],
+)
+def test_of_a_place_that_is_shown_nothing_may_be_a_password(url: str, place: str) -> None:
+    assert shown(url) == place
+
+
+def test_nothing_is_left_in_a_session_that_a_pooler_gives_to_others(database: str) -> None:
+    with open_store(database) as store:
+        store.append_all(record(number) for number in range(9))
+        for number in range(9):  # psycopg prepares what it has executed five times
+            assert len(store) == len(list(store.read())) == 9 + number
+            store.append(record(number + 9))
+        live = store._live
+        assert live.execute("SELECT count(*) FROM pg_prepared_statements").fetchone() == (0,)
+        assert live.execute("SHOW statement_timeout").fetchone() == ("0",)
+
+
+def test_what_is_stored_is_safe_whatever_the_server_was_told(database: str) -> None:
+    import psycopg
+
+    with psycopg.connect(database, autocommit=True) as admin:
+        admin.execute(f"ALTER DATABASE {admin.info.dbname} SET synchronous_commit = off")
+        with open_store(database) as store:
+            admin.execute("CREATE TABLE noted (text text)")
+            admin.execute("CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO noted VALUES"
+                          " (current_setting('synchronous_commit') || current_setting('statement_timeout'));"
+                          " RETURN NULL; END $$")  # fmt: skip
+            admin.execute("CREATE TRIGGER note AFTER INSERT ON headway_records EXECUTE FUNCTION note()")
+            store.append(record(1))
+        assert admin.execute("SELECT text FROM noted").fetchall() == [("on30s",)]
 
 
 def test_a_connection_that_was_cut_is_said_and_nothing_is_lost(database: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -11,12 +12,14 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from threading import Timer
+from types import SimpleNamespace
 
 import pytest
 from tests.store.recorded import record
 
 from headway.domain.errors import UsageError, UserError
-from headway.store import open_store
+from headway.store import open_store, sqlite
+from headway.store.sqlite import SqliteStore
 
 
 def changed(file: str, statement: str) -> None:
@@ -44,6 +47,83 @@ def test_a_commit_is_on_disk(file: str) -> None:
         live = store._live
         assert live.execute("PRAGMA synchronous").fetchone() == (2,)
         assert live.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+@pytest.mark.parametrize(
+    ("kind", "mode"),
+    [("nfs4", "delete"), ("fuse.sshfs", "delete"), ("9p", "delete"), ("ext4", "wal"), ("btrfs", "wal")],
+)
+def test_machines_that_share_a_file_share_no_memory(
+    file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, mode: str
+) -> None:
+    """A log that was switched on elsewhere is switched off; a commit is on disk all the same."""
+    device, mounts = tmp_path.stat().st_dev, tmp_path / "mountinfo"
+    mounts.write_text(
+        "36 35 0:999 / /else rw shared:1 - nfs4 server:/ rw\n"
+        f"37 35 {os.major(device)}:{os.minor(device)} / /my\\040home rw,relatime - {kind} server:/home rw\n"
+    )
+    open_store(file).close()
+    monkeypatch.setattr(sqlite, "_MOUNTS", mounts)
+    with open_store(file) as store:
+        store.append(record(1))
+        live = store._live
+        assert live.execute("PRAGMA journal_mode").fetchone() == (mode,)
+        assert live.execute("PRAGMA synchronous").fetchone() == (2,)
+
+
+def test_where_processes_share_no_memory_the_file_is_written_without_a_log(
+    file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite's locks by files have no shared memory: write-ahead logging is refused there without a word."""
+    connected = SqliteStore._connected
+    monkeypatch.setattr(SqliteStore, "_connected", lambda self, how: connected(self, f"{how}&vfs=unix-dotfile"))
+    with open_store(file) as store:
+        store.append(record(1))
+        assert store._live.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+
+
+class Refusing:
+    """A connection that answers everything with one error."""
+
+    def __init__(self, code: int) -> None:
+        self.code, self.asked = code, 0
+
+    def execute(self, statement: str) -> None:
+        self.asked += 1
+        error = sqlite3.OperationalError("no")
+        error.sqlite_errorcode = self.code
+        raise error
+
+
+def test_only_who_holds_the_file_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite, "_PATIENCE_S", 0.05)
+    broken, held = Refusing(sqlite3.SQLITE_IOERR), Refusing(sqlite3.SQLITE_BUSY)
+    assert not sqlite._switched(broken, "wal")
+    with pytest.raises(sqlite3.OperationalError):
+        sqlite._switched(held, "wal")
+    assert broken.asked == 1 < held.asked
+
+
+def test_who_makes_the_store_between_two_looks_is_not_taken_for_something_else(
+    file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connected = SqliteStore._connected
+
+    class Late(sqlite3.Connection):
+        """Somebody else makes the store once it was asked whose file this is."""
+
+        def execute(self, *statement: object) -> SimpleNamespace:
+            rows = super().execute(*statement).fetchall()
+            if "application_id" in str(statement[0]) and SqliteStore._connected is not connected:
+                monkeypatch.setattr(SqliteStore, "_connected", connected)
+                open_store(file).close()
+            return SimpleNamespace(fetchone=lambda: rows[0])
+
+    monkeypatch.setattr(SqliteStore, "_connected",
+                        lambda self, how: sqlite3.connect(file, isolation_level=None, factory=Late))  # fmt: skip
+    open_store(file).close()
+    with open_store(file) as store:
+        assert store.append(record(1)) == record(1).id
 
 
 def test_opening_waits_for_who_is_making_the_store(file: str) -> None:
@@ -188,3 +268,49 @@ def test_a_folder_that_may_not_be_written_is_read_and_costs_no_verb(shelf: Path)
     assert lines[4].startswith("not recorded: ")
     assert "the folder of a store must be writable" in lines[4]
     assert lines[5:] == ["None", "[]"]
+
+
+CLOSED = """
+import os, sys
+import headway.store.sqlite
+from headway.app.stored import keep, made_now, records
+from headway.domain.errors import UserError
+from headway.store.place import is_there, place_of
+from headway.track.kept.journal import Journal
+from headway.track.kept.promise import promised
+plan, inside = sys.argv[1:]
+if os.getuid() == 0:
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+for place in ("", inside):
+    os.environ["HEADWAY_STORE"] = place
+    print(is_there(place_of(plan)))
+    try:
+        records("run", plan)
+    except UserError as error:
+        print(error)
+    print(keep(made_now("run", {"schema": "headway.run/1"}, "test"), plan, print))
+    print(promised(plan).plan == "")
+Journal({}, plan_file=plan)
+"""
+
+
+def test_a_folder_of_somebody_else_is_one_sentence_to_a_verb_and_a_warning_to_a_loop(shelf: Path) -> None:
+    """A shared folder in which one person's .headway is closed to the others."""
+    plan, closed = shelf / "plan.yaml", shelf / ".headway"
+    plan.touch()
+    open_store(closed / "headway.db").close()
+    closed.chmod(0o000)
+    shelf.chmod(0o755)
+    done = subprocess.run([sys.executable, "-c", CLOSED, plan, closed / "team" / "x.db"],
+                          capture_output=True, text=True, check=False)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    for there, refused, told, kept, nothing in (lines[:5], lines[5:]):
+        assert (there, kept, nothing) == ("True", "None", "True")
+        assert refused.startswith("the folder of a store must be writable, got ")
+        assert "HEADWAY_STORE=none" in refused
+        assert told == f"not recorded: {refused}"
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith("headway: no events are written: ")

@@ -33,7 +33,7 @@ from headway.estimate.resolve import Job, evaluations, machine_of
 from headway.estimate.stages import job_of
 from headway.plan import PlanFile
 from headway.report.measure_view import MeasureAnswer
-from headway.store.place import folder_of, place_of, prepared
+from headway.store.place import folder_of, place_of, prepared, shown
 from headway.worker.machine.host import free_host_bytes, has_gpu
 
 LEAST_BUDGET_S = 10.0
@@ -128,7 +128,7 @@ def measure(
     remarks = (*chosen.remarks, *left_out, *heard.done.get("remarks", ()), *_elsewhere(device, chosen))
     body = body_of(probe, chosen.job, plan.fingerprint, chosen.experiment.id, device, remarks)
     record = made_now("measurement", body, asked.command, _about(heard))
-    place = keep(record, plan.file, told) and place_of(plan.file)
+    place = keep(record, plan.file, told) and shown(place_of(plan.file))
     if asked.share:
         share(asked.share, body, chosen.job, record.made[:10])
     known = (packs or Kept()).before(known_from([(body, record.made[:10])]))

@@ -7,27 +7,34 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from headway.app.inputs import Request, gather
 from headway.app.kept import Kept, counts_here, known_from, range_of
-from headway.domain.errors import UserError
+from headway.domain.errors import Position, UserError
 from headway.domain.experiment import Architecture
 from headway.domain.measurement import Measurement
 from headway.domain.record import fingerprint
 from headway.domain.units import Range
 from headway.estimate.resolve import Job, machine_of, resolve
 from headway.plan import PlanFile
+from headway.store.rows import UPGRADE
 
-SCHEMA = "headway.pack/1"
+_NAME = "headway.pack/"
+SCHEMA = f"{_NAME}1"
 WIDER = 1.3
 """Factor by which another machine of the same kind, with other software, may be faster or slower. Assumed."""
 SAME_TOKENS = 1.25
 """A step counts for one of up to so many times its tokens, in proportion."""
 STEPS = ("step", "data_wait")
+_MAY_BE_0 = ("data_wait", "data_wait_share")
+_MOST = 1e18
+"""No second, byte or token of a training comes in such numbers."""
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _MACHINE = ("host", "cores", "threads", "driver", "cuda", "torch", "transformers", "peft")
 """What is shared of a machine: models and versions, no name, no path."""
 _ABOUT = ("name", "source", "date", "parameters_stated")
@@ -72,7 +79,7 @@ def _unwritable(file: str, why: str) -> UserError:
 def packed(folder: str, source: PlanFile, models: Mapping[str, Architecture]) -> Kept:
     """What the packs in a folder know of the plan's machines and steps. Raises UserError for a folder without any."""
     packs = [pack for pack in _read(folder) if counts_here(pack)]
-    found = known_from(({**pack, "stage": "", "terms": {}}, str(pack.get("date", ""))) for pack in packs)
+    found = known_from(({**pack, "stage": "", "terms": {}, "work": None}, pack["date"]) for pack in packs)
     rates = {
         device: {
             name: replace(one, range=_wider(one.range), source=f"measured by others {one.date}")
@@ -80,7 +87,7 @@ def packed(folder: str, source: PlanFile, models: Mapping[str, Architecture]) ->
         }
         for device, known in found.rates.items()
     }
-    steps = tuple(_steps(packs, source, models)) if any(pack.get("terms") for pack in packs) else ()
+    steps = tuple(_steps(packs, source, models)) if any(pack["terms"] for pack in packs) else ()
     return Kept(measurements=steps, rates=rates)
 
 
@@ -91,14 +98,79 @@ def _read(folder: str) -> Iterator[dict[str, Any]]:
     for file in files:
         try:
             said = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise UserError("a pack of measurements must be JSON", got=f"{file.name}: {error}"[:200]) from None
-        if isinstance(said, dict) and said.get("schema") == SCHEMA:
-            packs.append(said)
+        schema = said.get("schema") if isinstance(said, dict) else None
+        if isinstance(schema, str) and schema.startswith(_NAME):
+            packs.append(_checked(said, file.name))
     if not packs:
         raise UserError("--packs names a folder of measurements that others share", got=folder,
                         hint="They are written by headway measure --share FILE.json.")  # fmt: skip
-    yield from sorted(packs, key=lambda pack: str(pack.get("date", "")))
+    yield from sorted(packs, key=lambda pack: str(pack["date"]))
+
+
+def _checked(said: Mapping[str, Any], file: str) -> dict[str, Any]:
+    """What is used of a pack. Raises UserError with the file and the key of what is not as `share` writes it, and for a
+    newer form.
+    """
+    if said["schema"] != SCHEMA:
+        raise UserError(f"this headway reads {SCHEMA}", got=said["schema"][:80], where=Position(file),
+                        hint=f"A newer one wrote it; upgrade: {UPGRADE}")  # fmt: skip
+    for key, (holds, rule) in _KEYS.items():
+        _hold(said.get(key), holds, f"{key} of a pack is {rule}", key, file)
+    for group in ("rates", "terms"):
+        for name, ends in said[group].items():
+            place = f"{group}.{name}"
+            _hold(ends, _is_mapping, f"{place} of a pack has p10, p50 and p90", place, file)
+            holds, rule = (_is_size, "0 or more") if name in _MAY_BE_0 else (_is_positive, "above 0")
+            for end in ("p10", "p50", "p90"):
+                _hold(ends.get(end), holds, f"{end} of a pack's {name} is a number, {rule}", f"{place}.{end}", file)
+    for term, ends in said["terms"].items():
+        _hold(ends.get("repeats"), _is_count, "repeats are a whole number above 0", f"terms.{term}.repeats", file)
+    return {key: said[key] for key in _KEYS}
+
+
+def _hold(value: object, holds: Callable[[object], bool], rule: str, key: str, file: str) -> None:
+    if not holds(value):
+        raise UserError(rule, got=repr(value)[:80], where=Position(file), field=key,
+                        hint="It was changed after it was written: ask for it again, or take it away.")  # fmt: skip
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and value != ""
+
+
+def _is_mapping(value: object) -> bool:
+    return isinstance(value, dict)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _MOST
+
+
+def _is_size(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _MOST
+
+
+def _is_positive(value: object) -> bool:
+    return _is_size(value) and value != 0
+
+
+def _is_date(value: object) -> bool:
+    return isinstance(value, str) and _DATE.fullmatch(value) is not None
+
+
+_KEYS: Mapping[str, tuple[Callable[[object], bool], str]] = {
+    "device": (_is_text, "its name"),
+    "gpus": (_is_count, "a whole number above 0"),
+    "date": (_is_date, "like 2026-11-21"),
+    "machine": (_is_mapping, "a mapping"),
+    "rates": (_is_mapping, "a mapping"),
+    "work": (_is_text, "a fingerprint"),
+    "tokens_per_step": (_is_positive, "a number above 0"),
+    "terms": (_is_mapping, "a mapping"),
+}
+"""Of a pack, what is used; others may be added."""
 
 
 def _wider(value: Range) -> Range:
@@ -120,7 +192,7 @@ def _steps(packs: list[dict[str, Any]], source: PlanFile, models: Mapping[str, A
     for job in jobs:
         works.setdefault((work_of(job), job.node.device.name, job.node.total_gpus), []).append(job)
     for pack in packs:
-        for job in works.get((str(pack.get("work")), pack["device"], pack["gpus"]), ()):
+        for job in works.get((pack["work"], pack["device"], pack["gpus"]), ()):
             longer = job.batches.tokens_per_step / float(pack["tokens_per_step"])
             if 1 / SAME_TOKENS <= longer <= SAME_TOKENS:
                 yield from (
@@ -132,7 +204,8 @@ def _steps(packs: list[dict[str, Any]], source: PlanFile, models: Mapping[str, A
                         seconds=_wider(range_of(said) * longer),
                         repeats=int(said["repeats"]),
                         source="measured by others",
-                        date=str(pack.get("date", "")),
+                        date=pack["date"],
                     )
                     for term, said in pack["terms"].items()
+                    if term in STEPS
                 )

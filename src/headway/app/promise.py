@@ -5,7 +5,7 @@ Owns the document `headway.promise/1` and that the same promise is kept once. Wh
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,11 @@ MOST = 2000
 """Experiments above which nothing is kept: a record is read as a whole."""
 
 
-def promise_of(answer: Answer) -> dict[str, Any]:
-    """The promise of an answer: seconds of every term of every stage with their counts, and the price of an hour."""
+def promise_of(answer: Answer, assume: Sequence[str] = ()) -> dict[str, Any]:
+    """The promise of an answer: seconds of every term of every stage with their counts, and the price of an hour.
+
+    `assume` is what was taken otherwise than the plan says: `run.machine=cpu`, `option=NAME`.
+    """
     made, plan = answer.estimate, answer.plan
     machine = answer.lookup.machines.get(made.machine)
     price = machine.price.usd_per_hour.mid if machine is not None and machine.price is not None else None
@@ -33,6 +36,7 @@ def promise_of(answer: Answer) -> dict[str, Any]:
         "device": machine.node.device.name if machine is not None else "",
         "gpus": machine.node.total_gpus if machine is not None else None,
         "option": answer.option,
+        "assume": list(assume),
         "experiments": [
             _experiment(said, found) for said, found in zip(plan.experiments, made.experiments, strict=True)
         ],
@@ -70,17 +74,17 @@ def _spread(spread: Spread) -> Mapping[str, Any]:
     return {**ends, "kind": spread.kind, "source": spread.source}
 
 
-def keep_promise(answer: Answer, command: str) -> None:
+def keep_promise(answer: Answer, command: str, assume: Sequence[str] = ()) -> None:
     """Append the promise of a plan file's estimate, unless the newest one is the same; nothing where nothing may be
     written.
     """
     file = answer.plan.file
     if len(answer.plan.experiments) > MOST or not Path(file).is_file():
         return
-    from headway.app.stored import keep, made_now, store_of
+    from headway.app.stored import keep, made_now, store_of, without_folders
     from headway.domain.errors import UserError
 
-    body = promise_of(answer)
+    body = promise_of(answer, [without_folders(word) for word in assume])
     try:
         with store_of(file) as store:
             kept = [fingerprint(record.body) for record in store.read("estimate", answer.plan.fingerprint)]

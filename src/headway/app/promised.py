@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from headway.check.verdicts.promise import BEST, Promise, experiments_of, promise_for
+from headway.check.verdicts.promise import Promise, experiments_of, promise_for, standing
 from headway.check.verdicts.ran import Ran
 from headway.domain.errors import UsageError, UserError
 from headway.domain.record import Record
+from headway.store.rows import plan_of
 
 if TYPE_CHECKING:
     from headway.app.load import Project
@@ -66,7 +67,8 @@ class Chosen:
 
 
 def promise_of_run(ran: Ran, experiment: str, history: History) -> Chosen:
-    """The latest promise from before the run, for its device and under the best rates where there is one.
+    """The latest promise from before the run: for its device, under the best rates, of the plan as it stands, as far as
+    there are such.
 
     Where none was made before it, the first later one of that kind, else today's. Raises UserError where there is none
     and no plan to make one, UsageError where the experiment is left open.
@@ -74,15 +76,33 @@ def promise_of_run(ran: Ran, experiment: str, history: History) -> Chosen:
     name = experiment or ran.experiment
     stored = [record for record in history.of("estimate") if _covers(record.body, ran, name, history)]
     before = [record for record in stored if ran.started and record.made <= ran.started]
-    pool = before or stored
-    fitting = [record for record in pool if record.body.get("device") in ("", None, ran.device)] or pool
-    meant = [record for record in fitting if record.body.get("rates") == BEST] or fitting
-    chosen = (meant[-1] if before else meant[0]) if meant else None
+
+    def claim(record: Record) -> tuple[bool, bool, bool]:
+        return standing(record.body, ran.device)
+
+    chosen = max(reversed(before), key=claim, default=None) or max(stored, key=claim, default=None)
     body = _today(ran, name, history) if chosen is None else chosen.body
     promise = promise_for(body, _experiment(body, name, history))
     if promise is None:
         raise _no_experiment(name, body)
     return Chosen(promise=promise, record="" if chosen is None else chosen.id, before=bool(before))
+
+
+def versions(history: History) -> dict[str, frozenset[str] | None]:
+    """The plan as it stands and its other versions that promised something, by fingerprint, each with those of its
+    experiments that the plan still has; None: all of them. A run that names none (empty) may be one of them.
+    """
+    if history.project is None:
+        return {}
+    plan = history.project.plan
+    same = {one.fingerprint for one in plan.experiments if one.fingerprint}
+    found: dict[str, frozenset[str]] = {}
+    for record in history.of("estimate"):
+        items = [item for item in record.body.get("experiments") or () if isinstance(item, Mapping)]
+        ids = {str(item.get("id")) for item in items if str(item.get("fingerprint")) in same}
+        if ids:
+            found[plan_of(record)] = found.get(plan_of(record), frozenset({""})) | ids
+    return {**found, plan.fingerprint: None}
 
 
 def _covers(body: Mapping[str, Any], ran: Ran, name: str, history: History) -> bool:
@@ -115,7 +135,7 @@ def _experiment(body: Mapping[str, Any], name: str, history: History) -> str:
         return known[0]
     if not name:
         raise UsageError("which experiment was run is said where the plan has several", got="none named",
-                         hint=f"Add --experiment ID: {_some(known)}.")  # fmt: skip
+                         hint=f"Add --experiment ID: {some(known)}.")  # fmt: skip
     if name not in known and history.project is not None:
         same = [one.fingerprint for one in history.project.plan.experiments if one.id == name]
         return same[0] if same else name
@@ -124,8 +144,9 @@ def _experiment(body: Mapping[str, Any], name: str, history: History) -> str:
 
 def _no_experiment(name: str, body: Mapping[str, Any]) -> UsageError:
     known = experiments_of(body)
-    return UsageError("an experiment of the plan is compared", got=name, hint=f"It has {_some(known)}.")
+    return UsageError("an experiment of the plan is compared", got=name, hint=f"It has {some(known)}.")
 
 
-def _some(ids: tuple[str, ...]) -> str:
+def some(ids: tuple[str, ...]) -> str:
+    """The first of several names."""
     return ", ".join(ids[:5]) + (", …" if len(ids) > 5 else "")

@@ -7,6 +7,7 @@ Owns which store counts, the clock and the provenance of a record. Stores are `s
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -17,6 +18,10 @@ from headway.domain.record import Record, utc_text
 from headway.store import MemoryStore, Store, open_store
 from headway.store.place import is_there, place_of
 from headway.worker.machine.host import host_cpu
+
+_PATH = re.compile(r"(?P<key>[\w.-]+=)?(?P<folders>.*[/\\])(?P<name>[^/\\]+)[/\\]*", re.DOTALL)
+_ID = re.compile(r"[^~./\\][^/\\]*/(?!.*\.[A-Za-z]\w*$)[^/\\]+")
+"""Of a model (`Qwen/Qwen2-0.5B`) or an experiment: one slash, and no ending of a file."""
 
 
 def store_of(plan_file: str | None = None, *, create: bool = False) -> Store:
@@ -63,7 +68,16 @@ def made_now(kind: str, body: Mapping[str, Any], command: str, machine: Mapping[
 def provenance(command: str, machine: Mapping[str, str] | None = None) -> dict[str, str]:
     """What made a record: version, command and the host's CPU, with what `machine` says more (`device`, `torch`, ...).
 
-    Folders are left out of the command: they tell who somebody is, and nothing of what was made.
+    `command` is quoted as by `shlex.join`. Folders are left out of it: they tell who somebody is, and nothing of what
+    was made.
     """
-    without = re.sub(r"""(?<![^\s='"])[~./][^\s'"]*/""", "", command)
+    without = shlex.join(map(without_folders, shlex.split(command)))
     return {"headway": __version__, "command": without, "host": host_cpu(), **(machine or {})}
+
+
+def without_folders(word: str) -> str:
+    """The name of a file without its folders, with the `--log=` or `data.from=` before it; any other word as it is."""
+    found = _PATH.fullmatch(word)
+    if found is None or _ID.fullmatch(found["folders"] + found["name"]):
+        return word
+    return (found["key"] or "") + found["name"]

@@ -12,7 +12,7 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
-from headway.app.promised import History, promise_of_run
+from headway.app.promised import History, promise_of_run, some, versions
 from headway.app.recalibrate import recalibrated
 from headway.app.runs import ran_of, read_run, run_folders
 from headway.app.stored import keep, made_now, records
@@ -36,12 +36,12 @@ class Asked:
     """What is to be verified."""
 
     runs: tuple[str, ...] = ()
-    """Folders, logs, or ids of recorded runs or their beginnings; none: those recorded without a verdict."""
+    """Folders, logs, or ids of recorded runs or their beginnings; none: those of the plan without a verdict."""
     experiment: str = ""
     tolerance: float | None = None
     """Share of the promised middle that a run may be off by, either way; None: up to the p90."""
     every: bool = False
-    """All recorded runs, those with a verdict too."""
+    """All recorded runs of the plan, those with a verdict too."""
     recalibrate: bool = False
 
 
@@ -85,12 +85,11 @@ def verify(asked: Asked, project: Project | None = None, told: Callable[[str], N
     apart.
     """
     history = History(project, records(plan_file=None if project is None else project.plan.file))
-    bodies = _runs(asked, history)
-    judged = _judged(bodies, asked, history)
+    judged = _judged(_runs(asked, history), asked, history)
     for body, verdict in judged:
         _record(body, verdict, history, told)
     verdicts = tuple(verdict for _, verdict in judged)
-    known = [*_past(history), *verdicts]
+    known = [*(verdict for _, verdict in _past(history)), *verdicts]
     devices = {verdict.device for verdict in verdicts}
     changed = recalibrated(_ran(judged, history), project, told) if asked.recalibrate else None
     answer = VerifyAnswer(
@@ -106,13 +105,13 @@ def verify(asked: Asked, project: Project | None = None, told: Callable[[str], N
     return Verified(answer)
 
 
-def _runs(asked: Asked, history: History) -> list[Mapping[str, Any]]:
-    """Documents of the runs that are meant."""
-    recorded = {str(body["run"]): body for body in _in_time(record.body for record in history.of("run"))}
+def _runs(asked: Asked, history: History) -> list[list[Mapping[str, Any]]]:
+    """Documents of the runs that are meant; where none is named, the new ones of the plan, and then all of it."""
+    recorded = _recorded(history)
     if asked.runs:
-        return [_run(word, recorded) for word in asked.runs]
-    done = {verdict.run for verdict in _past(history)}
-    for folder in run_folders(history.file):
+        return [[_run(word, recorded) for word in asked.runs]]
+    done, here = _done(history), run_folders(history.file)
+    for folder in here:
         known = recorded.get(folder.name)
         if known is None or not known.get("finished", True):
             try:
@@ -122,18 +121,63 @@ def _runs(asked: Asked, history: History) -> list[Mapping[str, Any]]:
                     done.discard(str(body["run"]))
             except UserError as error:
                 history.remark(f"{folder.name} is left out: {error}")
-    fresh = [body for run, body in recorded.items() if run not in done]
-    found = _in_time(recorded.values() if asked.every or not fresh else fresh)
-    if not found:
+    own = _of_plan(_in_time(recorded.values()), history, {folder.name for folder in here})
+    if not own:
         raise UserError("there is a run to verify", got=f"none recorded {_beside(history.file)}",
                         hint="Name a log: headway verify trainer_log.jsonl --plan plan.yaml; or record a run: "
                         "headway watch -- python train.py.")  # fmt: skip
-    return found
+    found = _of_experiment(own, asked.experiment)
+    fresh = [body for body in found if str(body["run"]) not in done]
+    return [found] if asked.every else [fresh, found]
+
+
+def _recorded(history: History) -> dict[str, Mapping[str, Any]]:
+    """What was recorded of each run, by its id; of one that was recorded more than once, what goes furthest."""
+    bodies = [record.body for record in history.of("run") if "run" in record.body]
+    return {str(body["run"]): body for body in _in_time(bodies)}
 
 
 def _in_time(bodies: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Runs in the order in which they began; of one that was recorded more than once, what goes furthest last."""
-    return sorted(bodies, key=lambda body: (str(body.get("started") or ""), str(body["run"]), body.get("steps") or 0))
+    """Runs in the order in which they began, and what was recorded of one of them in the order in which it went on."""
+
+    def moment(body: Mapping[str, Any]) -> tuple[str, str, float, float]:
+        return str(body.get("started") or ""), str(body["run"]), body.get("steps") or 0, body.get("wall_s") or 0
+
+    return sorted(bodies, key=moment)
+
+
+def _done(history: History) -> set[str]:
+    """Runs of which nothing was recorded after their newest verdict."""
+    recorded = {str(record.body.get("run")): record.made for record in history.of("run")}
+    return {verdict.run for made, verdict in _past(history) if made >= recorded.get(verdict.run, "")}
+
+
+def _of_plan(bodies: list[Mapping[str, Any]], history: History, here: set[str]) -> list[Mapping[str, Any]]:
+    """Runs of the history's plan, where it has one: other plans and other people may share its store.
+
+    One that names no plan is of this one where its folder is `here`, or where it was held against this plan before.
+    """
+    if history.project is None:
+        return bodies
+    own = versions(history)
+    held = {verdict.run for _, verdict in _past(history) if verdict.plan in own}
+
+    def is_own(body: Mapping[str, Any]) -> bool:
+        if not body.get("plan"):
+            return body["run"] in here or body["run"] in held
+        known = own.get(str(body["plan"]), frozenset())
+        return known is None or str(body.get("experiment") or "") in known
+
+    return [body for body in bodies if is_own(body)]
+
+
+def _of_experiment(bodies: list[Mapping[str, Any]], name: str) -> list[Mapping[str, Any]]:
+    """Runs that name no other experiment, where one is named. Raises UsageError where all do."""
+    found = [body for body in bodies if name in ("", body.get("experiment") or name)]
+    if not found:
+        known = tuple(dict.fromkeys(str(body["experiment"]) for body in bodies))
+        raise UsageError("an experiment that was run is verified", got=name, hint=f"Runs are of {some(known)}.")
+    return found
 
 
 def _beside(file: str | None) -> str:
@@ -157,26 +201,32 @@ def _run(word: str, recorded: Mapping[str, Mapping[str, Any]]) -> Mapping[str, A
 
 
 def _judged(
-    bodies: Iterable[Mapping[str, Any]], asked: Asked, history: History
+    choices: Iterable[list[Mapping[str, Any]]], asked: Asked, history: History
 ) -> list[tuple[Mapping[str, Any], Verdict]]:
-    """Each run with its verdict; one that cannot be compared is a remark, unless none can."""
-    found, refused = [], []
-    for body in bodies:
-        ran = ran_of(body)
-        try:
-            found.append((body, _verdict(ran, asked.experiment, history)))
-        except UserError as error:
-            refused.append(error)
-            history.remark(f"{ran.name} is left out: {error}")
-        for problem in ran.problems[:3]:
-            history.remark(f"{ran.name}: {problem}")
-    if refused and not found:
-        raise refused[0]
-    return found
+    """Each run with its verdict, of the first list in which any can be compared; one that cannot be is a remark."""
+    refused: list[UserError] = []
+    for bodies in choices:
+        found = []
+        for body in bodies:
+            name = str(body.get("name") or body["run"])
+            try:
+                ran = ran_of(body)
+                found.append((body, _verdict(ran, asked.experiment, history)))
+                for problem in ran.problems[:3]:
+                    history.remark(f"{name}: {problem}")
+            except UserError as error:
+                refused.append(error)
+                history.remark(f"{name} is left out: {error}")
+        if found:
+            return found
+    raise refused[0]
 
 
 def _verdict(ran: Ran, experiment: str, history: History) -> Verdict:
     """The run beside the promise that counts for it; why the ledger will not count it is a remark."""
+    if experiment and ran.experiment not in ("", experiment):
+        raise UsageError("a run is of the experiment that it names", got=f"{experiment} for {ran.experiment}",
+                         hint="Leave --experiment out.")  # fmt: skip
     found = promise_of_run(ran, experiment, history)
     if not found.before:
         why = "no promise was made before it began" if ran.started else "its log does not say when it began"
@@ -188,11 +238,18 @@ def _verdict(ran: Ran, experiment: str, history: History) -> Verdict:
 
 
 def _record(body: Mapping[str, Any], verdict: Verdict, history: History, told: Callable[[str], None] | None) -> None:
-    """Keep the run, unless the newest record of it goes as far, and its verdict, unless the newest is the same."""
-    for kind, made in (("run", body), ("verdict", document(verdict))):
-        same = [record.body for record in history.of(kind) if record.body.get("run") == body["run"]]
-        if not same or (_went_on(same[-1], made) if kind == "run" else fingerprint(same[-1]) != fingerprint(made)):
-            keep(made_now(kind, made, COMMAND), history.file, told)
+    """Keep the run, unless what was recorded of it goes as far, and its verdict, unless the newest is the same and not
+    older than that.
+    """
+    ran, judged = (
+        [record for record in history.of(kind) if record.body.get("run") == body["run"]] for kind in ("run", "verdict")
+    )
+    if not ran or _went_on(_in_time(record.body for record in ran)[-1], body):
+        keep(made_now("run", body, COMMAND), history.file, told)
+    made = document(verdict)
+    same = bool(judged) and fingerprint(judged[-1].body) == fingerprint(made)
+    if not same or (ran and judged[-1].made < ran[-1].made):
+        keep(made_now("verdict", made, COMMAND), history.file, told)
 
 
 def _went_on(known: Mapping[str, Any], run: Mapping[str, Any]) -> bool:
@@ -201,12 +258,12 @@ def _went_on(known: Mapping[str, Any], run: Mapping[str, Any]) -> bool:
     return more or bool(run.get("finished") and not known.get("finished", True))
 
 
-def _past(history: History) -> list[Verdict]:
-    """Stored verdicts, oldest first; one that this version cannot read counts for nothing."""
+def _past(history: History) -> list[tuple[str, Verdict]]:
+    """Stored verdicts with when they were made, oldest first; one that this version cannot read counts for nothing."""
     found = []
     for record in history.of("verdict"):
         try:
-            found.append(verdict_from(record.body))
+            found.append((record.made, verdict_from(record.body)))
         except UserError as error:
             history.remark(f"A stored verdict is left out: {error}")
     return found
@@ -214,10 +271,15 @@ def _past(history: History) -> list[Verdict]:
 
 def _ran(judged: list[tuple[Mapping[str, Any], Verdict]], history: History) -> list[tuple[Ran, Verdict, bool]]:
     """All runs with a verdict, the stored ones too; True for those that were asked for."""
-    bodies = {str(body["run"]): body for body in _in_time(record.body for record in history.of("run"))}
-    latest = {verdict.run: verdict for verdict in _past(history) if verdict.run in bodies}
+    bodies = _recorded(history)
     asked = {verdict.run for _, verdict in judged}
-    past = [(ran_of(bodies[run]), verdict, False) for run, verdict in latest.items() if run not in asked]
+    latest = {verdict.run: verdict for _, verdict in _past(history) if verdict.run in bodies.keys() - asked}
+    past = []
+    for run, verdict in latest.items():
+        try:
+            past.append((ran_of(bodies[run]), verdict, False))
+        except UserError as error:
+            history.remark(f"{run} is left out: {error}")
     return past + [(ran_of(body), verdict, True) for body, verdict in judged]
 
 

@@ -1,17 +1,20 @@
 """The store of a team: one table in PostgreSQL, for many machines at once.
 
 Owns the connection and what of its failure is said; a password is never part of that. psycopg is imported here and
-nowhere else (extra `postgres`).
+nowhere else (extra `postgres`). Nothing is left in a session (settings, prepared statements): behind a pooler its next
+transaction may have another one, and others have this one (https://www.pgbouncer.org/features.html).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from headway.domain.errors import UserError
+from headway.store.place import address_of, shown
 from headway.store.rows import COLUMNS, CREATE, PAGE, TABLE_VERSION, Row, newer_table
 from headway.store.sql import Answer, SqlStore
 
@@ -23,6 +26,8 @@ _PATIENCE_S = 30
 _CONNECT_S = 10
 _LOCK = 0x68647779
 """`hdwy`: the advisory lock under which the table is made; CREATE ... IF NOT EXISTS fails where two do it at once."""
+# a server may have been told to say "stored" before it is
+_SETTINGS = f"SET LOCAL statement_timeout = '{_PATIENCE_S}s'; SET LOCAL synchronous_commit = on"
 _INSERT = f"INSERT INTO headway_records ({COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"
 # the collation of bytes, so that every data base has the order of SQLite and of Python
 _READ = f"""SELECT {COLUMNS} FROM headway_records WHERE (made COLLATE "C", id COLLATE "C") > (%(made)s, %(last)s)
@@ -31,6 +36,8 @@ _READ = f"""SELECT {COLUMNS} FROM headway_records WHERE (made COLLATE "C", id CO
 _INDEX = 'CREATE INDEX headway_records_made ON headway_records (made COLLATE "C", id COLLATE "C")'
 # to_regclass('headway_store') would say no once more from its cache, after somebody else has made it meanwhile
 _IS_MADE = "SELECT count(*) FROM pg_class WHERE relname = 'headway_store' AND pg_table_is_visible(oid)"
+_SECRET = re.compile(r"(?:\w*password|passfile|\w*key|\w*secret)=([^&]*)")
+"""Parameters of a URL that hold a secret, or its path (PostgreSQL's manual, 34.1.2 Parameter Key Words)."""
 
 
 class PostgresStore(SqlStore):
@@ -57,32 +64,44 @@ class PostgresStore(SqlStore):
         return shown(self._url)
 
     def __len__(self) -> int:
-        return int(self._asked(lambda: _one(self._live, "SELECT count(*) FROM headway_records")))
+        return self._asked(self._count)
+
+    def _count(self) -> int:
+        with self._transaction() as live:
+            return int(_one(live, "SELECT count(*) FROM headway_records"))
 
     def _select(self, asked: dict[str, str]) -> Iterable[tuple[Any, ...]]:
-        rows: psycopg.Cursor[tuple[Any, ...]] = self._live.execute(_READ, asked)
-        return rows
+        with self._transaction() as live:
+            return live.execute(_READ.encode(), asked).fetchall()
 
     def _insert(self, rows: list[Row]) -> int:
-        with self._live.transaction(), self._live.cursor() as cursor:
-            cursor.executemany(_INSERT, rows)
+        with self._transaction() as live, live.cursor() as cursor:
+            cursor.executemany(_INSERT.encode(), rows)
             return max(int(cursor.rowcount), 0)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+        """The connection in a transaction with settings of its own."""
+        live: psycopg.Connection[tuple[Any, ...]] = self._live
+        with live.transaction():
+            live.execute(_SETTINGS.encode())
+            yield live
 
     def _open(self, connect: Callable[..., psycopg.Connection[tuple[Any, ...]]]) -> None:
         """Connect, and make the table where it is not there: to read one that is takes no right to make it."""
         more = {"tcp_user_timeout": 1000 * _PATIENCE_S}  # a network that goes away is noticed
         if "connect_timeout=" not in self._url:
             more["connect_timeout"] = _CONNECT_S
-        live = self._connection = connect(self._url, autocommit=True, application_name="headway", **more)
-        live.execute(f"SET statement_timeout = '{_PATIENCE_S}s'")
-        live.execute("SET synchronous_commit = on")  # a server may have been told to say "stored" before it is
-        live.execute("SET client_encoding = 'UTF8'")
-        if not _one(live, _IS_MADE):
-            with live.transaction():
+        # without None, executemany prepares its statement at once
+        # (https://www.psycopg.org/psycopg3/docs/advanced/prepare.html)
+        self._connection = connect(self._url, autocommit=True, prepare_threshold=None, application_name="headway",
+                                   client_encoding="UTF8", **more)  # fmt: skip
+        with self._transaction() as live:
+            if not _one(live, _IS_MADE):
                 live.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
                 if not _one(live, _IS_MADE):  # nobody else made it while this one waited
                     self._make(live)
-        version = int(_one(live, "SELECT max(version) FROM headway_store"))
+            version = int(_one(live, "SELECT max(version) FROM headway_store"))
         if version > TABLE_VERSION:
             raise newer_table(self.place, version)
 
@@ -97,30 +116,26 @@ class PostgresStore(SqlStore):
         try:
             return question()
         except self._error as error:
-            said = " ".join(str(error).split())[:300]
+            said = " ".join(str(error).split())
             # libpq may repeat a part of an URL that it could not take apart
             if any(secret in said for secret in secrets_of(self._url)):
                 said = "the connection failed"
             raise UserError(
-                "the PostgreSQL of a store must answer", got=f"{self.place}: {said}",
+                "the PostgreSQL of a store must answer", got=f"{self.place}: {said[:300]}",
                 hint="Look at HEADWAY_STORE (postgresql://user:password@host:port/database; other characters than "
                      "letters and digits as %XX), and at the rights of that user.",
             ) from None  # fmt: skip
 
 
-def shown(url: str) -> str:
-    """A URL of a data base without user, password and options."""
-    scheme, _, rest = url.partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2].partition('?')[0]}"
-
-
 def secrets_of(url: str) -> set[str]:
-    """Every piece of a URL that may be of its password, also of a URL that is not well written."""
+    """What of a URL may be of its password, as it is written and as it is meant; every piece of one in which that is
+    not certain.
+    """
     rest = url.partition("://")[2]
-    login, _, place = rest.rpartition("@")
-    pieces = {*re.split("[:@/?#]", login.partition(":")[2])}
-    pieces |= {value for _, value in re.findall(r"(password|passfile|sslkey)=([^&]*)", place)}
-    return {form for piece in pieces if piece for form in (piece, unquote(piece))}
+    found = address_of(url)
+    own = re.split("[:@/?#&=]", rest) if found is None else [found[0].partition(":")[2]]
+    said = [piece for value in _SECRET.findall(rest) for piece in (value, *re.split("[:@/?#]", value))]
+    return {form for piece in (*own, *said) if piece for form in (piece, unquote(piece))}
 
 
 def _one(live: psycopg.Connection[tuple[Any, ...]], question: str) -> Any:

@@ -12,7 +12,7 @@ import re
 from typing import NamedTuple
 
 from headway.domain.errors import UserError
-from headway.domain.record import KINDS, Record, canonical_json
+from headway.domain.record import Record, canonical_json
 
 SCHEMAS = {
     "estimate": ("headway.promise", 1),
@@ -49,12 +49,10 @@ class Row(NamedTuple):
 
 def row_of(record: Record) -> Row:
     """The row of a record. Raises UserError for one that no store keeps, with what is wrong."""
-    if record.kind not in KINDS:
-        raise UserError("a record has a kind", got=repr(record.kind), hint=f"One of {', '.join(KINDS)}.")
+    version = _version(record)
     if not _MOMENT.fullmatch(record.made):
         raise UserError("a record says when it was made, in UTC", got=repr(record.made)[:80],
                         hint="Like 2026-11-21T16:40:00Z.")  # fmt: skip
-    version = _version(record)
     try:
         body, by = canonical_json(record.body), canonical_json(record.by)
         key = _id(record.kind, record.made, body, by)
@@ -64,11 +62,13 @@ def row_of(record: Record) -> Row:
 
 
 def record_of(row: Row) -> Record:
-    """The record of a row. Raises UserError where the row is not what was stored."""
+    """The record of a row. Raises UserError where it is not what was stored, and for one of a newer headway."""
     if row.id != _id(row.kind, row.made, row.body, row.by):
         raise UserError("a stored record is never changed", got=f"{row.id}, which is not what was stored",
                         hint="Restore the store from a backup or an export (headway store import FILE).")  # fmt: skip
-    return Record(kind=row.kind, body=json.loads(row.body), made=row.made, by=json.loads(row.by))
+    record = Record(kind=row.kind, body=json.loads(row.body), made=row.made, by=json.loads(row.by))
+    _version(record)
+    return record
 
 
 def _id(kind: str, made: str, body: str, by: str) -> str:
@@ -88,7 +88,12 @@ def plan_of(record: Record) -> str:
 
 
 def _version(record: Record) -> int:
-    """Version of the body's schema. Raises UserError for a body of another schema, and for a newer one."""
+    """Version of the body's schema. Raises UserError for a kind or a version that only a newer headway knows, and for a
+    body of another schema.
+    """
+    if record.kind not in SCHEMAS:
+        hint = f"One of {', '.join(SCHEMAS)}. Did a newer headway write it? Upgrade: {UPGRADE}"
+        raise UserError("a record has a kind", got=repr(record.kind)[:80], hint=hint)
     name, newest = SCHEMAS[record.kind]
     said = record.body.get("schema") if hasattr(record.body, "get") else None
     form, _, version = said.partition("/") if isinstance(said, str) else ("", "", "")

@@ -1,7 +1,8 @@
 """The default store: one SQLite file, safe against kill -9 and for many writers on one machine.
 
-Owns the file and its pragmas. Write-ahead logging needs memory that its processes share, so one file serves one
-machine; several machines use PostgreSQL (https://www.sqlite.org/wal.html, section 1).
+Owns the file and its pragmas. Write-ahead logging needs memory that its processes share, which machines do not
+(https://www.sqlite.org/wal.html, section 1): on a file system that several may use the file is written without it, and
+readers wait for writers. Such a file is as safe as that file system's locks; a team uses PostgreSQL.
 """
 
 from __future__ import annotations
@@ -26,6 +27,16 @@ _INSERT = f"INSERT INTO headway_records ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)
 _READ = f"""SELECT {COLUMNS} FROM headway_records WHERE (made, id) > (:made, :last) AND :kind IN ('', kind)
             AND :plan IN ('', plan) ORDER BY made, id LIMIT {PAGE}"""
 _INDEX = "CREATE INDEX headway_records_made ON headway_records (made, id)"
+# one statement, so that nothing is committed between its three answers
+_WHAT = """SELECT (SELECT application_id FROM pragma_application_id), (SELECT user_version FROM pragma_user_version),
+           (SELECT count(*) FROM sqlite_master)"""
+_MOUNTS = Path("/proc/self/mountinfo")
+"""The file systems of this process (proc_pid_mountinfo(5)); not there but on Linux."""
+_SHARED = ("nfs", "cifs", "smb", "lustre", "beegfs", "gpfs", "ceph", "afs", "gluster", "orangefs", "ocfs2", "gfs2",
+           "9p", "virtiofs", "vboxsf", "prl_fs", "fuse")  # fmt: skip
+"""Beginnings of the types of file systems on which several machines, or a virtual one and its host, use one file."""
+_OTHERS = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+"""What SQLite says where it would have to wait for others."""
 
 
 class SqliteStore(SqlStore):
@@ -62,7 +73,8 @@ class SqliteStore(SqlStore):
 
     def _open(self) -> None:
         """Open or make the file; one that is there and may not be written is opened for reading."""
-        if self._path.is_file() and not (os.access(self._path, os.W_OK) and os.access(self._path.parent, os.W_OK)):
+        closed = not (os.access(self._path, os.W_OK) and os.access(self._path.parent, os.W_OK))
+        if closed and os.path.isfile(self._path):  # false, too, where it may not be looked at: `prepared` says that
             self._connection = self._readable()
             if not self._is_known(self._connection):
                 raise self._foreign()
@@ -77,7 +89,8 @@ class SqliteStore(SqlStore):
                     for statement in (CREATE, _INDEX, f"PRAGMA application_id = {_APPLICATION}",
                                       f"PRAGMA user_version = {TABLE_VERSION}"):  # fmt: skip
                         live.execute(statement)
-        _log_ahead(live)
+        if _is_shared(self._path) or not _switched(live, "wal"):
+            _switched(live, "delete")
 
     def _connected(self, how: str) -> sqlite3.Connection:
         """A connection in which transactions begin only where that is said."""
@@ -98,10 +111,7 @@ class SqliteStore(SqlStore):
 
     def _is_known(self, live: sqlite3.Connection) -> bool:
         """Whether the file is a store already; false for an empty one. Raises UserError for anything else."""
-        application, version, tables = (
-            live.execute(question).fetchone()[0]
-            for question in ("PRAGMA application_id", "PRAGMA user_version", "SELECT count(*) FROM sqlite_master")
-        )
+        application, version, tables = live.execute(_WHAT).fetchone()
         if application == _APPLICATION:
             if version > TABLE_VERSION:
                 raise newer_table(self.place, version)
@@ -122,8 +132,7 @@ class SqliteStore(SqlStore):
             raise self._refusal(error) from None
 
     def _refusal(self, error: sqlite3.Error) -> UserError:
-        # the low byte is the kind of a result, the rest its detail (https://www.sqlite.org/rescode.html)
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        code = _kind(error)
         got = f"{self.place}: {error}"
         elsewhere = f"Put it elsewhere with {VARIABLE}=PATH, or keep nothing with {VARIABLE}=none."
         if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
@@ -132,7 +141,7 @@ class SqliteStore(SqlStore):
                                   "`headway store import FILE` brings an export back.")  # fmt: skip
         if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
             return UserError("a store must be a file that may be written", got=got, hint=elsewhere)
-        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        if code in _OTHERS:
             return UserError(f"others write to a store for at most {_PATIENCE_S:g} s at a time", got=got,
                              hint="Try again, or end the process that holds it.")  # fmt: skip
         if code == sqlite3.SQLITE_FULL:
@@ -140,16 +149,37 @@ class SqliteStore(SqlStore):
         return UserError("a store must be readable and writable", got=got, hint=elsewhere)
 
 
-def _log_ahead(live: sqlite3.Connection) -> None:
-    """Write-ahead logging, which is kept in the file: readers and a writer do not wait for one another.
+def _switched(live: sqlite3.Connection, mode: str) -> bool:
+    """Whether transactions are written in a mode from now on, which is kept in the file; false where it is refused.
 
-    Switching it on does not wait for others by itself, so it is tried again.
+    `wal` is write-ahead logging: readers and a writer do not wait for one another. Switching does not wait for others
+    by itself, so it is tried again; raises sqlite3.OperationalError where they do not let go.
     """
     until = time.monotonic() + _PATIENCE_S
-    while live.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+    while True:
         try:
-            live.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError:
+            # where processes cannot share memory, the mode stays what it was and nothing is raised
+            return bool(live.execute(f"PRAGMA journal_mode = {mode}").fetchone()[0] == mode)
+        except sqlite3.OperationalError as error:
+            if _kind(error) not in _OTHERS:
+                return False
             if time.monotonic() > until:
                 raise
-            time.sleep(0.01)
+        time.sleep(0.01)
+
+
+def _is_shared(path: Path) -> bool:
+    """Whether other machines may use a file too, as far as the system says."""
+    try:
+        lines = _MOUNTS.read_text(encoding="utf-8", errors="replace").splitlines()
+        device = path.stat().st_dev
+    except OSError:
+        return False
+    mounted = f"{os.major(device)}:{os.minor(device)}"
+    types = [line.partition(" - ")[2].split(" ")[0] for line in lines if line.split(" ")[2:3] == [mounted]]
+    return any(one.startswith(_SHARED) for one in types)
+
+
+def _kind(error: sqlite3.Error) -> int:
+    """The kind of a result is its low byte, the rest its detail (https://www.sqlite.org/rescode.html)."""
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF

@@ -106,6 +106,15 @@ def experiments_of(body: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
+def standing(body: Mapping[str, Any], device: str) -> tuple[bool, bool, bool]:
+    """How much a promise speaks for a run on a device: made for it, under the best rates, of the plan as it stands.
+
+    The greater counts. What follows from an assumption (`--assume`, `--option`, `--machine`) is a promise where nothing
+    else was said of the device: that is how one estimates for a machine that the plan does not name.
+    """
+    return body.get("device") in ("", None, device), body.get("rates") == BEST, not body.get("assume")
+
+
 def promise_for(body: Mapping[str, Any], experiment: str) -> Promise | None:
     """The promise for an experiment, by its id or its fingerprint; None where the record does not cover it.
 

@@ -28,6 +28,8 @@ DONE_SHARE = 0.999
 """Of its steps, from which a run counts as finished: the last batch may be dropped."""
 ENOUGH_SHARE = 0.9
 """Of the promised steps, from which a finished run is the one that was promised: rows may be dropped."""
+COUNTING = ("headway", "console")
+"""Sources of runs that count steps: a run of theirs without any took none."""
 ROUNDING = 1e-3
 """Share of the whole run below which what no term holds is the rounding of clocks and what runs between two timings."""
 POINT_TOLERANCE = 0.1
@@ -148,6 +150,9 @@ def compare(promise: Promise, ran: Ran, *, record: str = "", before: bool = True
     compared = _terms(promised, ran, progress if progress < DONE_SHARE else None)
     terms = tuple(sorted(compared, key=lambda term: _order(term.term)))
     known = [term.promised for term in terms if term.promised is not None]
+    if known and not progress and not any(one.p50 for one in known):
+        raise UserError("a run that is not finished is compared by its steps", got=f"{ran.name} without any",
+                        hint="Verify it when it is over; one that took no step broke no promise.")  # fmt: skip
     if not known or sum(one.p50 for one in known) <= 0:
         raise UserError("a run is compared in terms that were promised",
                         got=f"{', '.join(ran.terms) or 'no timings'} against {', '.join(promised) or 'nothing'}",
@@ -178,13 +183,15 @@ def compare(promise: Promise, ran: Ran, *, record: str = "", before: bool = True
 def _progress(promise: Promise, ran: Ran) -> float:
     """1 for a run that did all it meant to do, if that is about what was promised; else its steps over those.
 
-    A trial of 40 steps is not the promised 1,000: it is compared with 4 % of them.
+    A trial of 40 steps is not the promised 1,000: it is compared with 4 % of them. One whose steps nobody counts did
+    all of them where it finished.
     """
     promised = merged(promise.covering(ran.stages)).get("step")
     due = promised.units if promised is not None else 0.0
     goal = ran.total_steps or due
     if not goal or not ran.steps:
-        return 1.0
+        counted = bool(goal) and (ran.total_steps is not None or ran.source in COUNTING)
+        return 1.0 if ran.ended and not counted else 0.0
     if ran.steps >= DONE_SHARE * goal and ran.steps >= ENOUGH_SHARE * due:
         return 1.0
     return min(1.0, ran.steps / max(goal, due))

@@ -76,7 +76,8 @@ def command(plan: str | None, file: str | None, **given: Any) -> int:
     if plan and found.imported is None:
         from headway.app.promise import keep_promise
 
-        keep_promise(result.answer, shlex.join(["headway", "estimate", plan]))
+        otherwise = [f"{name}={given[name]}" for name in ("option", "machine") if given[name]]
+        keep_promise(result.answer, shlex.join(["headway", "estimate", plan]), [*given["assume"], *otherwise])
     if file and file != "-" and not given["quiet"]:
         click.echo(f"wrote {file}; next: {found.next_command}", err=True)
     return _verdict(result.answer, given)

@@ -36,13 +36,14 @@ def command(runs: tuple[str, ...], file: str | None, **given: Any) -> int:
     """Runs against what was promised of them, term by term, and how promises are kept in general.
 
     RUN is a run's folder, a log of any format that headway reads, or the id of a recorded run, its beginning or its
-    last part. Without one: all runs recorded beside the plan (or in .headway of this folder) that have no verdict
-    yet, else all.
+    last part. Without one: the runs of the plan (without --plan, all in .headway of this folder) that have no verdict
+    yet, else all of them.
 
-    A run is held against the latest estimate made before it began, for its device and under the best rates where
-    there is one; else against the first one made after, else what the plan promises now: neither of these is counted.
-    Leaves with 5 when a run is above the promise's p90 (10 % above a promise without an interval); with --tolerance
-    instead when it is off by more, either way.
+    A run is held against the latest estimate made before it began, for its device, under the best rates, and of the
+    plan as it stands (without --assume, --option and --machine), as far as there are such; else against the first one
+    made after, else what the plan promises now: neither of these is counted. Leaves with 5 when a run is above the
+    promise's p90 (10 % above a promise without an interval); with --tolerance instead when it is off by more, either
+    way.
     """
     form = chosen_form(given, file)
     tolerance = _share(given["tolerance"])
@@ -75,13 +76,16 @@ def _project(plan: str | None) -> Project | None:
 
 
 def _share(text: str | None) -> float | None:
-    """A share from `10%` or `0.1`. Raises UsageError for anything else, and for 0 or less."""
+    """A share from `10%` or `0.1`. Raises UsageError for anything else, for 0 or less, and for a bare `10`."""
     if text is None:
         return None
+    hundredths = text.strip().endswith("%")
     try:
-        share = float(text.strip().removesuffix("%")) / (100 if text.strip().endswith("%") else 1)
+        share = float(text.strip().removesuffix("%")) / (100 if hundredths else 1)
     except ValueError:
         share = 0.0
     if not 0 < share < float("inf"):
         raise UsageError("--tolerance is a share above 0", got=text, hint="Write it like --tolerance 10%.")
+    if share > 1 and not hundredths:
+        raise UsageError("--tolerance above 1 is written in per cent", got=text, hint="Write it like 10% or 0.1.")
     return share

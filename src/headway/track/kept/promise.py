@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from headway.domain.errors import UsageError, UserError
 from headway.domain.units import Range
+from headway.track.slowdowns.machine import device_in_use
+from headway.worker.machine.host import has_gpu, host_cpu
 
 if TYPE_CHECKING:
     from headway.check.verdicts.promise import Promise as Promised
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Promise:
-    """The newest estimate of one stage under the best rates; all empty where nothing was promised."""
+    """The newest estimate of one stage that speaks most for this run; all empty where nothing was promised."""
 
     plan: str = ""
     """Fingerprint of the plan."""
@@ -48,13 +50,13 @@ class Promise:
 def promised(plan_file: str, experiment: str = "", stage: str = "") -> Promise:
     """What the newest estimate of the plan says of an experiment (its only one, where none is named) and a stage.
 
-    One under the best rates, where there is one. Without a name the stage is the first that trains. Empty where there
-    is no store or estimate. Raises UsageError for a plan that is not there, and for an experiment or stage that the
-    estimate does not have.
+    Where there are such, one for the device that is trained on, under the best rates, of the plan as it stands. Without
+    a name the stage is the first that trains. Empty where there is no store or estimate. Raises UsageError for a plan
+    that is not there, and for an experiment or stage that the estimate does not have.
     """
     if plan_file and not Path(plan_file).is_file():
         raise UsageError("the plan of a run is a file", got=f"{plan_file}: no such file")
-    body = _newest(plan_file) if plan_file else None
+    body = _newest(plan_file, experiment) if plan_file else None
     if body is None:
         return Promise(experiment=experiment, stage=stage)
     from headway.check.verdicts.promise import (  # numpy, which a run without a promise does not need
@@ -77,7 +79,7 @@ def promised(plan_file: str, experiment: str = "", stage: str = "") -> Promise:
     return _of_stage(said, made, body.get("usd_per_hour"))
 
 
-def _newest(plan_file: str) -> Mapping[str, Any] | None:
+def _newest(plan_file: str, experiment: str) -> Mapping[str, Any] | None:
     from headway.store import open_store
     from headway.store.place import is_there, place_of
 
@@ -92,9 +94,27 @@ def _newest(plan_file: str) -> Mapping[str, Any] | None:
     own = [body for body in bodies if body.get("plan", {}).get("file") == Path(plan_file).name]
     if not own:
         return None
-    from headway.check.verdicts.promise import BEST  # numpy, which a run without a promise does not need
+    from headway.check.verdicts.promise import experiments_of, standing  # numpy, which a run without one does not need
 
-    return ([body for body in own if body.get("rates") == BEST] or own)[-1]
+    covering = [body for body in own if not experiment or experiment in experiments_of(body)] or own
+    device = _device()
+    newest: Mapping[str, Any] = max(reversed(covering), key=lambda body: standing(body, device))
+    return newest
+
+
+def _device() -> str:
+    """The catalog's name of the device that is trained on, as far as this process can tell; empty where it cannot."""
+    if not has_gpu():
+        return "CPU"
+    said = device_in_use()
+    if said in ("", host_cpu()):  # a GPU that torch has not begun to use
+        return ""
+    from headway.catalog import find_device
+
+    try:
+        return find_device(said).name
+    except UserError:
+        return said
 
 
 def _named(names: Sequence[str], name: str, rule: str) -> str:
