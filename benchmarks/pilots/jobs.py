@@ -25,9 +25,10 @@ MODELS: Mapping[str, Mapping[str, Any]] = {"tiny": TINY, "large": LARGE}
 LONG_S = 340.0
 SHORT_S = 45.0
 """Aimed at, so that a long one takes five minutes also where it is an eighth faster than promised."""
-LONG_PILOT_S = 58.0
+LONG_PILOT_S = 57.0
 SHORT_PILOT_S = 20.0
-"""Seconds that a probe may take, everything included: a long job's is under a minute."""
+"""Budget of a probe in seconds; with the start of its process, and the step in which the budget ends, a long job's is
+under a minute: 58 s made one of 60.1."""
 
 ROWS, ROWS_FILE = 5000, "rows.jsonl"
 
