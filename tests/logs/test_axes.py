@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+from tests.logs.made import varint
 
 from headway.domain.observation import Observation, RunLog, times_of
 from headway.logs import wire
@@ -24,14 +25,6 @@ def of_kind(log: RunLog, kind: str) -> list[Observation]:
 
 def steps(log: RunLog) -> list[int | None]:
     return [item.step for item in of_kind(log, "step")]
-
-
-def varint(number: int) -> bytes:
-    found = bytearray()
-    while number > 0x7F:
-        found.append(number & 0x7F | 0x80)
-        number >>= 7
-    return bytes([*found, number])
 
 
 def part(number: int, content: bytes) -> bytes:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.logs.made import varint
 
 from headway.domain.errors import UserError
 from headway.domain.observation import KINDS, times_of
@@ -135,14 +136,6 @@ def test_a_length_beyond_the_file_costs_nothing(size: int, tmp_path: Path) -> No
     assert most_bytes < 10e6
     assert any("cut off" in problem for problem in log.problems)
     assert len(log.observations) == 21
-
-
-def varint(number: int) -> bytes:
-    found = bytearray()
-    while number > 0x7F:
-        found.append(number & 0x7F | 0x80)
-        number >>= 7
-    return bytes([*found, number])
 
 
 @given(st.integers(min_value=0, max_value=2**64 - 1))
