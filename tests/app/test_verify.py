@@ -385,6 +385,25 @@ def test_a_run_of_the_same_experiment_in_another_version_of_the_plan_is_judged(p
     assert [one.run for one in headway.load(plan).verify().verdicts] == ["a"]
 
 
+def test_a_run_under_an_option_is_of_the_plan(plan: str) -> None:
+    """`--option cpu` may train another model: the plan's fingerprint under it is another."""
+    promised(plan)
+    body = records("estimate", plan)[0].body
+    under = {**body, "plan": {**body["plan"], "fingerprint": "under-the-option"}, "option": "cpu",
+             "assume": ["option=cpu"]}  # fmt: skip
+    keep(replace(made_now("estimate", under, "headway estimate"), made="2026-11-20T07:00:00Z"), plan)
+    tracked(plan, "a", plan="under-the-option")
+    assert [one.run for one in headway.load(plan).verify().verdicts] == ["a"]
+
+
+def test_runs_of_other_plans_are_said_to_be_there(plan: str) -> None:
+    promised(plan)
+    tracked(plan, "a", plan="of-another")
+    with pytest.raises(UserError, match="there is a run to verify") as error:
+        headway.load(plan).verify()
+    assert "1 of others" in error.value.got
+
+
 def test_an_experiment_that_is_asked_for_relabels_no_run(plan: str) -> None:
     promised(plan)
     first = tracked(plan, "a")

@@ -304,6 +304,8 @@ def test_steps_may_take_several_passes() -> None:
     done = [len(list(loop)) for _ in range(4)]
     assert done == [100, 100, 50, 0]
     assert (loop.meter.step, loop.left().total_steps) == (250, 250)
+    log = read_log(Path(".headway/runs", loop.run))
+    assert (log.total_steps, {item.attempt for item in log.observations}) == (250, {0})
 
 
 class Shuffled:

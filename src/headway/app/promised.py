@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headway.check.verdicts.promise import Promise, experiments_of, promise_for, standing
@@ -89,20 +90,31 @@ def promise_of_run(ran: Ran, experiment: str, history: History) -> Chosen:
 
 
 def versions(history: History) -> dict[str, frozenset[str] | None]:
-    """The plan as it stands and its other versions that promised something, by fingerprint, each with those of its
-    experiments that the plan still has; None: all of them. A run that names none (empty) may be one of them.
+    """The plan as it stands and its other versions that promised something, by fingerprint, each with the experiments
+    that are the plan's; None: all of them. A run that names none (empty) may be one of them.
+
+    What the plan is under an option or an assumption is a version of it too, whatever that trains.
     """
     if history.project is None:
         return {}
     plan = history.project.plan
     same = {one.fingerprint for one in plan.experiments if one.fingerprint}
-    found: dict[str, frozenset[str]] = {}
+    found: dict[str, frozenset[str] | None] = {}
     for record in history.of("estimate"):
+        if _supposes(record.body, plan.name, Path(plan.file).name):
+            found[plan_of(record)] = None
         items = [item for item in record.body.get("experiments") or () if isinstance(item, Mapping)]
         ids = {str(item.get("id")) for item in items if str(item.get("fingerprint")) in same}
-        if ids:
-            found[plan_of(record)] = found.get(plan_of(record), frozenset({""})) | ids
+        if ids and (known := found.get(plan_of(record), frozenset({""}))) is not None:
+            found[plan_of(record)] = known | ids
     return {**found, plan.fingerprint: None}
+
+
+def _supposes(body: Mapping[str, Any], name: str, file: str) -> bool:
+    """Whether an estimate is of a plan of that name and file under an option or an assumption."""
+    said = body.get("plan")
+    of_it = isinstance(said, Mapping) and (said.get("name"), said.get("file")) == (name, file)
+    return of_it and bool(body.get("option") or body.get("assume"))
 
 
 def _covers(body: Mapping[str, Any], ran: Ran, name: str, history: History) -> bool:

@@ -123,7 +123,8 @@ def _runs(asked: Asked, history: History) -> list[list[Mapping[str, Any]]]:
                 history.remark(f"{folder.name} is left out: {error}")
     own = _of_plan(_in_time(recorded.values()), history, {folder.name for folder in here})
     if not own:
-        raise UserError("there is a run to verify", got=f"none recorded {_beside(history.file)}",
+        others = f" of this plan, {len(recorded):,} of others" if recorded else ""
+        raise UserError("there is a run to verify", got=f"none recorded {_beside(history.file)}{others}",
                         hint="Name a log: headway verify trainer_log.jsonl --plan plan.yaml; or record a run: "
                         "headway watch -- python train.py.")  # fmt: skip
     found = _of_experiment(own, asked.experiment)

@@ -10,7 +10,6 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from typing import Any, Generic, Self, TypeVar
 
 from headway.track.asked import refuse_amounts, refuse_counts
@@ -100,8 +99,7 @@ class Tracked(Generic[Batch]):
         self.meter.resume()
         course = self.meter.remaining.course
         if self._batches is not None and self.meter.step >= (course.total_steps or math.inf):
-            steps = self._steps or self.meter.step + max(1, self._batches // self._accumulate)
-            self.meter.remaining.course = replace(course, total_steps=steps)
+            self.meter.goes_to(self._steps or self.meter.step + max(1, self._batches // self._accumulate))
 
     def _batches_of(self, epoch: int) -> Iterator[Batch]:
         now, meter, count_tokens = time.perf_counter, self.meter, self._count_tokens

@@ -147,6 +147,12 @@ class Meter:
             self.ended = self._said_end = False
             self._next_s = 0.0
 
+    def goes_to(self, total_steps: int) -> None:
+        """The run means to take so many steps, more than it said before."""
+        self.remaining.course = replace(self.remaining.course, total_steps=total_steps)
+        if self.journal is not None:
+            self.journal.head(total_steps=total_steps)
+
     def left(self) -> Left:
         """What is left now."""
         return self.remaining.left()

@@ -65,6 +65,11 @@ class Journal:
         self.path = folder / EVENTS_FILE
         # appended to, never cut: a folder that is given twice holds two attempts
         self._out = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        self.head()
+
+    def head(self, **more: Any) -> None:
+        """What the run says of itself, with `more` than it said before: of several heads the last counts."""
+        self._header |= more
         said = {"schema": SCHEMA, "started": self.started, "run": self.run, **self._header, "host": host_cpu()}
         self._line(json.dumps(said, ensure_ascii=False))
 
