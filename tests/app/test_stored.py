@@ -97,13 +97,13 @@ def test_provenance_names_no_folders() -> None:
 @pytest.mark.parametrize(
     ("words", "kept"),
     [
-        (["estimate", "/home/Jane Doe/plan.yaml"], "estimate plan.yaml"),
-        (["estimate", "/home/Jane O'Hara/my plan.yaml"], "estimate 'my plan.yaml'"),
+        (["estimate", "/srv/Jane Doe/plan.yaml"], "estimate plan.yaml"),
+        (["estimate", "/srv/Jane O'Hara/my plan.yaml"], "estimate 'my plan.yaml'"),
         (["estimate", "users/jdoe/plan.yaml"], "estimate plan.yaml"),
         (["estimate", "jdoe/plan.yaml"], "estimate plan.yaml"),
         (["estimate", r"C:\Users\jdoe\plan.yaml"], "estimate plan.yaml"),
         (["measure", "plan.yaml", "2A/openwebtext-10k"], "measure plan.yaml 2A/openwebtext-10k"),
-        (["x", "--log=/home/Jane Doe/a.jsonl", "model=/home/jane/m"], "x --log=a.jsonl model=m"),
+        (["x", "--log=/srv/Jane Doe/a.jsonl", "model=/srv/jane/m"], "x --log=a.jsonl model=m"),
         (["x", "data.from=rows/jane.jsonl", "model=Qwen/Qwen2-0.5B"], "x data.from=jane.jsonl model=Qwen/Qwen2-0.5B"),
     ],
 )

@@ -9,15 +9,14 @@ import os
 import selectors
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from types import FrameType
-from typing import Any
 
 from headway.domain.errors import UserError
+from headway.track.screen import put
 
 PATIENCE_S = 10.0
 """Between SIGINT and SIGTERM, and between SIGTERM and SIGKILL."""
@@ -204,7 +203,4 @@ def _written(stream: _Stream, piece: bytes) -> bool:
 
 def say(words: str, after: str = "") -> None:
     """One line on stderr, `after` what ends the line before."""
-    with suppress(OSError, ValueError):
-        stream: Any = sys.stderr
-        stream.write(f"{after}headway: {words}\n")
-        stream.flush()
+    put(f"{after}headway: {words}\n")
