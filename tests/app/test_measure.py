@@ -410,6 +410,8 @@ class TestKept:
         assert whole.work.recipe.max_length == 256
         body["work"] = {**body["work"], "recipe": {**body["work"]["recipe"], "of_tomorrow": 1}}
         assert all(one.work is None for one in measurements_of(body, "2026-11-21"))
+        (step,) = [one for one in measurements_of(body | {"doubt": {"other": 1}}, "") if one.term == "step"]
+        assert step.doubt is None
 
     def test_what_the_plan_assumes_counts_before(self, worker: Worker, plan: str) -> None:
         load(plan).measure(device="cpu")

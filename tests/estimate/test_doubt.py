@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -10,13 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.estimate.made import estimated, plan, setting, stage
 
-from headway.domain.measurement import MeasuredMemory, Measurement
+from headway.domain.measurement import MeasuredMemory, Measurement, StepDoubt
 from headway.domain.plan import Plan
 from headway.domain.spread import total
 from headway.domain.units import Range
 from headway.estimate.questions.sensitivity import effects
 from headway.predict.peak.basis import LEFT_OUT
 from headway.predict.peak.measured import RUN_OVER_PROBE
+from headway.predict.pilot import reach
 
 TWO = {"phases": {"a": {"matrix": {"steps": [100, 200]}}, "b": {"steps": 300}}}
 
@@ -115,7 +118,18 @@ def test_a_measured_step_replaces_the_prediction_and_says_so() -> None:
     assert set(alone.terms_s) == {"step"}
 
 
-def measured_step(made: Plan, memory: MeasuredMemory) -> Measurement:
+@pytest.mark.parametrize("steps", [3, 100, 100_000])
+def test_the_doubt_of_a_measured_step_is_that_of_the_run_it_is_for(steps: int) -> None:
+    """Not that of the run in mind when it was measured: a plan's steps may change afterwards."""
+    made = plan(steps=steps)
+    doubt = StepDoubt(steps=50, noise=0.2, wander=0.03)
+    item = replace(measured_step(made, None), seconds=Range(0.9, 1.0, 1.1), doubt=doubt)
+    step = estimated(made, "best", measurements=[item]).terms_s["step"]
+    assert step.p50 == pytest.approx(steps, rel=0.02)
+    assert math.log(step.p90 / step.p10) / 2 == pytest.approx(reach(doubt, steps), rel=0.05)
+
+
+def measured_step(made: Plan, memory: MeasuredMemory | None) -> Measurement:
     return Measurement(
         stage=made.experiments[0].stages[0].pace, device="RTX 4090", gpus=1, term="step",
         seconds=Range.point(1.0), repeats=50, source="a probe", date="2026-11-21", memory=memory,

@@ -14,10 +14,10 @@ from headway.predict.pilot import (
     WANDER,
     RunSteps,
     TimedStep,
-    allan_deviation,
     drift_of_means,
     non_negative,
     project,
+    white_and_flicker,
 )
 
 CONSTANT_S, MICRO_S, TOKEN_S, SQUARE_S = 0.02, 0.01, 4e-5, 2e-8
@@ -146,9 +146,11 @@ def test_means_of_flicker_noise_differ_as_said() -> None:
 def test_white_noise_averages_away_and_wander_does_not() -> None:
     rng = np.random.default_rng(5)
     white = 1 + rng.normal(0, 0.05, 2048)
-    assert allan_deviation(white)[0] < 0.004
-    assert 0.01 < allan_deviation(white + flicker(rng, 2048, 0.02))[0] < 0.04
-    assert allan_deviation(white[:5]) == (0.0, 0.0)
+    assert white_and_flicker(white)[1] < 0.004
+    found, wander, _ = white_and_flicker(white + flicker(rng, 2048, 0.02))
+    assert found == pytest.approx(0.05, rel=0.1)
+    assert 0.01 < wander < 0.04
+    assert white_and_flicker(white[:5]) == (pytest.approx(np.std(white[:5], ddof=1)), 0.0, 0.0)
 
 
 @pytest.mark.parametrize("kind", ["white", "flicker"])

@@ -14,7 +14,7 @@ from headway.catalog.calibration import shipped_calibration
 from headway.domain.calibration import Constant
 from headway.domain.errors import UserError
 from headway.domain.experiment import Adapter, Architecture, Batches, Parallel, Recipe
-from headway.domain.measurement import MeasuredMemory, MeasuredWork, Measurement
+from headway.domain.measurement import MeasuredMemory, MeasuredWork, Measurement, StepDoubt
 from headway.domain.units import Range
 from headway.store.place import is_there, place_of
 
@@ -93,6 +93,7 @@ def measurements_of(body: Mapping[str, Any], date: str, source: str = SOURCE) ->
             environment=machine,
             work=work if term == "step" else None,
             memory=memory if term == "step" else None,
+            doubt=_doubt(body.get("doubt")) if term == "step" else None,
         )
         for term, said in body["terms"].items()
     ]
@@ -112,6 +113,14 @@ def _work(said: Mapping[str, Any] | None) -> MeasuredWork | None:
             batches=Batches(**said["batches"]),
         )
     except (KeyError, TypeError):
+        return None
+
+
+def _doubt(said: Mapping[str, Any] | None) -> StepDoubt | None:
+    """What a record says of its steps' doubt; None for none, and for what another version wrote otherwise."""
+    try:
+        return StepDoubt(**said) if said else None
+    except TypeError:
         return None
 
 

@@ -203,6 +203,7 @@ def body_of(probe: Probe, job: Job, plan: str, experiment: str, device: str, lef
         "device": device,
         "gpus": 1,
         "terms": {term: _ends(value) | {"repeats": repeats[term]} for term, value in probe.terms.items()},
+        "doubt": plain(probe.step.doubt),
         "rates": {name: _ends(value) for name, value in probe.rates.items()},
         "memory": {name: value for name, value in memory.items() if value is not None},
         "disk": heard.facts.get("disk", {}),

@@ -38,6 +38,18 @@ class MeasuredMemory:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StepDoubt:
+    """Why the mean of the timed steps is not that of a run; relative to the mean."""
+
+    steps: int
+    """That were timed."""
+    noise: float
+    """Standard deviation of what is new in every step: more steps average it away."""
+    wander: float
+    """Allan deviation of the machine's speed at long times: more steps hardly narrow it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
     """Seconds of one term (`step`, `load`, `checkpoint`, ...) of one stage, measured on one kind of device."""
 
@@ -57,3 +69,5 @@ class Measurement:
     """Of a step on one device, where it is known."""
     memory: MeasuredMemory | None = None
     """Of a step, where it is known."""
+    doubt: StepDoubt | None = None
+    """Of a step, where it is known: then the ends of `seconds` are made anew for a run of another length."""

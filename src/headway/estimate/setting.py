@@ -23,6 +23,7 @@ from headway.domain.spread import Draws, Kind, Spread
 from headway.domain.units import Range
 from headway.estimate.nouns import Basis, Rates, StageEstimate
 from headway.estimate.resolve import Job, gpu_range, resolve
+from headway.predict.pilot import reach
 from headway.predict.speed.predict import predict_step
 from headway.predict.speed.situation import Situation
 from headway.predict.speed.state import Framework, Speed, framework_of
@@ -121,10 +122,12 @@ class Setting:
         """What was measured for this stage on so many of this device, by term."""
         return self.measurements.get((stage.pace, machine.node.device.name, _gpus(stage)), {})
 
-    def measured(self, stage: Stage, machine: Machine) -> dict[str, Spread]:
-        """Seconds per unit of every term that was measured for this stage on this device, as draws."""
+    def measured(self, stage: Stage, machine: Machine, steps: int) -> dict[str, Spread]:
+        """Seconds per unit of every term that was measured for this stage on this device, as draws: of so many steps
+        the mean one.
+        """
         return {
-            term: self.usable(Spread.from_range(item.seconds, "measured", _source(item)))
+            term: self.usable(Spread.from_range(_over(item, steps), "measured", _source(item)))
             for term, item in self.timed(stage, machine).items()
         }
 
@@ -189,6 +192,14 @@ def _by_stage(measurements: Iterable[Measurement]) -> dict[_Key, _Terms]:
 
 def _gpus(stage: Stage) -> int:
     return max(1, math.ceil(gpu_range(stage).mid))
+
+
+def _over(item: Measurement, steps: int) -> Range:
+    """Seconds of one unit on average over a run of so many steps, whatever run was in mind when it was measured."""
+    if item.doubt is None:
+        return item.seconds
+    ends = math.exp(reach(item.doubt, steps))
+    return Range(item.seconds.mid / ends, item.seconds.mid, item.seconds.mid * ends)
 
 
 def _source(item: Measurement) -> str:

@@ -326,7 +326,8 @@ def _choose(
     said = _said(stage, job, times, setting, place)
     if setting.rates == "stated":
         return said
-    measured = setting.measured(stage, machine) if setting.rates in MEASURED else {}
+    steps = job.steps if job else 0
+    measured = setting.measured(stage, machine, steps) if setting.rates in MEASURED else {}
     predicted = (
         {} if setting.rates == "measured" else predictor.terms(stage, job, basis, times, machine, first=place.first)
     )

@@ -20,6 +20,7 @@ from typing import Literal
 import numpy as np
 
 from headway.domain.calibration import P90_SCORE
+from headway.domain.measurement import StepDoubt
 from headway.domain.sample import block_means, mean_error
 from headway.domain.spread import Draws
 from headway.domain.student import student
@@ -93,19 +94,16 @@ class StepOfRun:
     probe did not vary is part of `constant`."""
     wait_s: Range
     """Mean wait for data in one step."""
-    repeats: int
-    error: float
-    """Relative standard error of the probe's own mean: what more steps would narrow."""
-    wander: float
-    """Relative standard deviation between the probe's minutes and the run: what more steps hardly narrow."""
+    doubt: StepDoubt
+    """What the ends are made of; `reach` has them for another number of steps."""
 
 
 def project(steps: Sequence[TimedStep], run: RunSteps, processor: Processor, others_share: float = 0.0) -> StepOfRun:
     """The mean step of `run`, from steps in the order in which they were timed. Raises ValueError for none as planned.
 
-    Mean of the planned steps, moved by the fitted cost of the difference in size. Doubt: standard error of that mean,
-    that of the run's own mean, and the wander of the machine (`drift_of_means`). `others_share`: of the host's
-    processors, what other programs took meanwhile (`others_share` of a probe), 0..1; counted for a CPU.
+    Mean of the planned steps, moved by the fitted cost of the difference in size; its doubt is that of `reach`.
+    `others_share`: of the host's processors, what other programs took meanwhile (`others_share` of a probe), 0..1;
+    counted for a CPU.
     """
     planned = [one for one in steps if one.planned]
     if not planned:
@@ -117,35 +115,45 @@ def project(steps: Sequence[TimedStep], run: RunSteps, processor: Processor, oth
     here = probed.mean(axis=0)
     middle = max(float(seconds.mean() + coefficients @ (at_run - here)), float(seconds.min()) * 1e-3)
     alike = seconds - (probed - here) @ coefficients
-    error = _error(alike, SINGLE[processor])
     assumed = math.hypot(WANDER[processor], OTHERS * others_share if processor == "cpu" else 0.0)
-    wander = _wander(alike / alike.mean(), seconds.mean(), run.steps, assumed)
-    few = student(0.9, max(len(planned) - 1, LEAST - 1))  # fewer have the assumed error, which is not theirs
-    own = math.sqrt(len(planned) / max(run.steps, 1.0))  # the mean of the run is one of so many steps itself
-    reach = math.hypot(few * error, P90_SCORE * error * own, P90_SCORE * wander)
+    doubt = _doubt(alike / alike.mean(), SINGLE[processor], assumed)
+    ends = math.exp(reach(doubt, run.steps))
     waits = np.array([one.wait_s for one in planned])
     return StepOfRun(
-        p10_s=middle * math.exp(-reach),
+        p10_s=middle / ends,
         p50_s=middle,
-        p90_s=middle * math.exp(reach),
+        p90_s=middle * ends,
         parts_s=_parts(middle, dict(zip(sizes, (coefficients * at_run).tolist(), strict=True))),
         wait_s=_wait(waits),
-        repeats=len(planned),
-        error=error,
-        wander=wander,
+        doubt=doubt,
     )
 
 
-def drift_of_means(probe_s: float, run_s: float) -> float:
-    """Standard deviation between the mean of `probe_s` seconds and that of the `run_s` after them, over the Allan
-    deviation, for flicker noise.
+def reach(doubt: StepDoubt, run_steps: float) -> float:
+    """ln(p90 / p50) of the mean step of a run of `run_steps` steps.
+
+    Of the noise that is new in every step, what is left in the mean of those timed and in that of the run; of the
+    machine's wander, what lies between the two (`drift_of_means`).
+    """
+    timed, run = float(doubt.steps), max(run_steps, 1.0)
+    few = student(0.9, max(timed - 1, LEAST - 1))  # fewer have the assumed noise, which is not theirs
+    return math.hypot(
+        few * doubt.noise / math.sqrt(timed),
+        P90_SCORE * doubt.noise / math.sqrt(run),
+        P90_SCORE * doubt.wander * drift_of_means(timed, run),
+    )
+
+
+def drift_of_means(probe: float, run: float) -> float:
+    """Standard deviation between the mean of a probe and that of the run after it, over the Allan deviation, for
+    flicker noise; their lengths in one unit, whatever it is.
 
     Flicker noise has no time scale of its own: its Allan deviation is the same at all averaging times (Allan 1966,
     Statistics of atomic frequency standards). With autocovariance -h·ln(t) and Allan variance 2·ln(2)·h, the variance
     of the difference of the two means is h·(3 - ln(probe·run) + 2·mean ln of the distance between their moments);
     √2 for equal times, growing with the logarithm of run over probe.
     """
-    ratio = max(run_s / probe_s, 1e-6)
+    ratio = max(run / probe, 1e-6)
 
     def twice_summed_log(x: float) -> float:
         return x * x * (math.log(x) / 2 - 0.75)
@@ -154,11 +162,11 @@ def drift_of_means(probe_s: float, run_s: float) -> float:
     return math.sqrt(max(3 - math.log(ratio) + 2 * apart, 0.0) / (2 * math.log(2)))
 
 
-def allan_deviation(values: Draws) -> tuple[float, float]:
-    """(flicker, blocks): the part of a series' Allan deviation that longer blocks do not average away, and how many
-    of the longest blocks say so; (0, 0) for a series too short.
+def white_and_flicker(values: Draws) -> tuple[float, float, float]:
+    """(white, flicker, blocks): standard deviation of what is new in every value of a series, Allan deviation of what
+    longer blocks do not average away, and how many of the longest blocks say so; a series too short has no flicker.
 
-    Allan variances at block lengths 1, 2, 4 ... as white / length + flicker², both not negative; a variance of m
+    Allan variances at block lengths 1, 2, 4 ... as white² / length + flicker², both not negative; a variance of m
     blocks is known to a share √(2/m) of itself, which weighs it.
     """
     lengths, variances, blocks = [], [], []
@@ -171,11 +179,11 @@ def allan_deviation(values: Draws) -> tuple[float, float]:
         blocks.append(count)
         length *= 2
     if len(lengths) < 2:
-        return 0.0, 0.0
+        return float(values.std(ddof=1)), 0.0, 0.0
     weight = np.sqrt(blocks) / np.maximum(variances, 1e-18)
     design = np.column_stack((1 / np.array(lengths), np.ones(len(lengths)))) * weight[:, None]
-    flicker2 = non_negative(design, np.array(variances) * weight)[1]
-    return math.sqrt(float(flicker2)), float(blocks[-1])
+    white2, flicker2 = non_negative(design, np.array(variances) * weight).tolist()
+    return math.sqrt(white2), math.sqrt(flicker2), float(blocks[-1])
 
 
 def non_negative(design: Draws, target: Draws) -> Draws:
@@ -231,20 +239,17 @@ def _told_apart(steps: Sequence[TimedStep]) -> list[str]:
     return kept
 
 
-def _error(alike: Draws, single: float) -> float:
-    """Relative standard error of the mean of steps of one size."""
-    plain = single / math.sqrt(alike.size)
-    return plain if alike.size < LEAST else mean_error(alike) / float(alike.mean())
+def _doubt(relative: Draws, single: float, assumed: float) -> StepDoubt:
+    """From steps of one size over their mean: what they say, and what is assumed where they are few.
 
-
-def _wander(relative: Draws, step_s: float, run_steps: float, prior: float) -> float:
-    """Relative standard deviation between the mean of the probe and that of the run.
-
-    What the probe's few long blocks say raises what is assumed, and does not lower it: quiet minutes promise no hours.
+    What the probe's few long blocks say of wander raises what is assumed, and does not lower it: quiet minutes promise
+    no hours.
     """
-    own, blocks = allan_deviation(relative)
-    pooled = (WANDER_WEIGHT * prior**2 + blocks * own**2) / (WANDER_WEIGHT + blocks)
-    return math.sqrt(max(pooled, prior**2)) * drift_of_means(step_s * relative.size, step_s * max(run_steps, 1.0))
+    if relative.size < LEAST:
+        return StepDoubt(steps=relative.size, noise=single, wander=assumed)
+    white, flicker, blocks = white_and_flicker(relative)
+    pooled = (WANDER_WEIGHT * assumed**2 + blocks * flicker**2) / (WANDER_WEIGHT + blocks)
+    return StepDoubt(steps=relative.size, noise=white, wander=math.sqrt(max(pooled, assumed**2)))
 
 
 def _wait(waits: Draws) -> Range:
