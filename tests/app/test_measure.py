@@ -153,6 +153,13 @@ class TestTask:
         assert found["recipe"]["rank"] == 4
         read_task(json.dumps(found))
 
+    def test_master_weights_and_an_adapters_dropout_are_passed_on(self) -> None:
+        found, _ = task(mapped(adapter={"method": "lora", "rank": 4, "dropout": 0.1}, master_weights=True))
+        recipe = read_task(json.dumps(found)).recipe
+        assert (recipe.dropout, recipe.master_weights) == (0.1, True)
+        plain = read_task(json.dumps(task(mapped())[0])).recipe
+        assert (plain.dropout, plain.master_weights) == (0.0, False)
+
     @pytest.mark.parametrize(
         ("files", "found"),
         [
@@ -246,6 +253,17 @@ class TestTask:
         _, left_out = task(mapped(run={"machine": machine}, gpus=2, gradient_checkpointing="selective"), device="cuda")
         assert any("One of 2 GPUs" in words for words in left_out)
         assert any("Selective" in words for words in left_out)
+        assert not any("Flash" in words or "sharded" in words or "whole model" in words for words in left_out)
+
+    def test_what_one_gpu_of_a_group_did_more_than_it_will_is_said(self) -> None:
+        run, parallel = {"machine": {"gpu": "RTX 4090", "gpus": 4}}, {"tensor": 2, "sharding": "zero3"}
+        _, left_out = task(mapped(run=run, gpus=4, parallel=parallel, attention="flash"), device="cuda")
+        assert left_out[:4] == (
+            "Flash attention was measured as sdpa, which is slower on padded rows.",
+            "One of 4 GPUs was measured, alone: communication is not in a step.",
+            "It held the whole model and did all its work, which 2 GPUs share in the run.",
+            "Nothing was sharded on it: under zero3 it holds less.",
+        )
 
     def test_a_precision_that_no_probe_has(self) -> None:
         with pytest.raises(UserError, match="fp8"):
@@ -358,6 +376,8 @@ class TestKept:
         worker.lines = [{**line, "worked_out": True} if line.get("event") == "longest" else line for line in LINES]
         body = load(plan).measure(device="cpu").body
         assert body["memory"]["worked_out"] is True
+        assert all(one.memory is None for one in measurements_of(body, "2026-01-01"))
+        body["memory"] = {"peak_bytes": 9e9, "fits": True, "evaluation_fits": False}
         assert all(one.memory is None for one in measurements_of(body, "2026-01-01"))
 
     def test_an_evaluation_may_hold_more_than_a_step(self, worker: Worker, plan: str) -> None:
@@ -694,3 +714,75 @@ def heard(lines: list[Mapping[str, Any]]) -> Heard:
     for line in lines:
         found.take(line)
     return found
+
+
+class TestOnWhichDevice:
+    @pytest.mark.parametrize(
+        ("gpu", "machine", "device"), [(True, "RTX 4090", "cuda"), (False, "RTX 4090", "cpu"), (True, "cpu", "cpu")]
+    )
+    def test_the_worker_is_told_it(
+        self, worker: Worker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gpu: bool, machine: str, device: str
+    ) -> None:
+        """Never `auto`: torch may see no GPU where a driver is."""
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(verb, "has_gpu", lambda: gpu)
+        monkeypatch.setattr(verb, "free_host_bytes", lambda: None)
+        mapped(run={"machine": {"gpu": machine}}).measure()
+        assert worker.task["device"] == device
+
+    def test_a_gpu_is_not_measured_for_a_cpus_plan(self, worker: Worker) -> None:
+        with pytest.raises(UsageError, match="a GPU is measured where it is named") as refusal:
+            measure(mapped().source, Asked(device="cuda"))
+        assert "--gpu NAME" in refusal.value.hint
+        assert not worker.task
+
+    def test_what_one_gpu_cannot_hold_is_not_begun(self, worker: Worker, tmp_path: Path) -> None:
+        plan = tmp_path / "plan.yaml"
+        plan.write_text(
+            "headway: 1\nname: x\nmodel: meta-llama/Llama-2-70b-hf\nadapter: {method: lora, rank: 4}\nmicro_batch: 1\n"
+            "steps: 10\ndata: {rows: 10, length: 20}\ngpus: 8\nparallel: fsdp\n"
+            "run: {machine: {gpu: A100 SXM 80GB, gpus: 8}}\n"
+        )
+        with pytest.raises(DoesNotFit, match="A100 SXM 80GB holds") as refusal:
+            measure(load(plan).source, Asked(device="cuda"))
+        assert refusal.value.hint.endswith(f"headway measure {plan} -- torchrun ...")
+        assert not worker.task
+
+    @pytest.mark.parametrize(
+        ("name", "gpus", "said"),
+        [
+            ("NVIDIA GeForce RTX 4090", 1, "estimates of this plan on a RTX 4090 use it from now on."),
+            ("NVIDIA GeForce RTX 4090", 2, "its estimate uses only the rates around its step. A program of yours"),
+            ("NVIDIA L4", 1, "estimates with --assume run.machine=L4 use it"),
+            ("NVIDIA L4", 2, "its estimate uses nothing of it."),
+        ],
+    )
+    def test_which_estimates_use_it(
+        self, worker: Worker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, gpus: int, said: str
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(verb, "keep", lambda *given: "3f2a")
+        worker.lines = [{**LINES[0], "device": name}, *LINES[1:]]
+        spread = {"gpus": gpus, "parallel": "fsdp"} if gpus > 1 else {}
+        project = mapped(run={"machine": {"gpu": "RTX 4090", "gpus": gpus}}, **spread)
+        answer = measure(project.source, Asked(device="cuda")).answer
+        note = measure_page(answer).view().sections[-1].items[-1]
+        assert said in f"{note.text} {note.hint}"
+
+
+def test_saves_by_the_clock_are_timed() -> None:
+    found, _ = task(mapped(save={"every": "10 min"}, steps=100_000))
+    assert found["counts"]["checkpoint"] > 1
+    assert found["save"]["every_steps"] < 100_000
+    found, _ = task(mapped(save={"every": "1000 h"}))
+    assert "checkpoint" not in found["counts"]
+
+
+def test_steps_before_the_limit_count(worker: Worker, plan: str) -> None:
+    worker.lines, worker.code = LINES[:-1], verb.TOO_LONG
+    found = measure(load(plan).source, CPU)
+    assert found.answer.steps.repeats == len(STEPS)
+    assert any("ended at its limit" in words for words in found.body["remarks"])
+    worker.lines = LINES[:1]
+    with pytest.raises(UserError, match="ended at its limit"):
+        measure(load(plan).source, CPU)

@@ -11,6 +11,7 @@ from headway.app import process
 from headway.app.load import load
 from headway.app.watched import measure_command
 from headway.domain.errors import PlanError, UsageError, UserError
+from headway.track import status
 
 STEADY = """
 import time
@@ -25,21 +26,39 @@ STUBBORN = (
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A working directory of its own, and no patience."""
+    """A working directory of its own, no patience, and no GPU that the commands could use."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     monkeypatch.setattr(process, "PATIENCE_S", 0.3)
 
 
 @pytest.mark.parametrize("program", [STEADY, STUBBORN + STEADY])
 def test_a_run_is_stopped_and_projected(program: str, tmp_path: Path) -> None:
-    page = measure_command([sys.executable, "-c", program], budget_s=1.5).document()
-    assert (page["state"], page["total_steps"]) == ("stopped", 100_000)
+    made, failed = measure_command([sys.executable, "-c", program], budget_s=1.5)
+    page = made.document()
+    assert (page["state"], page["total_steps"], failed) == ("stopped", 100_000, False)
     (step,) = [phase for phase in page["phases"] if phase["term"] == "step"]
     each_s = step["seconds"] / step["units"]
     assert 0.015 <= each_s < 0.1
     assert page["left_s"]["p50"] == pytest.approx((100_000 - page["step"]) * each_s, rel=0.5)
     assert page["remarks"][0].startswith("Stopped because")
     assert not (tmp_path / ".headway").exists()
+
+
+def test_that_a_command_failed_by_itself_is_told() -> None:
+    program = STEADY.replace("100001", "20") + "raise SystemExit(3)\n"
+    page, failed = measure_command([sys.executable, "-c", program], budget_s=30.0)
+    assert failed
+    assert (page.document()["state"], page.document()["exit_code"]) == ("failed", 3)
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_status_is_printed_unless_it_is_to_be_quiet(
+    quiet: bool, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(status, "FIRST_S", 0.1)
+    measure_command([sys.executable, "-c", STEADY], budget_s=1.0, quiet=quiet)
+    assert ("headway: " in capfd.readouterr().err) != quiet
 
 
 def test_what_cannot_be_seen_is_said() -> None:
@@ -66,7 +85,7 @@ def test_a_rhythm_of_several_stages_is_shown_and_not_kept(tmp_path: Path) -> Non
     plan = tmp_path / "plan.yaml"
     stages = "stages: [{name: a, data: {rows: 90, length: 60}}, {name: b, data: {rows: 90, length: 9}}]\n"
     plan.write_text(f"headway: 1\nmodel: Qwen/Qwen2-0.5B\nrun: {{machine: {{gpu: cpu}}}}\n{stages}")
-    page = measure_command([sys.executable, "-c", STEADY], 1.0, str(plan)).document()
+    page = measure_command([sys.executable, "-c", STEADY], 1.0, str(plan))[0].document()
     assert any(remark.startswith("Not kept as a measurement") and "a, b" in remark for remark in page["remarks"])
 
 
@@ -76,7 +95,7 @@ def test_with_a_plan_its_estimates_use_what_was_learnt(tmp_path: Path, monkeypat
     plan.write_text("headway: 1\nmodel: Qwen/Qwen2-0.5B\ndata: {rows: 1000, length: 60}\nsteps: 5000\n"
                     "run: {machine: {gpu: cpu}}\n")  # fmt: skip
     before = load(plan).estimate(sensitivity=False).estimate.terms_s["step"]
-    page = measure_command([sys.executable, "-c", STEADY], 1.5, str(plan)).document()
+    page = measure_command([sys.executable, "-c", STEADY], 1.5, str(plan))[0].document()
     step = load(plan).estimate(sensitivity=False).estimate.terms_s["step"]
     assert (before.kind, step.kind) == ("assumed", "measured")
     assert 5000 * 0.015 <= step.p50 < 5000 * 0.1

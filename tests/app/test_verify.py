@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -339,6 +341,23 @@ def test_a_tracked_run_is_held_against_a_promise_of_its_experiment(plan: str) ->
     part = {**body, "experiments": body["experiments"][1:]}  # what --subset keeps
     keep(replace(made_now("estimate", part, "headway estimate"), made="2026-11-20T08:00:00Z"), plan)
     assert kept_promise.promised(plan, "small/1k").p50_s == pytest.approx(1800)
+
+
+def test_what_a_run_did_after_it_was_recorded_counts(plan: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cell of a notebook: stopped and recorded at step 20, run again, and killed at step 40."""
+    promised(plan)
+    monkeypatch.chdir(Path(plan).parent)
+    loop = headway.track([1] * 20, plan=plan, experiment="small/1k", quiet=True)
+    list(loop)
+    again = iter(loop)
+    for _ in range(20):
+        next(again)
+    loop.meter._flush(loop.meter._mark + 1.0)
+    later = time.time() + 60.0
+    os.utime(Path(plan).parent / ".headway/runs" / loop.run / "events.jsonl", (later, later))
+    (verdict,) = headway.load(plan).verify().verdicts
+    assert {record.body["steps"] for record in records("run", plan)} == {20, 39}
+    assert not verdict.counts
 
 
 # ---- whose runs they are

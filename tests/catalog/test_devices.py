@@ -59,6 +59,12 @@ def test_memory_decides_between_forms() -> None:
     assert find_device("GH200", memory_bytes=96e9).name == "GH200 96GB"
 
 
+def test_an_alias_may_name_the_memory_of_the_host() -> None:
+    """torch says 102 GB of what its driver calls 480GB."""
+    assert find_device("NVIDIA GH200 480GB", memory_bytes=101.97e9).name == "GH200 96GB"
+    assert message("NVIDIA GH200 480GB", 24e9).startswith("a GPU's name and memory must agree")
+
+
 def test_unified_memory_comes_in_many_sizes() -> None:
     assert find_device("M3 Max 36GB").memory_bytes == 36e9
     assert find_device("M3 Max").memory_bytes == 128e9

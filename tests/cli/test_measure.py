@@ -8,10 +8,12 @@ import types
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from headway.app import gpus
 from headway.app import measure as verb
 from headway.report.view import Page, View
 
@@ -46,6 +48,7 @@ def probe(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         (["small", "again"], 2, "a plan and an experiment"),
         (["--device", "tpu"], 2, "tpu"),
         (["--json", "--format", "md"], 2, "one format at a time"),
+        (["--assume", "run.machine=cpu", "--device", "cuda"], 2, "a GPU is measured where it is named"),
     ],
 )
 def test_refusals(run: Run, plan: str, words: list[str], code: int, said: str) -> None:
@@ -108,22 +111,62 @@ def test_one_run_from_flags(run: Run, probe: list[int]) -> None:
     assert then in " ".join(found.out.split())
 
 
-def test_words_behind_two_dashes_are_a_command(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    called: list[tuple[tuple[str, ...], float]] = []
-    watched = types.ModuleType("headway.app.watched")
+ONE = "--model Qwen/Qwen2-0.5B --lora 4 --batch 8 --seq 128 --samples 1k --epochs 1".split()
 
-    def measure_command(words: tuple[str, ...], budget_s: float) -> Page:
-        called.append((words, budget_s))
-        return Page(view=lambda: View(title="Watched"), document=dict)
 
-    monkeypatch.setattr(watched, "measure_command", measure_command, False)
-    monkeypatch.setitem(sys.modules, "headway.app.watched", watched)
+def test_one_run_without_a_gpu_named_is_measured_on_the_one_that_is_here(
+    run: Run, probe: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verb, "has_gpu", lambda: True)
+    monkeypatch.setattr(gpus, "device_here", lambda: "RTX 4090")
+    found = run("measure", *ONE)
+    assert found.code == 0
+    assert "--batch 8 --gpu 'RTX 4090'" in " ".join(found.out.split())
+
+
+@pytest.mark.parametrize("here", ["", "NVIDIA Unheard 9000"])
+def test_a_gpu_that_is_not_known_is_asked_for(run: Run, monkeypatch: pytest.MonkeyPatch, here: str) -> None:
+    monkeypatch.setattr(gpus, "device_here", lambda: here)
+    found = run("measure", *ONE)
+    assert (found.code, found.out) == (2, "")
+    assert "no --gpu NAME" in found.err
+
+
+@pytest.fixture
+def watched(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """In the place of watching a command: `called` with what, its `exit_code`, and whether it `failed` by itself."""
+    known = SimpleNamespace(called=[], exit_code=0, failed=False)
+    made = types.ModuleType("headway.app.watched")
+
+    def measure_command(words: tuple[str, ...], budget_s: float, *, quiet: bool = False) -> tuple[Page, bool]:
+        known.called.append((words, budget_s, quiet))
+        page = Page(view=lambda: View(title="Watched"), document=lambda: {"exit_code": known.exit_code})
+        return page, known.failed
+
+    monkeypatch.setattr(made, "measure_command", measure_command, False)
+    monkeypatch.setitem(sys.modules, "headway.app.watched", made)
+    return known
+
+
+def test_words_behind_two_dashes_are_a_command(run: Run, watched: SimpleNamespace) -> None:
     assert run("measure", "--budget", "2 min", "--", "python", "train.py", "--epochs", "3").code == 0
-    assert called == [(("python", "train.py", "--epochs", "3"), 120.0)]
+    assert run("measure", "-q", "--", "python", "-q").code == 0
+    assert watched.called == [(("python", "train.py", "--epochs", "3"), 120.0, False), (("python", "-q"), 90.0, True)]
     assert "a command is needed" in run("measure", "--").err
     refused = run("measure", "--device", "cpu", "--share", "x.json", "--", "python", "train.py")
-    assert (refused.code, len(called)) == (2, 1)
+    assert (refused.code, len(watched.called)) == (2, 2)
     assert "--device, --share" in refused.err
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "failed", "code"), [(130, False, 0), (0, False, 0), (7, True, 1), (130, True, 130)]
+)
+def test_a_command_that_failed_by_itself_is_told(
+    run: Run, watched: SimpleNamespace, exit_code: int, failed: bool, code: int
+) -> None:
+    watched.exit_code, watched.failed = exit_code, failed
+    found = run("measure", "--", "python", "train.py")
+    assert (found.code, "Watched" in found.out) == (code, True)
 
 
 def test_an_estimate_promises_once(run: Run, plan: str, monkeypatch: pytest.MonkeyPatch) -> None:

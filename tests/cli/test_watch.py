@@ -7,15 +7,19 @@ import os
 import signal
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import headway
+from headway.app import watched_log
 from headway.app.watched import Asked, Follower
-from headway.domain.observation import Observation
+from headway.domain.observation import Observation, times_of
 from headway.store import open_store
 
 SOURCE = str(Path(headway.__file__).parents[1])
@@ -96,6 +100,43 @@ def test_ctrl_c_is_the_commands_to_answer(here: Path) -> None:
     assert (rest, child.returncode) == (b"saved\n", 0)
 
 
+def test_a_reader_that_has_gone_ends_the_command(here: Path) -> None:
+    """`watch -- COMMAND | head`: as it would without us."""
+    words = [sys.executable, "-m", "headway", "watch", "--", "sh", "-c", "while echo line; do sleep 0.01; done"]
+    with subprocess.Popen(words, env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.DEVNULL) as child:  # fmt: skip
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"line\n"
+        child.stdout.close()
+        assert child.wait(timeout=20) == 128 + signal.SIGPIPE
+
+
+def test_a_terminal_of_another_size_is_the_commands_too(here: Path) -> None:
+    program = (
+        "import os, time\n"
+        "before = now = os.get_terminal_size(1).columns\n"
+        "print(before, flush=True)\n"
+        "until = time.monotonic() + 10\n"
+        "while now == before and time.monotonic() < until:\n"
+        "    time.sleep(0.01)\n"
+        "    now = os.get_terminal_size(1).columns\n"
+        "print(now)"
+    )
+    ours, theirs = os.openpty()
+    termios.tcsetwinsize(theirs, (24, 81))
+    words = [sys.executable, "-m", "headway", "watch", "--", sys.executable, "-c", program]
+    with subprocess.Popen(words, env=environment(), stdin=subprocess.DEVNULL, stdout=theirs,
+                          stderr=subprocess.DEVNULL) as child:  # fmt: skip
+        os.close(theirs)
+        said = os.read(ours, 100)
+        termios.tcsetwinsize(ours, (24, 99))
+        child.send_signal(signal.SIGWINCH)
+        while len(said.split()) < 2 or not said.endswith(b"\n"):
+            said += os.read(ours, 100)
+    os.close(ours)
+    assert said.split() == [b"81", b"99"]
+
+
 def test_a_command_that_says_nothing_is_told_how_to(here: Path) -> None:
     done = run("--", "echo", "hello")
     assert (done.returncode, done.stdout) == (0, b"hello\n")
@@ -144,6 +185,46 @@ def test_once_says_what_is_left(here: Path) -> None:
     assert page["state"] == "running"
     assert page["left_s"]["p50"] == pytest.approx(180.0, abs=20.0)
     assert page["whole_s"]["p50"] == pytest.approx(200.0)
+
+
+def test_a_sample_of_the_machine_is_no_progress(here: Path) -> None:
+    """15 s after the last of 10 steps of 2 s: 180 s were left then, 165 s now."""
+    folder = events(here / "run", 10, total=100)
+    with (folder / "events.jsonl").open("a", encoding="utf-8") as out:
+        out.write(Observation(kind="device", at_s=35.0, values={"temperature_c": 60.0}).to_line() + "\n")
+    page = json.loads(run("run", "--once", "--json").stdout)
+    assert page["elapsed_s"] >= 35.0
+    assert page["whole_s"]["p50"] == pytest.approx(200.0)
+
+
+def test_a_folder_is_waited_for_until_it_holds_a_log(here: Path) -> None:
+    (here / "out").mkdir()
+    (here / "out" / "config.json").write_text("{}", encoding="utf-8")
+    words = [sys.executable, "-m", "headway", "watch", "out", "--every", "100 ms"]
+    with subprocess.Popen(words, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+        assert child.stderr is not None
+        first = child.stderr.readline()
+        events(here / "out" / "run", 2, total=2, end=True)
+        said, _ = child.communicate(timeout=30)
+    assert first.startswith(b"headway: waiting: a folder of a run holds a log")
+    assert b"2 of 2 (100 %)" in said
+    assert child.returncode == 0
+
+
+def test_a_folder_that_has_become_no_log_is_refused_when_it_is_stale(here: Path) -> None:
+    (here / "out").mkdir()
+    (here / "out" / "config.json").write_text("{}", encoding="utf-8")
+    old = time.time() - 100.0
+    os.utime(here / "out" / "config.json", (old, old))
+    done = run("out", "--stale", "50 s")
+    assert done.returncode == 1
+    assert b"a folder of a run holds a log" in done.stderr
+
+
+def test_what_is_deleted_while_it_is_looked_at_is_no_fault(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "walk", lambda path: [(str(path), [], ["train.py", "gone"])])
+    assert [file.st_size for file in watched_log._files(here)] == [len(TRAINING)]
+    assert watched_log._changed(here / "gone", 1.5) == 1.5
 
 
 def test_a_run_that_has_ended_is_reported_at_once(here: Path) -> None:
@@ -230,3 +311,48 @@ def test_a_command_that_fails_at_once_has_nothing_left(here: Path) -> None:
     assert done.returncode == 1
     assert b"failed before any progress" in done.stderr
     assert b"left" not in done.stderr
+
+
+def test_moments_count_since_the_command_began(here: Path) -> None:
+    """That a bar without words is the training's is known late: its steps were done when they were printed."""
+    program = (
+        "import sys, time\n"
+        "for n in range(5):\n"
+        "    time.sleep(0.1)\n"
+        "    sys.stderr.write(f'\\r{n * 25:3d}%|bar| {n}/4 [00:00<00:09, 1.00it/s]')\n"
+        "time.sleep(0.3)"
+    )
+    assert run("--", sys.executable, "-c", program).returncode == 0
+    last = {item["kind"]: item for item in said_of_the_run(here) if "kind" in item}
+    assert last["begin"]["at_s"] >= 0.1
+    assert last["step"]["step"] == 4
+    assert last["end"]["at_s"] >= last["step"]["at_s"] + 0.2
+
+
+@pytest.mark.parametrize(("words", "total"), [((), 30), (("--steps", "50"), 50)], ids=["printed late", "asked for"])
+def test_the_log_of_a_command_says_how_many_steps_there_are(here: Path, words: Sequence[str], total: int) -> None:
+    program = (
+        "import time\n"
+        "for n in range(1, 5):\n"
+        "    time.sleep(0.05)\n"
+        "    print(f'Step {n} | loss:1.0', flush=True)\n"
+        "    print('Total optimization steps = 30' if n == 2 else '', flush=True)"
+    )
+    assert run(*words, "--", sys.executable, "-c", program).returncode == 0
+    heads = [said["total_steps"] for said in said_of_the_run(here) if "schema" in said]
+    assert heads == ([None, total] if not words else [total])
+    assert json.loads(run("--json").stdout)["total_steps"] == total
+
+
+def said_of_the_run(here: Path) -> list[dict[str, Any]]:
+    (path,) = (here / ".headway" / "runs").glob("*/events.jsonl")
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_of_a_run_sums_are_kept() -> None:
+    items = [Observation(kind="step", seconds=0.5 * n, wait_s=0.1, step=n, steps=1) for n in range(1, 4)]
+    items.append(Observation(kind="evaluation", seconds=9.0, step=3))
+    follower = Follower(Asked())
+    for item in items:
+        follower.take([item, replace(item, rank=1)] if follower.seen else [item], None)
+    assert follower.answer("", "running", "").times == times_of(items)

@@ -121,3 +121,13 @@ def test_the_steps_of_an_undisturbed_run_take_all_its_time(gaps: list[float], st
     times = times_of(settled(said, []))["step"]
     assert abs(times.seconds - at_s) < 1e-6 * at_s + 1e-9
     assert times.units == stride * len(gaps)
+
+
+def test_a_time_of_one_step_that_the_moments_deny_is_not_believed() -> None:
+    course = Course()
+    said = [(0.0, 10, 1.0), (10.0, 20, 1.0), (20.0, 30, 5.0), (21.0, 40, 1.0)]
+    seen = [course.take(step(at_s, number), each_s=each_s) for at_s, number, each_s in said]
+    # The last line came a second after the one before it, as lines do that were kept back: it says nothing.
+    assert [item.seconds for item in seen] == [10.0, 10.0, 10.0, 10.0]
+    assert len(course.problems) == 1
+    assert "the moments are believed" in course.problems[0]

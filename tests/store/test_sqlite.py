@@ -279,6 +279,7 @@ from headway.store.place import is_there, place_of
 from headway.track.kept.journal import Journal
 from headway.track.kept.promise import promised
 plan, inside = sys.argv[1:]
+promised(plan)  # imports what it needs, which nobody else may be allowed to read
 if os.getuid() == 0:
     os.setgroups([])
     os.setgid(65534)

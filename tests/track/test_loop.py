@@ -21,6 +21,7 @@ from headway.domain.observation import SCHEMA, Observation
 from headway.domain.record import Record
 from headway.logs.read import read_log
 from headway.store import open_store
+from headway.track.meter import RANKS
 
 SOURCE = str(Path(headway.__file__).parents[1])
 
@@ -29,7 +30,7 @@ SOURCE = str(Path(headway.__file__).parents[1])
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working directory of its own, without what the environment says of tracking."""
     monkeypatch.chdir(tmp_path)
-    for name in ("HEADWAY_STORE", "HEADWAY_TRACK", "RANK"):
+    for name in ("HEADWAY_STORE", "HEADWAY_TRACK", *RANKS):
         monkeypatch.delenv(name, raising=False)
     return tmp_path
 
@@ -408,3 +409,92 @@ def test_a_run_that_goes_on_records_the_steps_that_it_did_itself(here: Path) -> 
     (record,) = runs()
     assert (record.body["steps"], record.body["total_steps"]) == (50, 200)
     assert read_run(here / ".headway/runs" / tracked.run)["steps"] == 50
+
+
+def test_a_pass_that_was_interrupted_has_all_of_itself_to_do_again() -> None:
+    loop = headway.track([1] * 100, quiet=True)
+    for number, _ in enumerate(loop):
+        if number == 30:  # a cell of a notebook that was stopped: 30 steps are done
+            break
+    again = iter(loop)
+    next(again)
+    assert (loop.meter.step, loop.left().total_steps, loop.epoch) == (30, 130, 1)
+
+
+def test_an_evaluation_that_an_exception_ended_is_none() -> None:
+    loop = headway.track([1] * 3, quiet=True)
+    for _ in loop:
+        with pytest.raises(KeyError), loop.evaluation():
+            raise KeyError
+    assert loop.meter.journal is not None
+    assert "evaluation" not in loop.meter.journal.times()
+
+
+def test_the_record_lies_beside_the_plan_wherever_a_training_goes(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (here / "elsewhere").mkdir()
+    loop = headway.track([1, 2], quiet=True)
+    monkeypatch.chdir("elsewhere")
+    list(loop)
+    assert not list((here / "elsewhere").iterdir())
+    monkeypatch.chdir(here)
+    assert len(runs()) == 1
+
+
+@pytest.mark.parametrize(
+    ("said", "leads"),
+    [
+        ({"SLURM_PROCID": "3"}, False),
+        ({"OMPI_COMM_WORLD_RANK": "1"}, False),
+        ({"RANK": "0", "SLURM_PROCID": "1"}, True),
+        ({"RANK": ""}, True),
+    ],
+)
+def test_one_of_all_processes_speaks_for_a_run(
+    monkeypatch: pytest.MonkeyPatch, said: dict[str, str], leads: bool
+) -> None:
+    for name, value in said.items():
+        monkeypatch.setenv(name, value)
+    assert bool(headway.track([1], quiet=True).run) is leads
+
+
+def test_a_process_that_goes_on_is_late_by_what_is_its_own_part_of_the_promise(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Promised are 10 steps in 80 s, 84 s at p90; steps of 10 s are late, those from the 8th too."""
+    now = [0.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+    loop = headway.track([1] * 4, plan=promise(here), experiment="qa", start_step=6)
+    for _ in loop:
+        now[0] += 10.0
+    assert "[00:40<00:00 (p90 00:00), $0.40 of $0.40] 6.4 s beyond the estimate's p90" in capsys.readouterr().err
+
+
+PLAN = """\
+headway: 1
+name: mine
+model: Qwen/Qwen2-0.5B
+micro_batch: 8
+max_length: 128
+steps: 1000
+data: {rows: 80k, length: 100}
+run: {machine: {gpu: RTX 4090}}
+"""
+
+
+def test_the_estimate_of_others_whose_plan_has_the_same_file_name_is_not_ones_own(here: Path) -> None:
+    """A store that a team shares: nobody's run is held against another's plan, nor stopped by it."""
+    promise(here)
+    (here / "plan.yaml").write_text(PLAN, encoding="utf-8")
+    loop = headway.track([1, 2], plan="plan.yaml", experiment="mine", quiet=True)
+    assert list(loop) == [1, 2]
+    assert loop.left().total_steps == 2 and "no estimate of plan.yaml" in loop.meter.promise.missing
+    assert events(loop.run)[0]["plan"] == headway.load("plan.yaml").plan.fingerprint
+
+
+def test_a_store_that_cannot_be_read_is_said(here: Path) -> None:
+    (here / "plan.yaml").write_text(PLAN, encoding="utf-8")
+    (here / ".headway").mkdir()
+    (here / ".headway/headway.db").write_text("no data base, but long enough to be taken for one" * 40)
+    loop = headway.track([1, 2], plan="plan.yaml", quiet=True)
+    assert list(loop) == [1, 2]
+    assert "cannot be read" in loop.meter.promise.missing

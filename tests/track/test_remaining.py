@@ -144,6 +144,12 @@ def test_money_so_far_and_at_the_end() -> None:
     assert (left.spent_usd, left.total_usd) == (4.0, 8.0)
 
 
+def test_a_sample_of_the_machine_is_no_progress() -> None:
+    items = [Observation(kind="step", at_s=2.0 * n, seconds=2.0, step=n, steps=1) for n in (1, 2)]
+    left = fed(Course(total_steps=4), *items, Observation(kind="device", at_s=9.0, values={"temperature_c": 60.0}))
+    assert (left.elapsed_s, left.p50_s) == (4.0, pytest.approx(4.0))
+
+
 def test_the_end_leaves_nothing() -> None:
     left = fed(Course(total_steps=9), step(1, 1.0), step(2, 1.0), Observation(kind="end"))
     assert (left.p50_s, left.p90_s, left.parts) == (0.0, 0.0, ())

@@ -21,8 +21,11 @@ import torch
 from headway.worker import bench
 from headway.worker.probing import limits, probe
 from headway.worker.probing.limits import longest
+from headway.worker.probing.stopping import Budget
 from headway.worker.task import Batching, read_task
+from headway.worker.training.checkpoint import NotWritten
 from headway.worker.training.rows import optimizer_steps, read_rows
+from headway.worker.training.session import Session
 
 LENGTHS = [12, 20, 30, 40, 24, 16, 33, 28, 36, 18, 22, 40]
 
@@ -130,8 +133,6 @@ def test_a_save_that_would_take_the_budget_is_worked_out_and_says_so(
 def test_a_checkpoint_that_a_disk_changes_is_an_error(
     probed: Probed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny: dict[str, Any], capsys: Any
 ) -> None:
-    from headway.worker.training.session import Session
-
     honest = Session.save
 
     def lying(self: Session, folder: Path, keep: int | None = None) -> Any:
@@ -153,6 +154,68 @@ def test_a_checkpoint_that_a_disk_changes_is_an_error(
         for one, handler in handlers.items():
             signal.signal(one, handler)
     assert "read back" in capsys.readouterr().err
+
+
+def failing(error: Exception) -> Callable[..., Any]:
+    def fail(*given: Any, **more: Any) -> Any:
+        raise error
+
+    return fail
+
+
+@pytest.mark.parametrize(
+    ("place", "name", "instead", "says"),
+    [
+        (probe, "free_disk_bytes", lambda folder: 3500, "saves of 0.00 GB have no room on the disk: not measured"),
+        (Session, "save_final", failing(NotWritten("a checkpoint must be written", got="no room")),
+         "a save could not be written (no room): not measured"),
+        (probe, "disk_speed", failing(OSError(28, "No space left on device")),
+         "the disk is full: saves were not measured"),
+    ],
+)  # fmt: skip
+def test_a_disk_without_room_costs_the_saves_alone(
+    probed: Probed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: Any, name: str, instead: Any, says: str
+) -> None:
+    monkeypatch.setattr(probe, "HOST_SHARE", 0.0)  # a few steps are enough
+    monkeypatch.setattr(Session, "checkpoint_bytes", lambda session: 3000)
+    monkeypatch.setattr(Session, "final_bytes", lambda session: 1000)
+    monkeypatch.setattr(place, name, instead)
+    code, lines = probed(save={"every_steps": 100}, out=str(tmp_path), budget_s=6)
+    assert code == 0
+    assert says in lines[-1]["remarks"]
+    assert len(samples(lines, "step")) >= 10
+    assert not samples(lines, "final_save")
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_evaluation_without_room_is_left_out(probed: Probed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe, "HOST_SHARE", 0.0)
+    monkeypatch.setattr(Session, "evaluate", failing(torch.OutOfMemoryError("CUDA out of memory")))
+    code, lines = probed(budget_s=6)
+    assert code == 0
+    assert "an evaluation of 2 rows at a time ran out of memory: not measured" in lines[-1]["remarks"]
+    assert not samples(lines, "evaluation")
+    assert (lines[-1]["evaluation_peak_bytes"], lines[-1]["evaluation_fits"]) == (None, False)
+    assert lines[-1]["repeats"]["step"] >= 10
+
+
+def test_an_evaluation_that_has_no_room_later_is_tried_no_more(
+    tiny: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task, said = read_task(json.dumps(document(tiny))), []
+    session = Session(task)
+    session.load()
+    made = probe.Probe(
+        task, session, Budget(began=time.perf_counter(), seconds=60), lambda event, **facts: said.append(facts)
+    )
+    chunk = ((np.arange(5), np.arange(9)),)
+    made._evaluate(chunk)
+    assert made._evaluation_costs()
+    monkeypatch.setattr(Session, "evaluate", failing(torch.OutOfMemoryError("CUDA out of memory")))
+    made._evaluate(chunk)
+    assert not made._evaluation_costs()
+    assert [one["rows"] for one in said] == [2]
+    assert made.remarks == ["an evaluation of 2 rows at a time ran out of memory: those before it count"]
 
 
 def test_a_host_without_room_is_said_and_not_asked(probed: Probed, monkeypatch: pytest.MonkeyPatch) -> None:

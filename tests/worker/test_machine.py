@@ -9,6 +9,7 @@ import platform
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -34,6 +35,29 @@ def test_the_machine_is_described_without_names_and_places() -> None:
 
 def test_a_cpu_has_no_sensors() -> None:
     assert sensors(CPU) == {}
+
+
+class Fault(Exception):
+    """Of amdsmi, whose errors are of no other class."""
+
+
+@pytest.mark.parametrize(("hip", "power_w"), [("6.2", 350.0), (None, 0.35)])
+def test_a_gpu_says_watts_or_milliwatts_and_fails_in_its_makers_way(
+    monkeypatch: pytest.MonkeyPatch, hip: str | None, power_w: float
+) -> None:
+    def fault(device: torch.device) -> None:
+        raise Fault
+
+    gpu = torch.device("cuda", 0)
+    monkeypatch.setitem(sys.modules, "amdsmi", SimpleNamespace(AmdSmiException=Fault))
+    monkeypatch.setattr(torch.version, "hip", hip)
+    for name, value in (("temperature", 61), ("clock_rate", 2100), ("power_draw", 350), ("utilization", 97)):
+        monkeypatch.setattr(torch.cuda, name, lambda device, value=value: value)
+    assert sensors(gpu) == {"temperature_c": 61.0, "clock_hz": 2.1e9, "power_w": power_w, "utilisation": 0.97}
+    monkeypatch.setattr(torch.cuda, "utilization", lambda device: "N/A")
+    assert set(sensors(gpu)) == {"temperature_c", "clock_hz", "power_w"}
+    monkeypatch.setattr(torch.cuda, "power_draw", fault)
+    assert set(sensors(gpu)) == {"temperature_c", "clock_hz"}
 
 
 def test_free_bytes_are_within_what_there_is(tmp_path: Path) -> None:

@@ -50,3 +50,11 @@ def test_only_what_was_needed_was_taken(
 def test_where_there_are_no_accounts_nothing_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(others, "_STAT", tmp_path / "none")
     assert Others(2).share() is None
+
+
+def test_a_system_that_keeps_none_and_lacks_their_clock_is_no_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(others, "_STAT", tmp_path / "none")
+    monkeypatch.delattr(os, "sysconf")  # as on Windows
+    assert Others(2).share() is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,10 @@ import torch
 import transformers
 
 from headway.domain.errors import UserError
-from headway.worker.task import SCHEMA, read_task
-from headway.worker.training import checkpoint
+from headway.worker.task import SCHEMA, Model, read_task
+from headway.worker.training import checkpoint, models
+from headway.worker.training import session as sessions
+from headway.worker.training import weights as made
 from headway.worker.training.checkpoint import MANIFEST, checkpoints, is_complete, newest_complete, write_folder
 from headway.worker.training.models import configuration
 from headway.worker.training.rows import Row
@@ -116,6 +119,8 @@ def test_passes_that_make_kernels_move_nothing(small: dict[str, Any]) -> None:
         ({"precision": "bf16", "rank": 4}, torch.bfloat16, torch.float32),
         ({"precision": "fp16", "rank": 4}, torch.float16, torch.float32),
         ({"precision": "fp16"}, torch.float32, None),
+        ({"precision": "bf16", "master_weights": True}, torch.float32, None),
+        ({"precision": "bf16", "master_weights": True, "rank": 4}, torch.bfloat16, torch.float32),
         ({"precision": "fp32", "rank": 4, "targets": ["q_proj"], "checkpointing": "full"}, torch.float32, None),
     ],
 )
@@ -135,6 +140,42 @@ def test_weights_lie_in_the_recipes_format_and_adapters_in_fp32(
     assert losses[0] == pytest.approx(5.7, abs=0.1)  # ln 300
     assert losses[-1] < losses[0]
     assert any(not torch.equal(before[name], one) for name, one in weights(session).items())
+
+
+def test_master_weights_are_16_bytes_a_parameter_under_16_bit_arithmetic(small: dict[str, Any]) -> None:
+    session = session_of(small, recipe=RECIPE | {"precision": "bf16", "master_weights": True})
+    session.step([(SHORT, LONG)])
+    parameters = sum(one.numel() for one in session._model.parameters())
+    assert session.final_bytes() == 4 * parameters
+    assert session.checkpoint_bytes() == pytest.approx(12 * parameters, rel=0.01)  # and 4 of gradients in a step
+    with session._autocast():
+        assert (session._model.lm_head.weight @ torch.ones(32)).dtype == torch.bfloat16
+    with session_of(small, recipe=RECIPE | {"master_weights": True})._autocast():
+        assert not torch.is_autocast_enabled("cpu")  # all is in fp32 anyway
+
+
+def test_only_what_is_trained_has_master_weights(small: dict[str, Any]) -> None:
+    session = session_of(small, recipe=RECIPE | {"precision": "bf16", "master_weights": True, "freeze": 1})
+    named = dict(session._model.named_parameters())
+    narrow = {name for name, one in named.items() if one.dtype == torch.bfloat16}
+    assert narrow == {name for name, one in named.items() if not one.requires_grad and one.dim() > 1}
+    assert "model.embed_tokens.weight" in narrow
+    losses = [session.step([(SHORT, LONG)]).loss for _ in range(4)]
+    assert losses[-1] < losses[0]
+
+
+def test_adapters_drop_some_of_their_inputs(small: dict[str, Any]) -> None:
+    session = session_of(small, recipe=RECIPE | {"rank": 4, "dropout": 0.25})
+    dropped = [one for one in session._model.modules() if isinstance(one, torch.nn.Dropout)]
+    assert {one.p for one in dropped} == {0.25}
+    assert all(one.training for one in dropped)
+
+
+@pytest.mark.parametrize("name", ["activation_checkpointing_enable", "gradient_checkpointing_enable"])
+def test_blocks_are_recomputed_so_that_frozen_ones_may_lie_before_them(name: str) -> None:
+    asked: list[Any] = []
+    models._checkpoint(SimpleNamespace(**{name: asked.append}))
+    assert asked == [{"use_reentrant": False}]
 
 
 def test_leading_blocks_are_frozen(small: dict[str, Any]) -> None:
@@ -221,6 +262,55 @@ def test_weights_of_a_folder_are_read(small: dict[str, Any], tmp_path: Path) -> 
     assert "\n" not in str(refusal.value)
 
 
+def test_weights_that_lie_there_twice_are_counted_once(tmp_path: Path) -> None:
+    for name in ("consolidated.safetensors", "model-1.safetensors", "model-2.safetensors"):
+        (tmp_path / name).write_bytes(b"x")
+
+    def names() -> list[str]:
+        return [path.name for path in made.weight_files(Model(place=str(tmp_path)))]
+
+    assert len(names()) == 3  # nothing says which
+    index = {"weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors", "c": "model-1.safetensors"}}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index), encoding="utf-8")
+    assert names() == ["model-1.safetensors", "model-2.safetensors"]
+    (tmp_path / "model.safetensors.index.json").write_text("[]", encoding="utf-8")
+    assert len(names()) == 3
+    (tmp_path / "model.safetensors").write_bytes(b"x")
+    assert names() == ["model.safetensors"]
+
+
+def test_random_weights_to_be_quantised_lie_in_the_runs_folder_where_they_have_room(
+    small: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, seen = tmp_path / "run", []
+
+    def loaded(folder: str, setup: models.Setup, device: torch.device, quantization: Any) -> str:
+        assert (Path(folder) / "model.safetensors").is_file()
+        seen.append(Path(folder).parent)
+        return "loaded"
+
+    monkeypatch.setattr(made, "_from_folder", loaded)
+    said = {"schema": SCHEMA, "model": {"config": small}, "data": {"lengths": [3]}, "steps": 1, "out": str(place)}
+    setup = models.Setup(config=small, head="lm", batch=1, seq=0, dtype="bf16", attention="sdpa", checkpointing="none")
+    assert made._drawn(read_task(json.dumps(said)), setup, torch.device("cpu"), None) == "loaded"
+    assert seen == [place]
+    assert not list(place.iterdir())
+    monkeypatch.setattr(made, "free_disk_bytes", lambda folder: 1000)
+    with pytest.raises(UserError, match=r"must be written once, got \d+.* kB, and 1 kB are free"):
+        made._drawn(read_task(json.dumps(said)), setup, torch.device("cpu"), None)
+    assert seen == [place]
+
+
+def test_a_gpus_context_belongs_to_the_start(small: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    monkeypatch.setattr(sessions, "_device", lambda asked: torch.device("cuda", 0))
+    monkeypatch.setattr(torch, "zeros", lambda *size, device: done.append(f"memory of {device}"))
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda device: done.append("waited"))
+    said = {"schema": SCHEMA, "model": {"config": small}, "data": {"lengths": [3]}, "steps": 1}
+    Session(read_task(json.dumps(said)))
+    assert done == ["memory of cuda:0", "waited"]
+
+
 @pytest.mark.parametrize(
     ("more", "says"),
     [
@@ -294,7 +384,30 @@ def test_the_oldest_checkpoints_go(small: dict[str, Any], tmp_path: Path) -> Non
     assert [path.name for path in checkpoints(tmp_path)] == ["checkpoint-4", "checkpoint-3"]
 
 
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_a_step_that_ran_out_of_memory_leaves_nothing_half_done(
+    small: dict[str, Any], monkeypatch: pytest.MonkeyPatch, precision: str
+) -> None:
+    session = session_of(small, recipe=RECIPE | {"precision": precision})
+
+    def full(parameters: list[Any], limit: float) -> None:
+        session._optimizer.state[parameters[0]]["step"] = torch.zeros(())  # and no room for its moments
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with monkeypatch.context() as patched, pytest.raises(torch.OutOfMemoryError):
+        patched.setattr(torch.nn.utils, "clip_grad_norm_", full)
+        session.step([(SHORT, LONG)])
+    session.recover()
+    assert all(one.grad is None for one in session._model.parameters())
+    losses = [session.step([(SHORT, LONG)]).loss for _ in range(8)]
+    assert losses[-1] < losses[0]
+    assert all("exp_avg_sq" in state for state in session._optimizer.state.values())
+
+
 def test_memory_that_ran_out_is_told_from_other_faults() -> None:
+    assert is_out_of_memory(RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be reported later"))
+    assert is_out_of_memory(RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"))
+    assert not is_out_of_memory(RuntimeError("CUDA error: an illegal memory access was encountered"))
     assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
     with pytest.raises(RuntimeError) as fault:
         torch.empty(1 << 60)

@@ -33,7 +33,15 @@ def test_the_least_task_has_the_defaults_of_an_ordinary_run() -> None:
 def test_everything_that_can_be_said_is_read() -> None:
     task = read(
         model={"place": "folder", "config": None, "head": "mlm"},
-        recipe={"rank": 8, "alpha": 16, "targets": ["q_proj"], "quantize": "nf4", "max_grad_norm": 0},
+        recipe={
+            "rank": 8,
+            "alpha": 16,
+            "dropout": 0.1,
+            "targets": ["q_proj"],
+            "quantize": "nf4",
+            "max_grad_norm": 0,
+            "master_weights": True,
+        },
         batches={"micro_batch": 2, "grad_accum": 4, "max_length": 128, "pack": True},
         data={"file": "rows.jsonl", "key": "text", "tokenizer": {"train": 1024}},
         evaluation={"every_steps": 10, "rows": 50, "rows_at_a_time": 16},
@@ -45,7 +53,7 @@ def test_everything_that_can_be_said_is_read() -> None:
         resume=True,
         out="run",
     )
-    assert task.recipe.alpha == 16.0
+    assert (task.recipe.alpha, task.recipe.dropout, task.recipe.master_weights) == (16.0, 0.1, True)
     assert task.recipe.targets == ("q_proj",)
     assert task.evaluation is not None
     assert task.evaluation.rows_at_a_time == 16
@@ -67,6 +75,7 @@ def test_everything_that_can_be_said_is_read() -> None:
         ({"model": {"place": 1}}, "model.place must be text, got 1"),
         ({"model": {}}, "a model must have a place or a config, got neither"),
         ({"recipe": {"rank": -1}}, "recipe.rank must be 0 or more, got -1"),
+        ({"recipe": {"dropout": 1}}, "recipe.dropout must be below 1, got 1.0"),
         ({"recipe": {"precision": "fp8"}}, "recipe.precision must be one of bf16, fp16, fp32"),
         ({"recipe": {"optimizer": "adma"}}, "the optimizer must be a known one, got 'adma'"),
         ({"recipe": {"quantize": "nf4"}}, "must be trained with an adapter"),

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
+from types import SimpleNamespace
+
+import pytest
 import torch
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.checkpoint import checkpoint
+from torch.utils.flop_counter import flop_registry
 
+from headway.worker.tracing import tensors
 from headway.worker.tracing.tensors import Counter
 
 META = torch.device("meta")
@@ -108,3 +115,13 @@ def test_a_recomputed_forward_is_told_from_the_backward_pass_and_let_go() -> Non
     assert counter.flop["recompute"] == 6 * product  # the last product's result is needed by nothing
     one_block = 3 * 10 * 64 * 4
     assert counter.peak_terms["backward"].get("recompute", 0) <= one_block
+
+
+def test_an_older_torch_that_has_no_product_of_experts_counts_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    described = importlib.util.spec_from_file_location("tensors_of_older_torch", tensors.__file__)
+    assert described is not None and described.loader is not None
+    found = importlib.util.module_from_spec(described)
+    monkeypatch.setitem(sys.modules, described.name, found)  # where dataclasses look for its names
+    monkeypatch.setattr(torch.ops, "aten", SimpleNamespace())
+    described.loader.exec_module(found)
+    assert flop_registry == found._FORMULAS

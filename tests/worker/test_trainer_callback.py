@@ -156,17 +156,37 @@ def test_an_evaluation_long_after_the_end_is_as_long_as_it_was(here: Path, monke
     assert callback.meter.left().elapsed_s < 600.0
 
 
-def test_a_run_that_was_interrupted_is_closed_by_the_next(here: Path) -> None:
+def interrupted(here: Path, callback: Any) -> Any:
+    """A Trainer that was stopped at step 3, as Ctrl-C does, and may be asked again."""
+
     def stop(state: Any) -> None:
         if state.global_step == 3 and not stopped:
             stopped.append(True)
             raise KeyboardInterrupt
 
     stopped: list[bool] = []
-    callback = headway.TrainerCallback(run_dir="run", quiet=True)
     made = trainer(here / "out", Acting(stop), callback)
     with pytest.raises(KeyboardInterrupt):
         made.train()
+    return made
+
+
+def test_an_evaluation_long_after_an_interrupt_is_as_long_as_it_was(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    callback = headway.TrainerCallback(run_dir="run", quiet=True)
+    made, real = interrupted(here, callback), time.perf_counter
+    monkeypatch.setattr(time, "perf_counter", lambda: real() + 7200.0)
+    made.evaluate()
+    times = callback.meter.journal.times()
+    assert (times["evaluation"].units, callback.meter.ended) == (1, True)
+    assert sum(one.seconds for one in times.values()) < 600.0
+    assert callback.meter.left().elapsed_s < 600.0
+
+
+def test_a_run_that_was_interrupted_is_closed_by_the_next(here: Path) -> None:
+    callback = headway.TrainerCallback(run_dir="run", quiet=True)
+    made = interrupted(here, callback)
     assert kinds(here / "run")[-1] != "end"
     made.train()
     seen = kinds(here / "run")

@@ -125,9 +125,12 @@ def _doubt(said: Mapping[str, Any] | None) -> StepDoubt | None:
 
 
 def _memory(body: Mapping[str, Any], machine: Mapping[str, str], source: str) -> MeasuredMemory | None:
-    """The highest peak that a probe saw, where it ran as planned; what it worked out from fewer rows is none."""
+    """The highest peak that a probe saw, where it ran as planned; what it worked out from fewer rows is none, nor what
+    is below an evaluation that ran out of memory.
+    """
     said = body.get("memory", {})
-    if said.get("worked_out") or not (said.get("peak_bytes") and said.get("fits")):
+    whole = said.get("fits") and said.get("evaluation_fits", True)
+    if said.get("worked_out") or not (said.get("peak_bytes") and whole):
         return None
     cpu = body["device"] == CPU
     usable = machine.get("memory_bytes" if cpu else "device_memory_bytes")

@@ -173,7 +173,8 @@ class Project:
         stands for the plan's own; `total_steps` where the log does not say. Looks once, and does not wait. Raises
         UsageError where there is no such run, UserError for a file that is no run log.
         """
-        from headway.app.watched import Asked, watch_log
+        from headway.app.watched import Asked
+        from headway.app.watched_log import watch_log
 
         return WatchResult(
             watch_log(

@@ -15,21 +15,21 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from headway.app.gpus import catalogued
 from headway.app.inputs import Inputs, Request, gather
 from headway.app.kept import Kept, known_from
 from headway.app.probe import Heard, Probe, body_of, understood
 from headway.app.stored import keep, made_now
 from headway.app.task import evaluation_scale, local_model, rows_of, task_of
-from headway.app.worker import INTERRUPTED, OUT_OF_MEMORY, stream_worker
-from headway.catalog import find_device
+from headway.app.worker import INTERRUPTED, OUT_OF_MEMORY, TOO_LONG, stream_worker
 from headway.domain.errors import UsageError, UserError
-from headway.domain.experiment import Architecture
+from headway.domain.experiment import Architecture, Parallel
 from headway.domain.plan import Experiment, Plan, Stage
 from headway.domain.statement import Value
-from headway.domain.units import Range, format_bytes
+from headway.domain.units import Range, format_bytes, format_duration
 from headway.estimate.nouns import Estimate
 from headway.estimate.questions.epochs import EpochTable, epoch_table
-from headway.estimate.resolve import Job, evaluations, machine_of
+from headway.estimate.resolve import Job, evaluations, machine_of, saved_by_the_clock
 from headway.estimate.stages import job_of
 from headway.plan import PlanFile
 from headway.report.measure_view import MeasureAnswer
@@ -39,7 +39,7 @@ from headway.worker.machine.host import free_host_bytes, has_gpu
 LEAST_BUDGET_S = 10.0
 GRACE_S = 300.0
 """Beyond twice the budget, after which a probe that does not end is ended: libraries may load slowly, once."""
-CPU = "cpu"
+CPU, CUDA = "cpu", "cuda"
 BUDGETS = (("30 min", 1800.0), ("1 h", 3600.0), ("2 h", 7200.0), ("4 h", 14400.0))
 """Time budgets whose epochs are shown where the plan has none."""
 
@@ -78,7 +78,9 @@ class Chosen:
     job: Job
     counts: Mapping[str, float]
     least_bytes: float
-    """Predicted peak of memory, p10."""
+    """Predicted peak of memory on one device that holds everything, p10."""
+    room_bytes: float
+    """What the device can hold, p90."""
     option: str
     moved: bool
     """The plan's machine was replaced by this CPU."""
@@ -116,7 +118,9 @@ def measure(
 
         refuse_unwritable(asked.share)
     chosen = choose(source, asked, models or {})
+    _refuse_cuda(asked, chosen)
     _refuse_too_large(chosen)
+    _refuse_spread(chosen)
     heard, code, left_out = _run(chosen, asked, told)
     if code == OUT_OF_MEMORY:
         raise _too_large(heard, chosen)
@@ -136,6 +140,13 @@ def measure(
     return Measured(answer=answer, body=body, interrupted=code == INTERRUPTED)
 
 
+def _refuse_cuda(asked: Asked, chosen: Chosen) -> None:
+    """Raises UsageError where a GPU is asked for and the plan is for a CPU."""
+    if asked.device == CUDA and chosen.job.node.device.is_assumed:
+        raise UsageError("a GPU is measured where it is named", got=f"device {CUDA}, and the plan is for a CPU",
+                         hint="Name it: --assume run.machine=NAME, or --gpu NAME for one run.")  # fmt: skip
+
+
 def _refuse_too_large(chosen: Chosen) -> None:
     """Raises DoesNotFit for what this host surely has no memory for: Linux ends whatever it likes then."""
     free = free_host_bytes()
@@ -147,6 +158,29 @@ def _refuse_too_large(chosen: Chosen) -> None:
         hint="Measure an option with a smaller model or batch: --option NAME, or --assume micro_batch=1.",
         where=chosen.job.stage.where,
     )
+
+
+def _refuse_spread(chosen: Chosen) -> None:
+    """Raises DoesNotFit for what a plan spreads over GPUs as one has no room for it; a batch alone says what runs."""
+    over, device = chosen.job.recipe.parallel, chosen.job.node.device
+    spread = over.tensor * over.pipeline > 1 or (over.data > 1 and over.sharding != "none")
+    if device.is_assumed or not spread or chosen.least_bytes <= chosen.room_bytes:
+        return
+    need, room = format_bytes(chosen.least_bytes), format_bytes(chosen.room_bytes)
+    raise DoesNotFit(
+        "a probe trains on one GPU, which must hold what the plan spreads over several",
+        got=f"{need} at least, and a {device.name} holds {room}",
+        hint=f"A program of yours is measured on all of them: {_own_program(chosen)}",
+        where=chosen.job.stage.where,
+    )
+
+
+def _own_program(chosen: Chosen) -> str:
+    """The command that measures a program of one's own, which runs as the plan's stage does."""
+    plan = chosen.inputs.plan
+    words = [plan.file if Path(plan.file).is_file() else "PLAN"]
+    words += [chosen.experiment.id] if len(plan.experiments) > 1 else []
+    return f"{shlex.join(['headway', 'measure', *words])} -- torchrun ..."
 
 
 def _too_large(heard: Heard, chosen: Chosen) -> DoesNotFit:
@@ -171,10 +205,9 @@ def choose(source: PlanFile, asked: Asked, models: Mapping[str, Architecture]) -
     request = Request(option=option, models=models, seed=asked.seed or 0)
     inputs = gather(source, request)
     experiment, stage = _stage(inputs.plan, asked.experiment)
-    moved = cpu and not machine_of(stage, inputs.plan, inputs.lookup).node.device.is_assumed
-    if moved:
-        there = machine_of(stage, inputs.plan, inputs.lookup).node.device.name
-        remarks.append(f"measured on this CPU, which says nothing of {there}, the plan's own machine")
+    planned = machine_of(stage, inputs.plan, inputs.lookup).node.device
+    if moved := cpu and not planned.is_assumed:
+        remarks.append(f"measured on this CPU, which says nothing of {planned.name}, the plan's own machine")
         source = (source.variants(option)[0] if option else source).override({"run.machine": {"gpu": CPU}})
         request = replace(request, option="")
         inputs = gather(source, request)
@@ -183,6 +216,8 @@ def choose(source: PlanFile, asked: Asked, models: Mapping[str, Architecture]) -
     setting = inputs.setting("best", inputs.plan.run.machine)
     predictor, machine = inputs.predictor(setting), machine_of(stage, inputs.plan, inputs.lookup, setting.machine)
     job = job_of(stage, setting, predictor, machine)
+    job = saved_by_the_clock(job, predictor.basis(job).step_s.p50 * job.equivalent_steps)
+    alone = predictor.basis(_alone(job))
     times = evaluations(stage, job.steps, job.epochs, experiment.stages[-1] is stage)
     counts = predictor.counts(stage, job, times, first=experiment.stages[0] is stage)
     return Chosen(
@@ -193,11 +228,18 @@ def choose(source: PlanFile, asked: Asked, models: Mapping[str, Architecture]) -
         index=experiment.stages.index(stage),
         job=job,
         counts=counts,
-        least_bytes=predictor.basis(job).peak_memory_bytes.p10,
+        least_bytes=alone.peak_memory_bytes.p10,
+        room_bytes=alone.usable_memory_bytes.p90,
         option=option,
         moved=moved,
         remarks=tuple(remarks),
     )
+
+
+def _alone(job: Job) -> Job:
+    """The job as a probe runs it: on one device, which holds everything."""
+    node = replace(job.node, gpus=1, nodes=1, link=None)
+    return replace(job, node=node, recipe=replace(job.recipe, parallel=Parallel()))
 
 
 def _stage(plan: Plan, experiment: str) -> tuple[Experiment, Stage]:
@@ -237,29 +279,43 @@ def _run(chosen: Chosen, asked: Asked, told: Callable[[str], None]) -> tuple[Hea
         told(_progress(heard))
 
     with _scratch(chosen.inputs.plan.file) as out:
-        task |= {"device": CPU if chosen.job.node.device.is_assumed else asked.device, "budget_s": asked.budget_s}
+        # not `auto`: torch may see no GPU where a driver is, and what its CPU took would be kept as the GPU's
+        task |= {"device": CPU if chosen.job.node.device.is_assumed else CUDA, "budget_s": asked.budget_s}
         task |= {"tolerance": asked.tolerance, "out": out}
         if asked.seed is not None:
             task["seed"] = asked.seed
         began = time.perf_counter()
         code = stream_worker("bench", json.dumps(task), take, 2 * asked.budget_s + GRACE_S)
         heard.process_s = time.perf_counter() - began
+    if code == TOO_LONG:
+        _cut_short(heard)
     return heard, code, left_out
+
+
+def _cut_short(heard: Heard) -> None:
+    """Say of a probe that was ended at its limit that it was. Raises UserError where not a step was timed before."""
+    words = f"ended at its limit of {format_duration(heard.process_s)}, twice the budget and 5 minutes"
+    if not heard.seconds("step"):
+        raise UserError("a probe times at least one step", got=f"none before it was {words}",
+                        hint="Give it a longer --budget, or a smaller batch or model.")  # fmt: skip
+    remarks = [f"the probe was {words}: what it times last may be missing"]
+    heard.take({"event": "done", "stopped": words, "remarks": remarks})
 
 
 @contextmanager
 def _scratch(plan_file: str) -> Iterator[str]:
-    """A folder on the disk that runs of the plan save to, gone afterwards; a temporary one where that is read-only."""
+    """A folder on the disk that runs of the plan save to, gone afterwards; a temporary one where none can be made."""
     try:
-        beside = None if place_of(plan_file) == "none" else prepared(folder_of(plan_file))
-    except UserError:
-        beside = None
-    try:
-        with tempfile.TemporaryDirectory(prefix="probe-", dir=beside) as folder:
-            yield folder
-    except PermissionError as error:
+        try:
+            beside = None if place_of(plan_file) == "none" else prepared(folder_of(plan_file))
+            made = tempfile.TemporaryDirectory(prefix="probe-", dir=beside)
+        except (UserError, OSError):  # somebody else's, read-only, full
+            made = tempfile.TemporaryDirectory(prefix="probe-")
+    except OSError as error:
         raise UserError("a probe saves what it trains, to time that", got=str(error),
                         hint="Run it where files may be written.") from None  # fmt: skip
+    with made as folder:
+        yield folder
 
 
 def _progress(heard: Heard) -> str:
@@ -274,10 +330,7 @@ def device_of(heard: Heard, chosen: Chosen) -> str:
     if chosen.job.node.device.is_assumed:
         return chosen.job.node.device.name
     said = str(heard.machine.get("device", chosen.job.node.device.name))
-    try:
-        return find_device(said, memory_bytes=heard.machine.get("device_memory_bytes")).name
-    except UserError:
-        return said
+    return catalogued(said, heard.machine.get("device_memory_bytes"))
 
 
 def _elsewhere(device: str, chosen: Chosen) -> tuple[str, ...]:
@@ -318,6 +371,7 @@ def _answer(
         epochs=_epochs(inputs.plan, alone),
         remarks=remarks,
         place=place,
+        own_program=_own_program(chosen),
         next_command=_next(inputs.plan, chosen),
     )
 

@@ -193,7 +193,8 @@ def body_of(probe: Probe, job: Job, plan: str, experiment: str, device: str, lef
     memory = {"peak_bytes": longest.get("peak_bytes"), "longest_tokens": longest.get("tokens"),
               "fits": longest.get("fits"), "largest_micro_batch": longest.get("rows"),
               "worked_out": longest.get("worked_out") or None, "own_rows": heard.own_rows or None,
-              "evaluation_peak_bytes": heard.done.get("evaluation_peak_bytes")}  # fmt: skip
+              "evaluation_peak_bytes": heard.done.get("evaluation_peak_bytes"),
+              "evaluation_fits": heard.done.get("evaluation_fits")}  # fmt: skip
     return {
         "schema": SCHEMA,
         "stage": job.stage.pace,

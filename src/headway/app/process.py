@@ -6,6 +6,7 @@ Owns the process, its streams and signals. What its output means is `logs/`; not
 from __future__ import annotations
 
 import os
+import select
 import selectors
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from types import FrameType
 
 from headway.domain.errors import UserError
@@ -22,6 +24,7 @@ PATIENCE_S = 10.0
 """Between SIGINT and SIGTERM, and between SIGTERM and SIGKILL."""
 ORPHANED_S = 1.0
 """How long output is waited for after the command ended: a process that it left behind may hold the stream open."""
+TICK_S = 0.25
 PIECE_BYTES = 65536
 
 
@@ -30,10 +33,17 @@ class _Stream:
     """One stream of the command: where it is read and where it goes on to."""
 
     source: int
+    """-1 where it is closed."""
     sink: int
     rest: bytes = b""
     within_line: bool = False
     """Whether what was written last stands in a line that goes on: a bar."""
+
+    def close(self) -> None:
+        """Read it no more: a command that writes on learns that nobody listens. More than once does nothing."""
+        source, self.source = self.source, -1
+        if source >= 0:
+            os.close(source)
 
 
 class Process:
@@ -75,21 +85,32 @@ class Process:
                 os.close(end)
         self._streams = [_Stream(ours[0], 2 if to_stderr else 1), _Stream(ours[1], 2)]
         self._asked_s: list[float] = []
+        self._fault: Exception | None = None
 
     def run(self, seen: Callable[[str], None], tick: Callable[[], None]) -> int:
         """Pass everything on until it ends; its exit code, 128 + signal where a signal ended it.
 
-        `tick` is called several times a second. Ctrl-C is the command's to answer: it is waited for.
+        `tick` is called several times a second. Signals are the command's to answer: it is waited for. What `seen` or
+        `tick` raises ends the reading, not the passing-on: it is raised when the command is over.
         """
-        before = {number: signal.signal(number, self._forward) for number in (signal.SIGINT, signal.SIGTERM)}
+        heard = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+        # what is ignored for us (nohup) is for the command too; None: taken by what is not Python
+        taken = [one for one in (*heard, signal.SIGWINCH) if signal.getsignal(one) not in (signal.SIG_IGN, None)]
+        before = {number: signal.signal(number, self._forward) for number in taken}
         try:
             self._pump(seen, tick)
-            code = self._popen.wait()
+            while self._popen.poll() is None:  # its streams are closed, and it goes on
+                with suppress(subprocess.TimeoutExpired):
+                    self._popen.wait(timeout=TICK_S)
+                self._beat(tick)
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
             for stream in self._streams:
-                os.close(stream.source)
+                stream.close()
+        if self._fault is not None:
+            raise self._fault
+        code = self._popen.wait()
         return code if code >= 0 else 128 - code
 
     def say(self, words: str) -> None:
@@ -116,9 +137,18 @@ class Process:
                 self._popen.send_signal(number)
 
     def _forward(self, number: int, _: FrameType | None) -> None:
-        """A terminal sends Ctrl-C to the command itself; anybody else sent it to us alone."""
-        if self._alone or number != signal.SIGINT or not _has_the_terminal():
+        """A terminal sends its own signals to the command itself; anybody else sent them to us alone."""
+        if number == signal.SIGWINCH:  # sent on, for the one of its own may have come before its new size
+            self._resize()
+        of_terminal = number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
+        if self._alone or not of_terminal or not _has_the_terminal():
             self._send(number)
+
+    def _resize(self) -> None:
+        """The command's terminals have the size that ours now have."""
+        for descriptor, stream in zip((1, 2), self._streams, strict=True):
+            if stream.source >= 0 and os.isatty(descriptor):
+                _size_as(stream.source, descriptor)
 
     def _pump(self, seen: Callable[[str], None], tick: Callable[[], None]) -> None:
         with selectors.DefaultSelector() as waiting:
@@ -126,15 +156,29 @@ class Process:
                 waiting.register(stream.source, selectors.EVENT_READ, stream)
             last = time.monotonic()
             while waiting.get_map():
-                ready = waiting.select(timeout=0.25)
+                ready = waiting.select(timeout=TICK_S)
                 now = time.monotonic()
                 last = now if ready else last
                 for key, _ in ready:
-                    if not _pass_on(key.data, seen):
+                    if not _pass_on(key.data, partial(self._guarded, seen)):
                         waiting.unregister(key.fileobj)
-                tick()
+                        key.data.close()
+                self._beat(tick)
                 if self._popen.poll() is not None and now - last > ORPHANED_S:
                     return
+
+    def _beat(self, tick: Callable[[], None]) -> None:
+        self._guarded(tick)
+        if self._fault is not None and self._alone:
+            self.stop()  # it ran to be measured
+
+    def _guarded(self, tell: Callable[..., None], *said: str) -> None:
+        """Tell of what came, as long as that was never a fault: a training does not die of being watched."""
+        if self._fault is None:
+            try:
+                tell(*said)
+            except Exception as fault:
+                self._fault = fault
 
 
 def _channel(descriptor: int) -> tuple[int, int]:
@@ -146,12 +190,17 @@ def _channel(descriptor: int) -> tuple[int, int]:
 
     ours, theirs = pty.openpty()
     tty.setraw(theirs)  # bytes arrive as they were written
+    _size_as(theirs, descriptor)
+    return ours, theirs
+
+
+def _size_as(terminal: int, other: int) -> None:
+    """Give a terminal the size of another."""
     with suppress(OSError):
         import fcntl
         import termios
 
-        fcntl.ioctl(theirs, termios.TIOCSWINSZ, fcntl.ioctl(descriptor, termios.TIOCGWINSZ, b"\0" * 8))
-    return ours, theirs
+        fcntl.ioctl(terminal, termios.TIOCSWINSZ, fcntl.ioctl(other, termios.TIOCGWINSZ, b"\0" * 8))
 
 
 def _has_the_terminal() -> bool:
@@ -191,13 +240,18 @@ def _pass_on(stream: _Stream, seen: Callable[[str], None]) -> bool:
 
 def _written(stream: _Stream, piece: bytes) -> bool:
     """False where our reader has gone: then the command's has too, as it would without us."""
-    try:
-        stream.within_line = not piece.endswith(b"\n") if piece else stream.within_line
-        while piece:
+    stream.within_line = not piece.endswith(b"\n") if piece else stream.within_line
+    while piece:
+        try:
             piece = piece[os.write(stream.sink, piece) :]
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.sink)
-        return False
+        except BlockingIOError:  # a stream of ours that does not wait by itself
+            select.select((), (stream.sink,), ())
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.sink)
+            if nowhere != stream.sink:
+                os.close(nowhere)
+            return False
     return True
 
 

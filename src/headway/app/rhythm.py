@@ -6,9 +6,10 @@ Owns the way from a command's observations to the record. Watching is `watched.p
 from __future__ import annotations
 
 from collections.abc import Sequence
+from shlex import quote
 
+from headway.app.gpus import device_here
 from headway.app.load import load
-from headway.app.measure import CPU
 from headway.app.promised import History, promise_of_run
 from headway.app.recalibrate import recalibrated
 from headway.app.runs import ran_of, run_document
@@ -16,7 +17,6 @@ from headway.app.stored import records
 from headway.check.verdicts.verdict import compare
 from headway.domain.errors import UsageError
 from headway.domain.observation import Observation, RunLog
-from headway.worker.machine.host import has_gpu
 
 
 def refuse_unknown(plan_file: str, experiment: str) -> None:
@@ -35,14 +35,16 @@ def keep_rhythm(seen: Sequence[Observation], title: str, plan_file: str, experim
     Raises PlanError for the plan, UsageError where the experiment is left open, UserError where no step was timed.
     """
     project = load(plan_file)
-    facts = {"plan": project.plan.fingerprint, "experiment": experiment, "device": "" if has_gpu() else CPU}
+    facts = {"plan": project.plan.fingerprint, "experiment": experiment, "device": device_here()}
     log = RunLog(format="console", name=title, observations=_without_warm_up(seen), facts=facts)
     ran = ran_of(run_document(log))
     history = History(project, records(plan_file=project.plan.file))
     chosen = promise_of_run(ran, experiment, history)
     verdict = compare(chosen.promise, ran, record=chosen.record, before=chosen.before)
     changed = recalibrated([(ran, verdict, True)], project, command="headway measure --")
-    kept = f"Kept as a measurement of {verdict.experiment}: estimates of this plan use it from now on."
+    planned, here = chosen.promise.device, ran.device
+    other = f" with --assume run.machine={quote(here)}" if here and planned and here != planned else ""
+    kept = f"Kept as a measurement of {verdict.experiment}: estimates of this plan{other} use it from now on."
     return (*changed.remarks, kept)
 
 

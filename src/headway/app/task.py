@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -92,19 +92,14 @@ def _length(job: Job) -> int | None:
 
 
 def _recipe(job: Job) -> tuple[dict[str, Any], tuple[str, ...]]:
-    recipe, left_out = job.recipe, []
+    recipe = job.recipe
     if recipe.precision not in ("bf16", "fp16", "fp32") or recipe.quantize not in ("none", "int8", "nf4"):
         raise UserError("a probe runs bf16, fp16 or fp32, weights in int8 or nf4",
                         got=f"{recipe.precision}, {recipe.quantize}")  # fmt: skip
-    if recipe.gradient_checkpointing == "selective":
-        left_out.append("Selective checkpointing was measured as full.")
-    if recipe.parallel.gpus > 1:
-        left_out.append(f"One of {recipe.parallel.gpus} GPUs was measured, alone: communication is not in a step.")
-    if recipe.forward_passes:
-        left_out.append("Passes of a reference or reward model were left out.")
     adapter, extra = recipe.adapter, job.stage.extra
     found: dict[str, Any] = {
         "precision": recipe.precision,
+        "master_weights": recipe.master_weights,
         "checkpointing": "none" if recipe.gradient_checkpointing == "none" else "full",
         "attention": _attention(recipe),
         "quantize": recipe.quantize,
@@ -114,13 +109,31 @@ def _recipe(job: Job) -> tuple[dict[str, Any], tuple[str, ...]]:
     }
     if adapter is not None:
         layers = [names for target in adapter.targets for names in module_names(job.architecture, target)]
-        found |= {"rank": adapter.rank, "alpha": adapter.alpha, "targets": ["|".join(names) for names in layers]}
-        if adapter.method == "dora":
-            left_out.append("DoRA was measured as LoRA, which is faster.")
+        found |= {"rank": adapter.rank, "alpha": adapter.alpha, "dropout": adapter.dropout,
+                  "targets": ["|".join(names) for names in layers]}  # fmt: skip
     for name in ("learning_rate", "weight_decay"):
         if isinstance(rate := extra.get(name), int | float) and not isinstance(rate, bool) and rate > 0:
             found[name] = float(rate)
-    return found, tuple(left_out)
+    return found, tuple(_left_out(recipe))
+
+
+def _left_out(recipe: Recipe) -> Iterator[str]:
+    """What of a recipe a probe on one device does otherwise, in words."""
+    parallel = recipe.parallel
+    if recipe.gradient_checkpointing == "selective":
+        yield "Selective checkpointing was measured as full."
+    if recipe.attention not in ("sdpa", "eager"):
+        yield "Flash attention was measured as sdpa, which is slower on padded rows."
+    if parallel.gpus > 1:
+        yield f"One of {parallel.gpus} GPUs was measured, alone: communication is not in a step."
+    if (parts := parallel.tensor * parallel.pipeline) > 1:
+        yield f"It held the whole model and did all its work, which {parts} GPUs share in the run."
+    if parallel.data > 1 and parallel.sharding != "none":
+        yield f"Nothing was sharded on it: under {parallel.sharding} it holds less."
+    if recipe.forward_passes:
+        yield "Passes of a reference or reward model were left out."
+    if recipe.adapter is not None and recipe.adapter.method == "dora":
+        yield "DoRA was measured as LoRA, which is faster."
 
 
 def _attention(recipe: Recipe) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,8 @@ from headway.check.verdicts.ledger import ledger
 from headway.check.verdicts.ran import Ran
 from headway.check.verdicts.verdict import Verdict, compare, document, verdict_from
 from headway.domain.errors import UsageError, UserError
-from headway.domain.record import fingerprint
+from headway.domain.observation import EVENTS_FILE
+from headway.domain.record import fingerprint, utc_text
 from headway.report.render import text
 from headway.report.verify_view import VerifyAnswer, verify_document, verify_page, verify_view
 from headway.report.view import Detail, Page
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from headway.app.load import Project
 
 COMMAND = "headway verify"
+RECORDING_S = 5.0
+"""From the moment that a record calls the end of a run to its last event on the disk, at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +117,7 @@ def _runs(asked: Asked, history: History) -> list[list[Mapping[str, Any]]]:
     done, here = _done(history), run_folders(history.file)
     for folder in here:
         known = recorded.get(folder.name)
-        if known is None or not known.get("finished", True):
+        if known is None or not known.get("finished", True) or _written_after(folder, known):
             try:
                 body = read_run(folder)
                 if known is None or _went_on(known, body):
@@ -130,6 +134,12 @@ def _runs(asked: Asked, history: History) -> list[list[Mapping[str, Any]]]:
     found = _of_experiment(own, asked.experiment)
     fresh = [body for body in found if str(body["run"]) not in done]
     return [found] if asked.every else [fresh, found]
+
+
+def _written_after(folder: Path, known: Mapping[str, Any]) -> bool:
+    """Whether a run went on after it was recorded, as a loop does that is iterated again."""
+    written = utc_text(datetime.fromtimestamp((folder / EVENTS_FILE).stat().st_mtime - RECORDING_S, UTC))
+    return written > str(known.get("ended") or "")
 
 
 def _recorded(history: History) -> dict[str, Mapping[str, Any]]:
@@ -289,8 +299,9 @@ def _next(asked: Asked, history: History, verdicts: tuple[Verdict, ...]) -> str:
     plan = quote(file) if file else ""
     if asked.recalibrate:
         return f"headway estimate {plan or 'PLAN'}"
-    runs = " ".join(quote(word) for word in asked.runs[:3]) or " ".join(quote(one.run) for one in verdicts[:1])
-    return f"headway verify {runs}{f' --plan {plan}' if plan else ''} --recalibrate"
+    runs = " ".join(map(quote, asked.runs)) or " ".join(quote(one.run) for one in verdicts[:1])
+    experiment = f" --experiment {quote(asked.experiment)}" if asked.experiment else ""
+    return f"headway verify {runs}{f' --plan {plan}' if plan else ''}{experiment} --recalibrate"
 
 
 def _plan_here(history: History) -> str:

@@ -1,30 +1,29 @@
-"""The verb `watch`: a command that is run, or a run in progress, read as it goes; and `measure -- COMMAND`.
+"""The verb `watch`: a command that is run, read as it goes; and `measure -- COMMAND`.
 
-Owns what is read when and where it goes. Reading lines is `logs/`, what is left is `track/`, the page `report/`.
+Owns what a run's observations come to, and what of a command is read and kept when. Reading lines is `logs/`, what is
+left is `track/`, the page `report/`; a run in progress is followed by its files in `watched_log.py`.
 """
 
 from __future__ import annotations
 
 import math
-import os
 import shlex
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from headway.app.process import Process, say
-from headway.domain.errors import UsageError, UserError
-from headway.domain.observation import EVENTS_FILE, Observation, RunLog, times_of
+from headway.app.gathered import Gathered
+from headway.app.process import Process
+from headway.domain.errors import UserError
+from headway.domain.observation import TIMED, Observation, Timed, timed_in
 from headway.domain.units import format_duration, format_share
-from headway.logs.formats.headway import NAME as OWN
 from headway.logs.lines.line_reader import LineReader
 from headway.report.view import Page
 from headway.report.watch_view import Ahead, WatchAnswer, watch_page
 from headway.track.kept.journal import Journal, now
 from headway.track.kept.promise import Promise, promised
 from headway.track.remaining import Course, Left, Remaining
-from headway.track.screen import fitted, is_terminal, put
 from headway.track.slowdowns.causes import standing
 from headway.track.slowdowns.changes import Changes
 from headway.track.slowdowns.machine import outside
@@ -41,8 +40,6 @@ SAMPLE_S = 20.0
 """Between two looks at the device that a command uses."""
 LEAST_S = 10.0
 """And not before so long: a few steps that are alike say nothing of the next minute. Half a budget that is shorter."""
-READ_SHARE = 0.1
-"""Reading a log may take so much of the time: a large one is read less often."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,12 +60,12 @@ class Asked:
 
 
 class Follower:
-    """A run as far as it was seen."""
+    """A run as far as it was seen: sums, however long it is."""
 
     def __init__(self, asked: Asked) -> None:
         self.promise = promised(asked.plan, asked.experiment, asked.stage) if asked.plan else Promise()
-        self.asked, self.seen, self.tells_its_end = asked, list[Observation](), False
-        missing = self.promise.missing(asked.plan)
+        self.asked, self.tells_its_end = asked, False
+        missing = self.promise.missing
         self.remarks = (f"{missing[:1].upper()}{missing[1:]}.",) if missing else ()
         course = Course(
             total_steps=asked.total_steps or self.promise.total_steps,
@@ -77,18 +74,29 @@ class Follower:
             usd_per_hour=self.promise.usd_per_hour if asked.price is None else asked.price,
         )
         self.remaining, self.changes = Remaining(course), Changes()
+        self._rank: int | None = None
+        self._times: dict[str, Timed] = {}
+        self._machine: Mapping[str, float] = {}
 
     def take(self, items: Iterable[Observation], total_steps: int | None) -> list[Observation]:
         """Take in what is new; what one process of the run says is kept."""
         if total_steps and self.asked.total_steps is None:
             self.remaining.course = replace(self.remaining.course, total_steps=total_steps)
-        first = self.seen[0].rank if self.seen else None
-        kept = [item for item in items if first is None or item.rank == first]
+        kept = [item for item in items if self._rank in (None, item.rank)]
         for item in kept:
+            self._rank = kept[0].rank
             self.remaining.feed(item)
             self.changes.feed(item)
-        self.seen += kept
+            self._machine = item.values if item.kind == "device" else self._machine
+            for term, timed in timed_in(item):
+                before = self._times.get(term, Timed(seconds=0.0, units=0.0))
+                self._times[term] = Timed(seconds=before.seconds + timed.seconds, units=before.units + timed.units)
         return kept
+
+    @property
+    def seen(self) -> bool:
+        """Whether anything of the run was."""
+        return self._rank is not None
 
     @property
     def ended(self) -> bool:
@@ -101,7 +109,7 @@ class Follower:
         return not any(part.kind == "measured" for part in self.remaining.left().parts)
 
     def left(self, since_s: float = 0.0) -> Left:
-        """What is left, `since_s` after the last thing that was seen."""
+        """What is left, `since_s` after the last progress that was seen."""
         left = self.remaining.left()
         later = left.elapsed_s + since_s
         if left.p50_s is None or left.p90_s is None:
@@ -112,15 +120,20 @@ class Follower:
 
     def line(self, since_s: float = 0.0) -> str:
         """The line of its status."""
-        return status_line(self.left(since_s), bar=False, promise_p90_s=self.promise.p90_s)
+        left = self.left(since_s)
+        return status_line(left, bar=False, promise_p90_s=self._promised(left).p90_s)
+
+    def _promised(self, left: Left) -> Promise:
+        """What was promised of the steps that are this process's own; of all where it has none to do."""
+        return self.promise.of(left.own_steps if left.own_steps and left.own_steps > 0 else None)
 
     def answer(self, title: str, state: str, source: str, since_s: float = 0.0) -> WatchAnswer:
         """The page's figures."""
         left = self.left(since_s)
-        times = times_of(self.seen)
+        promise = self._promised(left)
+        times = {term: self._times[term] for term in TIMED if term in self._times}
         seconds = {term: timed.seconds for term, timed in times.items()}
-        machine = next((dict(item.values) for item in reversed(self.seen) if item.kind == "device"), {})
-        slow = standing(seconds, max(left.elapsed_s, 1e-9), machine)
+        slow = standing(seconds, max(left.elapsed_s, 1e-9), self._machine)
         codes = {finding.code for finding in self.changes.found}
         return WatchAnswer(
             title=title,
@@ -139,8 +152,8 @@ class Follower:
             spent_usd=left.spent_usd,
             total_usd=left.total_usd,
             total_p90_usd=left.total_p90_usd,
-            promise_p50_s=self.promise.p50_s,
-            promise_p90_s=self.promise.p90_s,
+            promise_p50_s=promise.p50_s,
+            promise_p90_s=promise.p90_s,
             remarks=self.remarks,
             findings=(*self.changes.found, *(one for one in slow if one.code not in codes)),
         )
@@ -152,12 +165,18 @@ class _Session:
     def __init__(self, words: Sequence[str], asked: Asked, *, budget_s: float | None = None) -> None:
         self.words, self.asked, self.budget_s = words, asked, budget_s
         self.follower, self.reader = Follower(asked), LineReader()
+        # moments count since the command began, not since the first line that told of one
+        self.reader.course.take(Observation(kind="device", at_s=0.0, rank=-1))
+        self.heard: list[Observation] = []
+        """All that was said, where a budget bounds it: a measurement is made of it."""
         self.journal: Journal | None = None
+        self._events: Gathered | None = None
+        self._total_steps: int | None = None
+        """As the journal says."""
         self.why = ""
         self._due = Due(live=False)
         self._began = self._last = time.monotonic()
         self._next_sample_s = 0.0
-        self._offset_s: float | None = None
         self._started = now()
         self._process = Process(words, alone=budget_s is not None, to_stderr=asked.to_stderr)
 
@@ -165,37 +184,43 @@ class _Session:
         """To its end; its exit code."""
         code = self._process.run(self._saw, self._tick)
         self._take(self.reader.close())
+        if self._events is not None:
+            self._events.flush()
         return code
 
     def _saw(self, text: str) -> None:
         self._take(self.reader.feed(text, at_s=time.monotonic() - self._began))
 
     def _take(self, items: list[Observation]) -> None:
-        kept = self.follower.take(self._since_begin(items), self.reader.total_steps)
-        if not kept:
+        kept = self.follower.take(items, self.reader.total_steps)
+        if kept:
+            self._last = time.monotonic()
+        if self.budget_s is not None:
+            self.heard += kept
             return
-        self._last = time.monotonic()
-        if self.journal is None and self.budget_s is None:
-            promise = self.follower.promise
-            header = {"plan": promise.plan, "experiment": promise.experiment, "stage": promise.stage,
-                      "total_steps": self.reader.total_steps}  # fmt: skip
-            self.journal = Journal(header, plan_file=self.asked.plan, started=self._started)
-        for item in kept if self.journal is not None else ():
-            assert self.journal is not None  # for the type checker: the line above says it
-            self.journal.write(item)
+        total_steps = self.follower.remaining.course.total_steps
+        if self.journal is not None and total_steps != self._total_steps:
+            self.journal.head(total_steps=total_steps)
+        self._total_steps = total_steps
+        if self._events is None and kept:
+            self._events = self._opened()
+        if self._events is not None:
+            for item in kept:
+                self._events.take(item)
 
-    def _since_begin(self, items: list[Observation]) -> list[Observation]:
-        """With moments since the command began: the reader counts from the first line that told of one."""
-        first = next((item.at_s for item in items if item.at_s is not None), None)
-        if self._offset_s is None and first is not None:
-            self._offset_s = max(0.0, time.monotonic() - self._began - first)
-        return [
-            item if item.at_s is None else replace(item, at_s=item.at_s + (self._offset_s or 0.0)) for item in items
-        ]
+    def _opened(self) -> Gathered:
+        """The way into a journal: a command that trains nothing has none."""
+        promise = self.follower.promise
+        header = {"plan": promise.plan, "experiment": promise.experiment, "stage": promise.stage,
+                  "total_steps": self._total_steps}  # fmt: skip
+        self.journal = Journal(header, plan_file=self.asked.plan, started=self._started)
+        return Gathered(self.journal.write)
 
     def _tick(self) -> None:
         now = time.monotonic()
         passed = now - self._began
+        if self._events is not None:
+            self._events.let_go(passed)
         if self.follower.seen and passed >= self._next_sample_s:
             self._next_sample_s = passed + SAMPLE_S
             self._sample(passed)
@@ -220,8 +245,8 @@ class _Session:
             return
         item = Observation(kind="device", at_s=passed, values=values)
         self.follower.take([item], None)
-        if self.journal is not None:
-            self.journal.write(item)
+        if self._events is not None:
+            self._events.take(item)
 
     def answer(self, code: int) -> WatchAnswer:
         """The page's figures after the end, with the run's record in the store."""
@@ -248,7 +273,7 @@ class _Session:
             self.journal.write(Observation(kind="end", at_s=wall_s, step=found.step))
         self.journal.keep(record)
         self.journal.close()
-        return replace(found, run=self.journal.run, next_command=_verify(self.journal.run, self.asked))
+        return replace(found, run=self.journal.run, next_command=verify_command(self.journal.run, self.asked))
 
 
 def watch_command(words: Sequence[str], asked: Asked) -> WatchAnswer:
@@ -257,128 +282,38 @@ def watch_command(words: Sequence[str], asked: Asked) -> WatchAnswer:
     return session.answer(session.run())
 
 
-def measure_command(words: Sequence[str], budget_s: float, plan: str = "", experiment: str = "") -> Page:
+def measure_command(
+    words: Sequence[str], budget_s: float, plan: str = "", experiment: str = "", *, quiet: bool = False
+) -> tuple[Page, bool]:
     """The rhythm of a command's steps and when it would end: run until that is known to 1 %, or `budget_s` is spent.
 
-    It is stopped then: SIGINT, after 10 s SIGTERM, then SIGKILL. Its output goes to stderr. What was learnt is kept as
-    a measurement of the experiment of a plan, where one is named. Raises PlanError or UsageError for these before it is
-    run, UserError where it cannot be started, and where nothing in its output tells of progress.
+    It is stopped then: SIGINT, after 10 s SIGTERM, then SIGKILL. Returns the page, and whether it failed by itself.
+    Its output goes to stderr; `quiet`: without lines of status. What was learnt is kept as a measurement of the
+    experiment of a plan, where one is named. Raises PlanError or UsageError for these before it is run, UserError where
+    it cannot be started, and where nothing in its output tells of progress.
     """
     if plan:
         from headway.app.rhythm import keep_rhythm, refuse_unknown  # the estimator, which watching alone does not need
 
         refuse_unknown(plan, experiment)
-    session = _Session(words, Asked(to_stderr=True), budget_s=budget_s)
+    session = _Session(words, Asked(to_stderr=True, quiet=quiet), budget_s=budget_s)
     code = session.run()
-    answer = session.answer(code)
+    answer, failed = session.answer(code), code != 0 and not session.why
     if not answer.times:
         ended = "" if session.why else f" It ended by itself with exit code {code}."
         raise UserError(f"a training's progress is measured; {NOTHING}", hint=f"{MAKE_VISIBLE}{ended}")
     if not plan:
-        return watch_page(replace(answer, next_command=f"headway watch -- {shlex.join(words)}"))
+        return watch_page(replace(answer, next_command=f"headway watch -- {shlex.join(words)}")), failed
     try:
-        learnt = keep_rhythm(session.follower.seen, answer.title, plan, experiment)
+        learnt = keep_rhythm(session.heard, answer.title, plan, experiment)
     except UserError as error:  # the rhythm is known all the same
         learnt = (f"Not kept as a measurement: {error.rule}, got {error.got}.",)
     then = shlex.join(["headway", "estimate", plan])
-    return watch_page(replace(answer, remarks=(*answer.remarks, *learnt), next_command=then))
+    return watch_page(replace(answer, remarks=(*answer.remarks, *learnt), next_command=then)), failed
 
 
-def watch_log(place: str, asked: Asked) -> WatchAnswer:
-    """Follow a run by its files until it ends, or they no longer grow for `stale_s`; once, where that is asked.
-
-    `place` is a folder, a log of any format that headway reads, or a run's id; the newest run beside the plan where it
-    is empty. Raises UsageError where there is no such thing, UserError for a file that is no run log.
-    """
-    path = _found(place, asked)
-    shown = ""
-    while True:
-        began = time.monotonic()
-        log = _log(path)
-        took_s, age_s = time.monotonic() - began, max(0.0, time.time() - _changed(path))
-        follower = Follower(asked)
-        if log is not None:
-            follower.tells_its_end = log.format == OWN
-            follower.take(log.of_rank_0, log.total_steps)
-            done = log.facts.get("steps_done")
-            if isinstance(done, int | float) and done > follower.remaining.step:  # a checkpoint without a row of a log
-                follower.take([Observation(kind="step", step=int(done))], log.total_steps)
-        stale = age_s > asked.stale_s
-        if asked.once or stale or follower.ended:
-            return _answer(follower, path, log, age_s, stale)
-        line = follower.line(age_s)
-        if not asked.quiet and line != shown:
-            _show(line)
-            shown = line
-        time.sleep(max(asked.every_s, took_s / READ_SHARE))
-
-
-def _answer(follower: Follower, path: Path, log: RunLog | None, age_s: float, stale: bool) -> WatchAnswer:
-    if log is None:
-        raise UserError("a run log says something", got=f"{path.name}, empty for {format_duration(age_s)}",
-                        hint=MAKE_VISIBLE)  # fmt: skip
-    state = "ended" if follower.ended else "stale" if stale else "running"
-    found = follower.answer(f"Run {path.name}", state, log.format, age_s if state == "running" else 0.0)
-    remarks = [*found.remarks]
-    remarks += [f"{text[:1].upper()}{text[1:]}." for text in log.problems[:5]]
-    if state == "stale":
-        remarks.insert(0, f"Nothing was written for {format_duration(age_s)}: the run may have died.")
-    if not found.times:
-        remarks.append(f"The log says nothing of how long anything took. {MAKE_VISIBLE}")
-    then = f"headway watch {shlex.quote(str(path))}" if state == "running" else _verify(str(path), follower.asked)
-    then = then if found.times else ""
-    return replace(found, remarks=tuple(remarks), next_command=then)
-
-
-def _log(path: Path) -> RunLog | None:
-    """What the files say; None where there is nothing in them yet."""
-    from headway.logs.read import read_log
-
-    if not any(file.stat().st_size for file in _files(path)):
-        return None
-    return read_log(path)
-
-
-def _files(path: Path) -> list[Path]:
-    return [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
-
-
-def _changed(path: Path) -> float:
-    """When the newest file was written, by the clock of files."""
-    return max((file.stat().st_mtime for file in _files(path)), default=path.stat().st_mtime)
-
-
-def _found(place: str, asked: Asked) -> Path:
-    """The path that is meant by a path, a run's id, its beginning or last part, or by nothing."""
-    from headway.store.place import folder_of
-
-    if place and Path(place).exists():
-        return Path(place)
-    runs = folder_of(asked.plan or None) / "runs"
-    known = sorted(events.parent for events in runs.glob(f"*/{EVENTS_FILE}")) if os.path.isdir(runs) else []
-    named = [folder for folder in known if folder.name.startswith(place) or folder.name.endswith(f"-{place}")]
-    if place and len(named) != 1:
-        raise UsageError(
-            "a run's folder, its log or its id is watched, or a command after --",
-            got=f"{place}: {'several runs' if named else 'no such file, folder or run'}",
-            hint=f"headway watch -- {place} ... runs a command." if not named else "",
-            candidates=tuple(folder.name for folder in named[-3:]),
-        )
-    if not named:
-        raise UsageError("a run is watched", got=f"none: there is no run in {runs}",
-                         hint="headway watch -- python train.py, or headway watch OUTPUT_FOLDER.")  # fmt: skip
-    return named[-1]
-
-
-def _show(line: str) -> None:
-    """One line that replaces the one before, on a terminal."""
-    if is_terminal():
-        put(f"\r\x1b[K{fitted(line)}")
-    else:
-        say(line)
-
-
-def _verify(run: str, asked: Asked) -> str:
+def verify_command(run: str, asked: Asked) -> str:
+    """What holds a run against the plan that was asked for."""
     plan = f" --plan {shlex.quote(asked.plan)}" if asked.plan else ""
     experiment = f" --experiment {shlex.quote(asked.experiment)}" if asked.experiment else ""
     return f"headway verify {shlex.quote(run)}{plan}{experiment}"

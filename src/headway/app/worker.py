@@ -19,6 +19,10 @@ from headway.domain.errors import UsageError, UserError
 
 OUT_OF_MEMORY, INTERRUPTED = 4, 130
 """Exit codes of a program that said what it had."""
+TOO_LONG = 124
+"""Of one that was ended at its limit, as timeout(1) leaves."""
+KILLED = -9
+"""What `subprocess` says of a program that SIGKILL ended."""
 
 
 def run_worker(program: str, words: Sequence[str], given: str = "") -> dict[str, Any]:
@@ -36,19 +40,18 @@ def run_worker(program: str, words: Sequence[str], given: str = "") -> dict[str,
         env=os.environ | {"HF_HUB_OFFLINE": "1"},
     )
     if done.returncode:
-        said = (done.stderr.strip().splitlines() or [f"the worker ended with {done.returncode} and said nothing"])[-1]
-        kind = UsageError if done.returncode == 2 else UserError
-        raise kind(said.removeprefix("error: "))
+        raise _failure(done.returncode, done.stderr)
     found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
     return found
 
 
 def stream_worker(program: str, given: str, heard: Callable[[dict[str, Any]], None], limit_s: float) -> int:
-    """Run a program that prints JSON lines, each handed to `heard` as it comes; returns its exit code: 0, 4 or 130.
+    """Run a program that prints JSON lines, each handed to `heard` as it comes; its exit code: 0, 4, 124 or 130.
 
     An interrupt is the program's own affair: it says what it has and ends; a second one ends it. So does `limit_s`.
     Raises UserError with the last line that the program says when it fails.
     """
+    late = threading.Event()
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as words:
         process = subprocess.Popen(
             [sys.executable, "-m", f"headway.worker.{program}"],
@@ -59,7 +62,12 @@ def stream_worker(program: str, given: str, heard: Callable[[dict[str, Any]], No
             encoding="utf-8",
             env=os.environ | {"HF_HUB_OFFLINE": "1"},
         )
-        patience = threading.Timer(limit_s, process.kill)
+
+        def end() -> None:
+            late.set()
+            process.kill()
+
+        patience = threading.Timer(limit_s, end)
         patience.start()
         try:
             code = _listen(process, given, heard)
@@ -71,9 +79,19 @@ def stream_worker(program: str, given: str, heard: Callable[[dict[str, Any]], No
                     pipe.close()
         if code in (0, OUT_OF_MEMORY, INTERRUPTED):
             return code
+        if late.is_set():
+            return TOO_LONG
         words.seek(0)
-        said = (words.read().strip().splitlines() or [f"the worker ended with {code} and said nothing"])[-1]
-        raise (UsageError if code == 2 else UserError)(said.removeprefix("error: "))
+        raise _failure(code, words.read())
+
+
+def _failure(code: int, said: str) -> UserError:
+    """The error of a program that failed: its last line, or what its end means where it said nothing of it."""
+    if code == KILLED:
+        return UserError("a worker must fit into memory", got="it was killed, as Linux does where memory ends",
+                         hint="Take a smaller batch or model, or free memory.")  # fmt: skip
+    last = (said.strip().splitlines() or [f"the worker ended with {code} and said nothing"])[-1]
+    return (UsageError if code == 2 else UserError)(last.removeprefix("error: "))
 
 
 def _listen(process: subprocess.Popen[str], given: str, heard: Callable[[dict[str, Any]], None]) -> int:

@@ -144,13 +144,15 @@ def matching_devices(text: str, *, memory_bytes: float | None = None) -> tuple[D
         raise UserError(
             "a MIG slice is a part of a device", got=repr(text), hint="Name the whole GPU, for example `H100 SXM 80GB`"
         )
-    if memory_bytes is not None and name.memory_bytes is not None and not _near(memory_bytes, name.memory_bytes):
-        raise UserError(
-            "a GPU's name and memory must agree",
-            got=f"{text!r} with {memory_bytes / 1e9:.4g} GB",
-            hint="Drop one of the two",
-        )
     exact = [e for e in _entries() if name in e.aliases]
+    if memory_bytes is not None and name.memory_bytes is not None:
+        meant = (name.memory_bytes, *(e.device.memory_bytes for e in exact))  # GH200 480GB: of its host, by alias
+        if not any(_near(memory_bytes, one) for one in meant):
+            raise UserError(
+                "a GPU's name and memory must agree",
+                got=f"{text!r} with {memory_bytes / 1e9:.4g} GB",
+                hint="Drop one of the two",
+            )
     same = exact or [e for e in _entries() if name.words in (e.name.words, *(alias.words for alias in e.aliases))]
     same = same or [e for e in _entries() if name.tells and name.words < e.name.words]
     if not same:

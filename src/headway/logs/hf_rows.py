@@ -12,6 +12,8 @@ from dataclasses import replace
 from typing import Any, Final
 
 from headway.domain.observation import Observation
+from headway.logs.lines.epochs import Epochs
+from headway.logs.lines.line import Line
 from headway.logs.repair import settled
 from headway.logs.text import duration_s, finite, number, whole
 
@@ -27,6 +29,8 @@ LOSS_KEYS: Final = (
 RATE_KEYS: Final = ("learning_rate", "lr", "grad_norm")
 """Of a row only beside a step or an epoch: alone they are settings that were printed."""
 ELAPSED_KEYS: Final = ("elapsed_time", "elapsed", "elapsed_s", "_runtime", "time_elapsed", "total_time")
+ITERATION_KEYS: Final = frozenset(("mode", "epoch", "iter"))
+"""Of each row of mmcv's `*.log.json`; its mode is `train` or `val` (mmcv/runner/hooks/logger/text.py)."""
 FAIRSEQ: Final = {"num_updates": "wall"}
 """Its row counts updates, and seconds since the start beside them (fairseq/logging/progress_bar.py)."""
 CLOCK_KEYS: Final = ("timestamp", "_timestamp", "time", "wall_time")
@@ -77,16 +81,21 @@ class Rows:
         self.total_steps: int | None = None
         self._tokens: dict[int, float] = {}
         self._most_loss: float | None = None
+        self._epochs, self._iteration, self._step = Epochs(), 0, 0
+        self._paced: dict[int, tuple[int, int]] = {}
 
     def observe(
         self, row: Mapping[str, Any], *, step: int | None = None, at_s: float | None = None, rank: int = 0
     ) -> list[Observation]:
         """What a row says, none where it says nothing of training; `step` and `at_s` where the row has none itself."""
-        found = whole(first(row, STEP_KEYS))
+        mode = str(row.get("mode")) if row.keys() >= ITERATION_KEYS else ""
+        found = self._counted(row, mode) if mode in ("train", "val") else whole(first(row, STEP_KEYS))
         step = self._of_total(row) or (found if found is not None else step)
         evaluated, trained = split(row)
         epoch = finite(str(row.get("epoch", "")).partition("/")[0])
         seen: list[Observation] = []
+        if mode == "val":
+            return [self._evaluation(row, step, epoch, at_s, rank)]
         if is_end(row):
             if not nothing_left(row, self._most_loss):
                 self._finish(row)
@@ -101,6 +110,7 @@ class Rows:
                 Observation(
                     kind="step",
                     at_s=at_s,
+                    seconds=self._seconds(row, step, rank),
                     step=step,
                     epoch=epoch,
                     tokens=self._new_tokens(row, rank),
@@ -111,6 +121,29 @@ class Rows:
         if evaluated:
             seen.append(self._evaluation(evaluated, step, epoch, at_s, rank))
         return seen
+
+    def _counted(self, row: Mapping[str, Any], mode: str) -> int | None:
+        """The step of a row of OpenMMLab, whose iterations may begin again with each epoch.
+
+        What an evaluation says beside is how many batches it had itself.
+        """
+        count, epoch = whole(row["iter"]), whole(row["epoch"])
+        if mode == "val" or count is None:
+            return self._step
+        again = count == self._iteration
+        line = self._epochs.through(Line(kind="step", step=count, epoch=epoch, per_epoch=again))
+        self._iteration, self._step = count, line.step if line is not None else count
+        return self._step
+
+    def _seconds(self, row: Mapping[str, Any], step: int | None, rank: int) -> float | None:
+        """Seconds of the steps since the row before, where a row has those of one, as OpenMMLab's and Detectron2's."""
+        if step is None:
+            return None
+        before, stride = self._paced.get(rank, (0, 1))
+        steps = step - before if step >= before else stride
+        self._paced[rank] = (step, steps or stride)
+        each_s = finite(row.get("time")) if "data_time" in row or row.keys() >= ITERATION_KEYS else None
+        return finite(each_s * steps) if each_s is not None and 0 <= each_s < EARLIEST_CLOCK and steps else None
 
     def _evaluation(
         self, row: Mapping[str, Any], step: int | None, epoch: float | None, at_s: float | None, rank: int

@@ -21,6 +21,8 @@ SHORTEST_JUMP_S: Final = 60.0
 """Below that an unsaid evaluation or save is likelier than a clock that was set."""
 SLACK_S: Final = 1.5
 """Moments are written in whole seconds and by several threads: so far back is not a jump."""
+AT_ODDS: Final = 2.0
+"""A time of one step that makes so many times what passed is not of one step, or not of all of them."""
 
 
 @dataclass(slots=True)
@@ -65,7 +67,7 @@ class Course:
         self._attempt(track, said)
         steps = self._steps(track, said)
         if each_s is not None and steps:
-            said = replace(said, seconds=each_s * steps)
+            said = replace(said, seconds=self._believed_s(track, said, each_s * steps))
         at_s, seconds = self._moment(track, said, steps)
         if said.kind == "step" and said.step is not None:
             track.step = said.step
@@ -104,6 +106,21 @@ class Course:
             steps = max(0, said.step - track.step)
             track.stride = steps or track.stride
         return said.steps if said.steps is not None else steps
+
+    def _believed_s(self, track: _Track, said: Observation, own_s: float) -> float:
+        """Seconds of steps by the time of one, or what the moments leave where that is less than half of it.
+
+        Moments that are near each other say nothing: lines may come at once that were written one after the other.
+        """
+        if said.at_s is None or self._zero_s is None or track.at_s is None or not track.moving:
+            return own_s
+        passed_s = track.passed_s + said.at_s - self._zero_s + track.offset_s - track.at_s
+        if not SLACK_S < passed_s < own_s / AT_ODDS:
+            return own_s
+        self.problems.append(
+            f"the time of one step is {AT_ODDS:g} times what the moments leave it, or more: the moments are believed"
+        )
+        return max(0.0, passed_s - track.taken_s)
 
     def _moment(self, track: _Track, said: Observation, steps: int | None) -> tuple[float | None, float | None]:
         """When `said` was over, and how long it took."""

@@ -6,6 +6,7 @@ Owns its words, table and document. Measuring is `worker/bench.py`, the conversi
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -60,6 +61,8 @@ class MeasureAnswer:
     remarks: tuple[str, ...]
     place: str
     """Where the record is kept; empty: nowhere."""
+    own_program: str
+    """The command that measures a program of one's own on all that the stage runs on."""
     next_command: str
 
 
@@ -254,11 +257,23 @@ def _notes(answer: MeasureAnswer) -> Iterator[Note]:
         yield Note(text=f"The second half of the steps was {format_share(abs(steps.drift))} "
                    f"{'slower' if steps.drift > 0 else 'faster'} than the first: the machine was not steady.",
                    severity="warning", hint="Measure again, longer: --budget 180s.")  # fmt: skip
-    if answer.place:
-        where = "this CPU" if answer.job.node.device.is_assumed else f"a {answer.device}"
-        yield Note(text=f"Kept in {answer.place}; estimates of this plan on {where} use it from now on.")
-    else:
-        yield Note(text="Not kept.")
+    yield _kept(answer) if answer.place else Note(text="Not kept.")
+
+
+def _kept(answer: MeasureAnswer) -> Note:
+    """Where the record is, and which estimates use it: they look for their stage, device and number of devices."""
+    kept, planned, gpus = f"Kept in {answer.place}", answer.job.node.device, answer.job.recipe.parallel.gpus
+    if gpus > 1:
+        used = "only the rates around its step" if answer.device == planned.name else "nothing of it"
+        return Note(
+            text=f"{kept}; the stage runs on {gpus:,} GPUs and one device was measured: its estimate uses {used}.",
+            hint=f"A program of yours is measured on all of them: {answer.own_program}",
+        )
+    if answer.device != planned.name:
+        there = shlex.quote(answer.device)
+        return Note(text=f"{kept}; estimates with --assume run.machine={there} use it from now on.")
+    where = "this CPU" if planned.is_assumed else f"a {answer.device}"
+    return Note(text=f"{kept}; estimates of this plan on {where} use it from now on.")
 
 
 def _sentence(words: str) -> str:

@@ -33,7 +33,7 @@ _WHAT = """SELECT (SELECT application_id FROM pragma_application_id), (SELECT us
 _MOUNTS = Path("/proc/self/mountinfo")
 """The file systems of this process (proc_pid_mountinfo(5)); not there but on Linux."""
 _SHARED = ("nfs", "cifs", "smb", "lustre", "beegfs", "gpfs", "ceph", "afs", "gluster", "orangefs", "ocfs2", "gfs2",
-           "9p", "virtiofs", "vboxsf", "prl_fs", "fuse")  # fmt: skip
+           "weka", "panfs", "9p", "virtiofs", "vboxsf", "prl_fs", "fuse")  # fmt: skip
 """Beginnings of the types of file systems on which several machines, or a virtual one and its host, use one file."""
 _OTHERS = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 """What SQLite says where it would have to wait for others."""

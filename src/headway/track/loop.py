@@ -95,10 +95,12 @@ class Tracked(Generic[Batch]):
             self.meter.finish()
 
     def _again(self) -> None:
-        """The run goes on; what was done before is no part of what a further pass has to do."""
+        """The run goes on; what was done before, by a pass that was interrupted too, is no part of a further one."""
         self.meter.resume()
-        course = self.meter.remaining.course
-        if self._batches is not None and self.meter.step >= (course.total_steps or math.inf):
+        if not self.meter.remaining.done:
+            return
+        self._first_epoch = self.epoch + 1
+        if self._batches is not None:
             self.meter.goes_to(self._steps or self.meter.step + max(1, self._batches // self._accumulate))
 
     def _batches_of(self, epoch: int) -> Iterator[Batch]:

@@ -32,6 +32,8 @@ MOST_EVENTS = 10_000
 LONE_EVENTS = 3
 """First steps that are events of their own, however short: a first one that compiles must not stand for all."""
 SAMPLE_S = 10.0
+RANKS = ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMI_RANK")
+"""Where a process finds its rank: torchrun's name first, which starts processes of its own under each of the others."""
 TOLD_S = 60.0
 """A run that is shorter is a trial: nobody asks why it was slow."""
 
@@ -63,8 +65,8 @@ class Meter:
         leads = _leads()
         loud = leads and not quiet and said not in ("quiet", "off")
         self._screen = Screen(loud=loud, beside_bar=beside_bar)
-        if self._screen.loud and (missing := promise.missing(plan)):
-            self._screen.warn(missing)
+        if self._screen.loud and promise.missing:
+            self._screen.warn(promise.missing)
         self._due, self._sampler = Due(live=self._screen.live), Sampler()
         names = {"plan": promise.plan, "experiment": promise.experiment or experiment, "stage": stage}
         total = self.remaining.course.total_steps
@@ -108,12 +110,17 @@ class Meter:
 
     @contextmanager
     def phase(self, kind: str) -> Iterator[None]:
-        """Everything inside is one evaluation, checkpoint, final_save, load ..., and no part of a step."""
+        """Everything inside is one evaluation, checkpoint, final_save, load ..., and no part of a step.
+
+        What an exception ends was none: its time is nobody's.
+        """
         self.phase_begins()
         try:
             yield
-        finally:
-            self.phase_ends(kind)
+        except BaseException:
+            self._mark = time.perf_counter()
+            raise
+        self.phase_ends(kind)
 
     def phase_begins(self, at: float | None = None) -> None:
         """From now on, or from the moment `at` of `time.perf_counter`, time is a phase's, until `phase_ends`.
@@ -220,7 +227,8 @@ class Meter:
             self._say()
 
     def _say(self, *, last: bool = False) -> None:
-        text = status_line(self.left(), bar=self._screen.live, promise_p90_s=self.promise.p90_s)
+        left = self.left()
+        text = status_line(left, bar=self._screen.live, promise_p90_s=self.promise.of(left.own_steps).p90_s)
         self._screen.status(text, last=last)
 
     def _tell_standing(self) -> None:
@@ -233,12 +241,12 @@ class Meter:
 
 
 def _leads() -> bool:
-    """Whether this process speaks for the run: torch knows, where its processes have met; else what torchrun said."""
+    """Whether this process speaks for the run: torch knows, where its processes have met; else who started it."""
     torch = sys.modules.get("torch")
     distributed = getattr(torch, "distributed", None)
     if distributed is not None and distributed.is_available() and distributed.is_initialized():
         return bool(distributed.get_rank() == 0)
-    return os.environ.get("RANK", "0") in ("", "0")
+    return next((said for name in RANKS if (said := os.environ.get(name))), "0") == "0"
 
 
 def _with_promise(course: Course, promise: Any) -> Course:

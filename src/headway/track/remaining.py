@@ -69,6 +69,8 @@ class Left:
     """Sum of the known parts; None where the number of steps or their rate is not known."""
     p90_s: float | None
     usd_per_hour: float | None = None
+    own_steps: int | None = None
+    """Of `total_steps`, those that no earlier process did, of which nothing was seen."""
 
     @property
     def unknown(self) -> tuple[str, ...]:
@@ -115,9 +117,14 @@ class Remaining:
         self._rounds: dict[str, dict[int, float]] = {kind: {} for kind in ROUNDS}
 
     def feed(self, item: Observation) -> None:
-        """Take in one observation; those of a kind without a future are elapsed time alone."""
+        """Take in one observation; those of a kind without a future are elapsed time alone.
+
+        A sample of the machine is not even that: the time since the last progress goes on.
+        """
         if item.kind == "begin" or item.attempt > self._attempt:
             self._begin(item)
+        if item.kind == "device":
+            return
         if item.at_s is not None:
             self.elapsed_s = max(self.elapsed_s, item.at_s)
         elif item.seconds is not None:
@@ -191,6 +198,7 @@ class Remaining:
             p50_s=p50 if says else None,
             p90_s=p50 + over if says else None,
             usd_per_hour=course.usd_per_hour,
+            own_steps=None if total is None else total - (self._start if self._origin is None else self._origin),
         )
 
     def _steps(self, to_do: int) -> list[Part]:

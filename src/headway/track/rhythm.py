@@ -246,7 +246,8 @@ def clearest(values: Sequence[float]) -> int | None:
         left_squares += values[cut - 1] ** 2
         before, after = left / cut, (total - left) / (count - cut)
         inner = max(0.0, left_squares - cut * before**2 + squares - left_squares - (count - cut) * after**2)
-        noise = max(math.sqrt(inner / max(1, count - 2)), NOISE_SHARE * before)
+        # lines that arrive together have steps of no time at all between them
+        noise = max(math.sqrt(inner / max(1, count - 2)), NOISE_SHARE * before, 1e-12)
         z = abs(after - before) / (noise * math.sqrt(1.0 / cut + 1.0 / (count - cut)))
         if z > best and abs(after - before) > LEAST_CHANGE * before:
             best, where = z, cut

@@ -25,6 +25,9 @@ except ImportError:
         hint="pip install 'headway[train]'; any other loop is tracked by headway.track(loader).",
     ) from None  # fmt: skip
 
+PAUSE_S = 60.0
+"""An evaluation that begins so long after the step before it was asked for by somebody."""
+
 
 class TrainerCallback(_Base):  # type: ignore[misc,unused-ignore]
     """Add it to a Trainer: `Trainer(..., callbacks=[headway.TrainerCallback()])`.
@@ -102,10 +105,17 @@ class TrainerCallback(_Base):  # type: ignore[misc,unused-ignore]
             self._last = time.perf_counter()
 
     def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any = None, **_: Any) -> None:
-        """An evaluation is over; it began when what came before was over, after the training when its runtime says."""
+        """An evaluation is over; it began when what came before was over, after the training when its runtime says.
+
+        So too after a pause that is longer than itself: a training was interrupted, which no hook tells.
+        """
+        runtimes = [value for name, value in (metrics or {}).items() if name.endswith("_runtime")]
+        began, runtime_s = time.perf_counter(), float(runtimes[0] if runtimes else 0.0)
+        began -= runtime_s
+        if self.meter is not None and runtimes and began - self._last > max(runtime_s, PAUSE_S):
+            self.meter.finish(self._last)
         if self.meter is not None and self.meter.ended:
-            runtimes = [value for name, value in (metrics or {}).items() if name.endswith("_runtime")]
-            self._last = time.perf_counter() - float(runtimes[0] if runtimes else 0.0)
+            self._last = began
         self._was("evaluation")
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:

@@ -8,7 +8,7 @@ and its size; a step's `size` is `planned`, `shorter` or `fewer`, its `cpu_s` wh
 evaluation says `rows` of `of_rows`; `scaled` was worked out, not done), `disk`, `device` (a GPU's clock and
 temperature), `longest` (whether the longest rows fit), and last `done`: `stopped` in words, `warm_up`, `run` (mean
 sizes of the run's steps), `error`, `drift`, `others_share` (of the host's processors, of other programs),
-`evaluation_peak_bytes`, `remarks`.
+`evaluation_peak_bytes`, `evaluation_fits` (false: memory ran out in one), `remarks`.
 Exit code 0 measured, 1 error, 2 not a task, 4 out of memory, 130 interrupted; `done` comes in all cases but 1 and 2.
 """
 

@@ -31,7 +31,7 @@ CHOICES = {
 """Keys with a closed list of words."""
 OF_BITSANDBYTES = {"adamw_8bit": "AdamW8bit", "lion": "Lion32bit", "lion_8bit": "Lion8bit"}
 """Optimizers by their names in `domain.optimizer` -> the class of the package bitsandbytes."""
-_AT_LEAST_0 = {"freeze", "rank", "seed", "weight_decay", "max_grad_norm", "tolerance"}
+_AT_LEAST_0 = {"freeze", "rank", "dropout", "seed", "weight_decay", "max_grad_norm", "tolerance"}
 """Numbers that may be 0; all others are above it."""
 
 
@@ -51,12 +51,16 @@ class TrainingRecipe:
     """How it is trained, as in `domain.experiment.Recipe`."""
 
     precision: str = "bf16"
+    master_weights: bool = False
+    """What is trained, its gradients and states are fp32 under 16-bit arithmetic; adapters are in any case."""
     checkpointing: str = "none"
     attention: str = "sdpa"
     rank: int = 0
     """Of LoRA; 0: the weights are trained."""
     alpha: float | None = None
     """None: twice the rank."""
+    dropout: float = 0.0
+    """Of the adapters' inputs."""
     targets: tuple[str, ...] = ("all-linear",)
     quantize: str = "none"
     optimizer: str = "adamw"
@@ -240,6 +244,8 @@ def _check(task: Task) -> None:
         raise UsageError("packed rows must have a length", got="pack without max_length")
     if task.recipe.quantize != "none" and not task.recipe.rank:
         raise UsageError("a quantised model must be trained with an adapter", got=f"{task.recipe.quantize}, rank 0")
+    if task.recipe.dropout >= 1:
+        raise UsageError("recipe.dropout must be below 1", got=_shown(task.recipe.dropout))
     if task.resume and task.out is None:
         raise UsageError("a run that goes on must have a folder", got="resume without out")
     if isinstance(task.data.tokenizer, Mapping):

@@ -59,7 +59,10 @@ def _tell(words: str) -> None:
 
 
 def prepare(task: Task) -> tuple[Session, float]:
-    """The session, not yet loaded, and the seconds of importing what it needs. Raises UserError for what is missing."""
+    """The session, not yet loaded, and the seconds of importing what it needs, a GPU's context among them.
+
+    Raises UserError for what is missing.
+    """
     require(("torch", "transformers", "safetensors", *(("peft",) if task.recipe.rank else ())))
     os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when transformers is imported
     began = time.perf_counter()

@@ -14,13 +14,13 @@ import click
 
 from headway.cli.options import ONE_RUN, again, assumptions, chosen_form, examples, loudness, one_run, output
 from headway.cli.output import write
-from headway.cli.refusals import FAILED_ON, INTERRUPTED, OK, as_plan_error, as_usage_error, message
+from headway.cli.refusals import ERROR, FAILED_ON, INTERRUPTED, OK, as_plan_error, as_usage_error, message
 from headway.cli.words import WithCommand, words_after
 from headway.domain.errors import UsageError, UserError
 
 if TYPE_CHECKING:
     from headway.app.load import Project
-    from headway.report.view import Page
+    from headway.domain.machine import Device
 
 EXAMPLES = (
     "headway measure plan.yaml",
@@ -59,7 +59,8 @@ def command(words: tuple[str, ...], file: str | None, **given: Any) -> int:
 
     After -- stands a training of your own: it really runs, without input and with its output on stderr, until its
     mean step is known to 1 % or --budget is spent (loading counts: give it minutes), and is then stopped with SIGINT.
-    With a plan before it, and an experiment where the plan has several, what was learnt is kept as a measurement.
+    With a plan before it, and an experiment where the plan has several, what was learnt is kept as a measurement. A
+    program that fails by itself leaves exit code 1.
     """
     budget_s = _budget(given["budget"])
     form = chosen_form(given, file)
@@ -68,8 +69,7 @@ def command(words: tuple[str, ...], file: str | None, **given: Any) -> int:
     run = words_after()
     if run is not None:
         _refuse_probes_flags(given)
-        write(_watched(run, words, budget_s), form=form, file=file)
-        return OK
+        return _watched(run, words, given, form, file)
     from headway.app.measure import Asked, DoesNotFit
     from headway.report.measure_view import measure_page
 
@@ -95,7 +95,7 @@ def command(words: tuple[str, ...], file: str | None, **given: Any) -> int:
         return FAILED_ON
     tell("")
     answer = measured.answer
-    then = answer.next_command if words else _estimate_of(given, on_cpu=answer.job.node.device.is_assumed)
+    then = answer.next_command if words else _estimate_of(given, answer.job.node.device)
     answer = replace(answer, next_command=again(then, given, "assume", "packs"))
     write(measure_page(answer), form=form, file=file)
     return INTERRUPTED if measured.interrupted else OK
@@ -107,13 +107,17 @@ def _plan_here(given: dict[str, Any]) -> tuple[str, ...]:
     return (PLAN,) if not described and Path(PLAN).is_file() else ()
 
 
-def _watched(run: tuple[str, ...], words: tuple[str, ...], budget_s: float) -> Page:
-    """A command of one's own, watched for as long; for a plan and an experiment of it, where they are named."""
+def _watched(run: tuple[str, ...], words: tuple[str, ...], given: dict[str, Any], form: str, file: str | None) -> int:
+    """Watch a command of one's own, for a plan and an experiment of it where they are named; the exit code."""
     if not run:
         raise UsageError("a command is needed after --", got="nothing", hint=f"Example: {EXAMPLES[-1]}")
     from headway.app.watched import measure_command
 
-    return measure_command(run, budget_s, *words)
+    page, failed = measure_command(run, _budget(given["budget"]), *words, quiet=given["quiet"])
+    write(page, form=form, file=file)
+    if not failed:
+        return OK
+    return INTERRUPTED if page.document().get("exit_code") == INTERRUPTED else ERROR
 
 
 def _refuse_probes_flags(given: dict[str, Any]) -> None:
@@ -162,7 +166,7 @@ def _project(words: tuple[str, ...], given: dict[str, Any]) -> Project:
             packs=given["packs"],
             told=None if given["quiet"] else lambda guess: click.echo(guess, err=True),
         )
-    flags = Flags(**named | {"gpu": named["gpu"] or "cpu", "full": given["full"]})
+    flags = Flags(**named | {"gpu": named["gpu"] or _own_device(given["device"]), "full": given["full"]})
     from headway.app.inputs import as_keys
     from headway.app.load import Project
 
@@ -170,9 +174,21 @@ def _project(words: tuple[str, ...], given: dict[str, Any]) -> Project:
     return Project(made.override(as_keys(assume)) if assume else made, packs=given["packs"])
 
 
-def _estimate_of(given: dict[str, Any], *, on_cpu: bool) -> str:
+def _own_device(asked: str) -> str | None:
+    """What a run that names no GPU is measured on: this machine's, as far as the catalog has it; else it must say."""
+    from headway.app.gpus import device_here
+    from headway.catalog.devices import devices
+
+    if asked == "cpu":
+        return asked
+    here = device_here()
+    return here if here in devices() else None
+
+
+def _estimate_of(given: dict[str, Any], measured: Device) -> str:
     """`headway estimate` with the flags of the one run that was measured, on the device where it was."""
-    said = {name: given[name] for name in ONE_RUN if given.get(name)} | ({"gpu": "cpu"} if on_cpu else {})
+    gpu = "cpu" if measured.is_assumed else given["gpu"] or measured.name
+    said = {name: given[name] for name in ONE_RUN if given.get(name)} | {"gpu": gpu}
     words = [[f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])] for name, value in said.items()]
     return shlex.join(["headway", "estimate", *(word for pair in words for word in pair)])
 

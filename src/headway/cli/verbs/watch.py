@@ -52,7 +52,7 @@ def command(what: str | None, file: str | None, **given: Any) -> int:
     asked = _asked(given, to_stderr=words is not None and file is None and form != "table")
     if words is not None:
         return _run(words, what, given, asked, form, file)
-    from headway.app.watched import watch_log
+    from headway.app.watched_log import watch_log
     from headway.report.watch_view import watch_page
 
     try:

@@ -12,6 +12,7 @@ from typing import Final
 from headway.domain.errors import Position, UserError
 from headway.domain.observation import Observation, RunLog
 from headway.logs.hf_rows import with_mean_steps, with_steps_of_epochs
+from headway.logs.lines.epochs import counts_rows
 from headway.logs.lines.line_reader import LineReader
 from headway.logs.text import Problems, as_text, finite, is_text, lines_of
 
@@ -43,9 +44,10 @@ def read_as(name: str, path: Path) -> RunLog:
     problems = Problems()
     reader = LineReader()
     seen: list[Observation] = []
-    lines = 0
+    lines, of_rows = 0, False
     for _, line in lines_of(path, problems):
         lines += 1
+        of_rows = of_rows or counts_rows(line)
         seen += reader.line(line)
     seen += reader.close()
     problems.extend(reader.problems)
@@ -59,6 +61,8 @@ def read_as(name: str, path: Path) -> RunLog:
         problems.append(
             f"no line of {lines:,} names a step with its figures, and none is a row of a Trainer or a progress bar"
         )
+        if of_rows:
+            problems.append("lines count rows, not steps, of a batch that is not said: not read")
     epochs = finite(reader.facts.get("epochs"))
     told = with_steps_of_epochs(seen, reader.ends, reader.total_steps, epochs, problems)
     return RunLog(

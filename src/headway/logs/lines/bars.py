@@ -1,6 +1,6 @@
-"""Progress bars as text: tqdm's (and Lightning's, which is one), rich's in Lightning, and Keras'.
+"""Progress bars as text: tqdm's (and Lightning's, which is one), Ultralytics' own, rich's in Lightning, and Keras'.
 
-Owns one printed bar to its numbers; which bar is the training's is `line_reader.py`. Source of tqdm's form:
+Owns one printed bar to its numbers; which bar is the training's is `choice.py`. Source of tqdm's form:
 `tqdm/std.py: format_meter`, `{desc}: {percentage}|{bar}| {n}/{total} [{elapsed}<{remaining}, {rate}{postfix}]`.
 """
 
@@ -20,13 +20,19 @@ TQDM = re.compile(
     rf"(?P<percent>\d{{1,3}})%(?:\|[^|\n]{{0,400}}\|)?\s{{0,20}}(?P<n>{COUNT})/(?P<total>{COUNT})\s{{0,4}}"
     rf"\[(?P<elapsed>{TIME})<(?P<left>\?|{TIME})(?:,\s{{0,4}}(?P<rate>[^\]\n]{{0,2000}}))?\]?"
 )
+ULTRALYTICS_BAR = re.compile(
+    r"(?P<percent>\d{1,3})% [━╸─]{1,200} (?P<n>\d{1,12})/(?P<total>\d{1,12}) {1,2}"
+    r"(?:(?P<rate>\d{1,9}\.\d{1,3}(?:[KMG]?[a-zA-Z]{1,12}/s|s/[a-zA-Z]{1,12})) )?"
+    r"(?P<elapsed>\d{1,5}:\d\d(?::\d\d)?|\d{1,2}\.\d{1,2}s)(?:<(?P<left>[\d:.]{1,12}s?))?"
+)
+"""ultralytics/utils/tqdm.py."""
 RICH = re.compile(
     r"Epoch (?P<epoch>\d{1,9})(?:/(?P<epochs>-?\d{1,9}))?\s{1,9}[━╸╺─ ]{3,400}\s{0,9}"
     r"(?P<n>\d{1,12})/(?P<total>\d{1,12})\s{1,9}(?P<elapsed>\d{1,5}:\d\d(?::\d\d)?)\s{1,9}[•·]\s{1,9}"
     r"(?P<left>[-\d:]{1,20})\s{1,9}(?P<rate>[\d.]{1,20}it/s)?"
 )
 KERAS = re.compile(
-    r"(?:^|\s)(?P<n>\d{1,9})/(?P<total>\d{1,9})\s{1,20}(?:\[[=>.]{3,200}\]|[━╸╺─ ]{3,400})\s{0,20}-?\s{0,20}"
+    r"(?:^|\s)(?P<n>\d{1,9})/(?P<total>\d{1,9})\s{1,20}(?:\[[=>.]{3,200}\]|[━╸╺─][━╸╺─ ]{2,400})\s{0,20}-?\s{0,20}"
     r"(?:ETA: (?P<left>[\d:]+s?)|(?P<elapsed>[\d:]+)s?"
     r"(?:\s{1,9}(?P<each>[\d.]+)(?P<unit>us|ms|s|µs)/(?:step|epoch|sample))?)"
 )
@@ -37,7 +43,9 @@ KERAS_PLAIN = re.compile(
 """Its `verbose=2`: a line an epoch."""
 ULTRALYTICS = re.compile(r"^(?P<epoch>\d{1,6})/(?P<epochs>\d{1,6})\s{1,20}\d[\d.]{0,9}G\b")
 """`70/1000 6.73G 1.081 ...: 100%|...`: epoch, memory, losses."""
-EPOCH = re.compile(r"(?i)\bepochs?\b\s*[:#=\[(]*\s*(?P<epoch>\d{1,6})(?:\.\d+)?(?:\s*(?:/|of)\s*(?P<epochs>\d{1,6}))?")
+EPOCH = re.compile(
+    r"(?i)\bepochs?\b\s*(?:\.{3}\s{0,4})?[:#=\[(]*\s*(?P<epoch>\d{1,6})(?:\.\d+)?(?:\s*(?:/|of)\s*(?P<epochs>\d{1,6}))?"
+)
 PAIR = re.compile(
     r"([A-Za-z_][\w/.() -]{0,60}?)\s{0,3}[=:]\s{0,3}"
     r"([-+]?(?:\d[\d,]{0,30}\.?\d{0,30}(?:[eE][-+]?\d{1,4})?|(?:nan|inf)\b))(?![\d.])",
@@ -57,7 +65,19 @@ OTHER = re.compile(
     r"(?i)download|fetching|writing|generating \w+ (?:split|examples)|saving|upload|computing|creating|resolving"
     r"|extracting data|\.(?:safetensors|bin|json|txt|model|parquet|gz)\b"
 )
+TRAINING = re.compile(r"(?i)\btrain|\bepoch")
+OF_DATA = re.compile(r"(?i)\b(?:\d[\d.]{0,9})?(?:examples|rows|files|docs|lines|ba)/s|s/(?:examples|files|ba)\b")
+"""Units of data that is prepared, where a bar does not say that it trains."""
+OF_ROWS = re.compile(
+    r"(?i)^1(?:s/)?[kMGT]?(?:im(?:g|age)s?|samples?|seq(?:uence)?s?|tok(?:en)?s?|ex(?:ample)?s?|rows?|sentences?|pairs?)"
+    r"(?:/s)?$"
+)
+"""Units of which a step takes several."""
 UNIT_S: Final = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0}
+SHORTEST_STEP_S: Final = 200e-6
+"""What Keras calls a step is a row where it takes less."""
+SHORTEST_ROW_S: Final = 5e-6
+"""And a byte of a download where it takes less than that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +95,10 @@ class Bar:
     epochs: int | None = None
     rate: str = ""
     """As it is printed."""
+    rows: bool = False
+    """Whether it surely counts rows, of which a step takes several."""
+    rounded: bool = False
+    """Whether its counts are rounded (`1.2k`)."""
     values: Mapping[str, float]
     end: int
     """Where the bar ends in its line."""
@@ -83,7 +107,8 @@ class Bar:
 def bars_in(line: str) -> Iterator[Bar]:
     """The bars of a line, in order; several stand in one where a terminal's line was written over."""
     start = 0
-    for match in TQDM.finditer(line):
+    own = list(ULTRALYTICS_BAR.finditer(line)) if "━" in line or "─" in line else []
+    for match in own or TQDM.finditer(line):
         # No description is longer than a line of a terminal.
         before = line[max(start, match.start() - 200) : match.start()]
         start = match.end()
@@ -104,17 +129,20 @@ def bars_in(line: str) -> Iterator[Bar]:
 def _bar(match: re.Match[str], described: str, after: str) -> Bar:
     epoch, epochs = _epoch(described)
     rate = (match["rate"] or "").partition(",")[0].strip()
-    n, total = _count(match["n"]), _count(match["total"])
+    unit = _unit(rate or after)
+    values = named_numbers(after) if "=" in after or ":" in after else {}
     return Bar(
         description=described,
-        kind=_kind(described, _unit(rate or after)),
-        n=n,
-        total=total,
+        kind=_kind(described, unit, any("loss" in name.lower() for name in values)),
+        n=_count(match["n"]),
+        total=_count(match["total"]),
         elapsed_s=duration_s(match["elapsed"]),
         epoch=epoch,
         epochs=epochs,
         rate=rate,
-        values=named_numbers(after) if "=" in after or ":" in after else {},
+        rows=OF_ROWS.match(unit) is not None,
+        rounded=match["n"][-1] in "kMGTiB",
+        values=values,
         end=match.end(),
     )
 
@@ -127,14 +155,17 @@ def _keras(match: re.Match[str], line: str) -> Bar:
     if done and each is not None and (seconds or 0.0) < 10:
         # Below ten seconds the whole ones are too coarse.
         seconds = each * total
-    rows = "/sample" in line[:4_000]
+    mean_s = each
+    if mean_s is None and seconds and total:
+        mean_s = seconds / total
     return Bar(
-        description="keras, rows" if rows else "keras",
-        kind="" if rows else "train",
+        description="keras",
+        kind="" if mean_s is not None and mean_s < SHORTEST_ROW_S else "train",
         n=n,
         total=total,
         elapsed_s=seconds,
         each_s=each,
+        rows="/sample" in line[:4_000] or (mean_s is not None and mean_s < SHORTEST_STEP_S),
         values=named_numbers(line[match.end() :]),
         end=match.end(),
     )
@@ -160,8 +191,8 @@ def _unit(rate: str) -> str:
 
 
 @lru_cache(maxsize=4_096)
-def _kind(described: str, rate: str) -> str:
-    """What a bar counts, by its description and unit."""
+def _kind(described: str, rate: str, tells_loss: bool) -> str:
+    """What a bar counts, by its description, its unit, and whether it tells a loss."""
     if OTHER.search(described) or re.search(r"\d[kMG]?i?B/s", rate):
         return ""
     for kind, words in (
@@ -172,9 +203,8 @@ def _kind(described: str, rate: str) -> str:
     ):
         if words.search(described):
             return kind
-    if re.search(r"(?i)\b(?:\d[\d.]{0,9})?(?:examples|rows|files|docs|lines|ba)/s|s/(?:examples|files|ba)\b", rate):
-        return "tokenize"
-    return "train"
+    prepares = OF_DATA.search(rate) and not tells_loss and not TRAINING.search(described)
+    return "tokenize" if prepares else "train"
 
 
 def named_numbers(text: str) -> dict[str, float]:

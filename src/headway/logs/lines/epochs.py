@@ -23,6 +23,15 @@ TIMM: Final = re.compile(
 """timm/train.py: `Train: 0 [  50/1251 (  4%)]`, updates counted from 0."""
 ESPNET: Final = re.compile(r"\b(?P<epoch>\d{1,6})epoch:train:\d{1,9}-(?P<step>\d{1,9})batch: ")
 """espnet2/train/trainer.py, the last batch of an interval; its `train_time` is of an update, which may be several."""
+WORD_LM: Final = re.compile(
+    r"\bepoch\s{1,4}(?P<epoch>\d{1,6}) \|\s{1,8}(?P<step>\d{1,9})/\s{0,8}(?P<total>\d{1,9}) batches\b"
+)
+"""word_language_model/main.py of PyTorch's examples."""
+MS_PER_BATCH: Final = re.compile(r"\bms/batch\s{1,8}(?P<ms>\d{1,9}\.\d{1,9})")
+"""The mean since the line before."""
+TUTORIAL: Final = re.compile(r"^\s{0,4}\[(?P<epoch>\d{1,6}),\s{1,8}(?P<step>\d{1,9})\] loss: ")
+"""PyTorch's tutorial of CIFAR-10: `[1,  2000] loss: 2.173`."""
+FORMS: Final = (WITHIN, TIMM, ESPNET, WORD_LM, TUTORIAL)
 OPEN_CLIP: Final = re.compile(
     r"\b(?:Train|Finetune) Epoch: (?P<epoch>\d{1,6}) \[\s{0,12}(?P<step>\d{1,12})/(?P<total>\d{1,12}) \(\d{1,3}%\)\]"
 )
@@ -31,28 +40,44 @@ tell how many a step takes."""
 OPEN_CLIP_TIME: Final = re.compile(
     r"\bBatch \(t\): (?P<each>\d{1,6}\.\d{1,6})(?:, (?P<rate>\d{1,9}\.\d{0,9}(?:e\+\d\d)?)/s)?"
 )
+IMAGES: Final = re.compile(r"\(epoch: \d{1,6}, iters: \d{1,12}, time: \d{1,6}\.\d{1,6}(?:, data: \d{1,6}\.\d{1,6})?\)")
+"""util/visualizer.py of CycleGAN and pix2pix: images, and the time of one; a step takes `batch_size` of them."""
 TIME: Final = re.compile(
     r"(?i)\btime:?\s{1,4}(?P<now>\d{1,6}\.\d{1,9})s?(?:\s{0,4}\(\s{0,4}(?P<mean>\d{1,6}\.\d{1,9}))?"
 )
+HELD: Final = 1.5
+"""A step that took so many usual ones, and at which an evaluation was told first, has that in its time."""
 
 
 def within_epoch(line: str, values: dict[str, float]) -> Line | None:
     """The step that `Epoch: [3][ 10/500]` tells of, counted in its epoch; None for other lines."""
-    match = WITHIN.search(line) or TIMM.search(line) or ESPNET.search(line)
+    match = next((found for form in FORMS if (found := form.search(line))), None)
     if match is None:
         return _rows_of_epoch(line, values)
-    time = TIME.search(line, match.end())
     total = match.groupdict().get("total")
     return Line(
         kind="step",
         step=int(match["step"]),
         total=int(total) if total else None,
-        each_s=None if time is None else finite(time["mean"] or time["now"]),
+        each_s=_each_s(line, match.end()),
         epoch=int(match["epoch"]),
         epochs=int(epochs) if (epochs := match.groupdict().get("epochs")) else None,
         per_epoch=True,
         values=values,
     )
+
+
+def counts_rows(line: str) -> bool:
+    """Whether a line tells how many rows or images of an epoch were done, of which a step takes several."""
+    return "poch: " in line and (OPEN_CLIP.search(line[:400]) or IMAGES.search(line[:400])) is not None
+
+
+def _each_s(line: str, start: int) -> float | None:
+    """Seconds of a step that stand behind its count."""
+    if batch := MS_PER_BATCH.search(line, start):
+        return float(batch["ms"]) / 1_000.0
+    time = TIME.search(line, start)
+    return None if time is None else finite(time["mean"] or time["now"])
 
 
 def _rows_of_epoch(line: str, values: dict[str, float]) -> Line | None:
@@ -76,7 +101,7 @@ def _rows_of_epoch(line: str, values: dict[str, float]) -> Line | None:
 
 
 class Epochs:
-    """Turns steps that begin again with every epoch into those of the run.
+    """Turns steps that begin again with every epoch into those of the run, and batches into steps.
 
     A count that goes back where the epoch goes on is one of the epoch; where the epoch does not, it is a restart and
     is left as it is.
@@ -89,9 +114,52 @@ class Epochs:
         self.begins_again = False
         """Whether the count is one of the epoch: a total is known only where the epochs are."""
         self._rows, self._rows_per_step = 0, 0
+        self._batches_per_step = 0
+        self._shown: tuple[int, float] | None = None
+        self._evaluated: int | None = None
+        self._each_s: float | None = None
 
     def through(self, line: Line) -> Line | None:
-        """`line` with its step and total counted through the run; None where they are not known."""
+        """`line` with its step and total counted through the run, and its time; None where the step is not known."""
+        counted = self._counted(self._of_steps(line))
+        return None if counted is None else self._alone(self._timed(counted))
+
+    def _of_steps(self, line: Line) -> Line:
+        """An evaluation that stands at a batch, at its step."""
+        if line.batches and line.step:
+            self._batches_per_step = round(line.batches / line.step)
+        elif line.kind == "evaluation" and self._batches_per_step:
+            return replace(line, step=line.step // self._batches_per_step)
+        return line
+
+    def _timed(self, line: Line) -> Line:
+        """A step with what the seconds of the epoch grew by since the one before."""
+        if line.epoch_s is None:
+            return line
+        before, self._shown = self._shown, (line.step, line.epoch_s)
+        if before is None or line.step <= before[0]:
+            return line
+        # Less than before: of an epoch that has begun since.
+        passed_s = line.epoch_s - before[1] if line.epoch_s >= before[1] else line.epoch_s
+        return replace(line, each_s=passed_s / (line.step - before[0]))
+
+    def _alone(self, line: Line) -> Line:
+        """A step without the evaluation in its time, which stands beside it.
+
+        nanoGPT and llama2.c print the time of the last iteration, which begins with the evaluation and the save.
+        """
+        if line.kind != "step":
+            self._evaluated = line.step if line.each_s is None else None
+            return line
+        held, self._evaluated = self._evaluated == line.step, None
+        usual_s = self._each_s
+        if line.each_s is not None and not held:
+            self._each_s = line.each_s
+        if not held or line.each_s is None or not usual_s or line.each_s <= HELD * usual_s:
+            return line
+        return replace(line, each_s=usual_s, beside=(*line.beside, ("evaluation", line.each_s - usual_s)))
+
+    def _counted(self, line: Line) -> Line | None:
         if line.counts_rows:
             if not self._is_known(line):
                 return None

@@ -1,7 +1,7 @@
 """`LineReader`: what a training prints, of whatever tool, to observations as it comes.
 
-Owns which bar is the training's, one clock for all that a log shows, and the order of what was said; one kind of line
-each is known in the folder's other files.
+Owns one clock for all that a log shows, and the order of what was said; which bar is the training's is `choice.py`,
+one kind of line each is known in the folder's other files.
 """
 
 from __future__ import annotations
@@ -15,11 +15,14 @@ from headway.logs.hf_rows import STEP_KEYS, Rows, is_end, moment_of
 from headway.logs.lines.axis import Axis
 from headway.logs.lines.bars import EPOCH, Bar, bars_in
 from headway.logs.lines.blocks import Blocks
+from headway.logs.lines.choice import Choice
+from headway.logs.lines.counts import Counts
 from headway.logs.lines.epochs import Epochs
-from headway.logs.lines.followed import OF_EPOCHS, Followed, is_sure, key_of
+from headway.logs.lines.followed import PROVEN, Followed, counts_epochs
 from headway.logs.lines.line import Line
 from headway.logs.lines.metric_lines import metrics_in, saved_s
 from headway.logs.lines.mllog import MARK, Events
+from headway.logs.lines.order import Order
 from headway.logs.lines.prefix import moment_in, rank_of
 from headway.logs.lines.printed import SAVING, Joiner, alike, resumed_at, rows_in, settings_in
 from headway.logs.repair import Course
@@ -36,8 +39,8 @@ class LineReader:
     """Learns from a training's output as it is printed.
 
     `feed(text, at_s=None)` takes any piece of text and gives what its whole lines say, under the laws of `Course`;
-    `at_s`, on any clock, is when the text came: give it always or never, for it is finer than what bars say. `close()`
-    reads the last line without an end.
+    `at_s`, on any clock, is when the text came: give it always or never, for it is finer than what bars say. Without it
+    what a bar says may wait for what shows whose it is. `close()` reads the last line without an end.
     """
 
     def __init__(self) -> None:
@@ -49,24 +52,18 @@ class LineReader:
         self.course = Course()
         self._rows, self._events, self._blocks, self._epoch_count = Rows(), Events(), Blocks(), Epochs()
         self._rest, self._joiner, self._axis = "", Joiner(), Axis()
-        self._bars: dict[str, Followed] = {}
-        self._waiting: list[Observation] = []
+        self._choice, self._counts, self._order = Choice(), Counts(self.problems), Order(self.course)
         self._sure = False
-        self._main: str | None = None
         self._step: int | None = None
         self._seen: dict[int, int] = {}
         self._rows_seen: float | None = None
         self._evaluated: Observation | None = None
         self._resumed: int | None = None
         self._fed_s: float | None = None
-        self._ended = self._within = False
-        self._last_train: str | None = None
         self._evaluation_rows = 0
         self._held: list[tuple[Mapping[str, str], float | None, int]] = []
         self._total: int | None = None
         self._epoch_total: int | None = None
-        self._epochs: int | None = None
-        """Of the line `Epoch 1/5` that Keras prints above its bars, or of the bar around that of the steps."""
 
     @property
     def total_steps(self) -> int | None:
@@ -77,6 +74,11 @@ class LineReader:
     def problems(self) -> Problems:
         """What was odd so far."""
         return self.course.problems
+
+    @property
+    def _meant(self) -> int | None:
+        """Steps of the run, where other lines than bars say them."""
+        return self._rows.total_steps or self._total
 
     def feed(self, text: str, *, at_s: float | None = None) -> list[Observation]:
         """What the lines that `text` completes say."""
@@ -97,7 +99,7 @@ class LineReader:
         """What the last line, which has no end, says, and what waited for another to be sure."""
         rest, self._rest = self._rest, ""
         found = self.line(plain(rest)) if rest else []
-        return found + self._believed() + self._let_go() + self._taken(self._pending())
+        return found + self._believed() + self._let_go() + self._order.take(self._pending())
 
     def line(self, line: str) -> list[Observation]:
         """What one whole line says."""
@@ -114,7 +116,7 @@ class LineReader:
         if MARK in message and (event := self._events.observe(message)) is not None:
             self.marks.add("mllog")
             at_s = self._on_axis("mllog", event[0])
-            found += self._taken([replace(item, at_s=at_s) for item in event[1]])
+            found += self._order.take([replace(item, at_s=at_s) for item in event[1]])
             self.facts |= self._events.facts
             return found
         seen = False
@@ -130,7 +132,7 @@ class LineReader:
 
     def _row(self, row: Mapping[str, str], rank: int, stamped: bool) -> list[Observation]:
         """A row; without a step of its own it waits for the bar that tqdm prints anew below it."""
-        believed = self._believed()
+        believed = self._shown(row)
         if is_end(row):
             if any(alike(row, end) for end in self.ends):
                 # `TrainOutput(...)` and the metrics of a script repeat the last row.
@@ -139,17 +141,28 @@ class LineReader:
         at_s = self._axis.now_s
         if (shown := moment_of(row)) is not None and self._fed_s is None and not stamped:
             at_s = self._on_axis(shown[0], shown[1])
-        if self._ended and "loss" in row and self._last_train is not None:
-            self._main, self._ended = self._last_train, False
-        if not is_end(row) and self._main is not None and not any(key in row for key in (*STEP_KEYS, SWIFT_KEY)):
+        if self._choice.ended and "loss" in row and self._choice.going is not None:
+            self._choice.main, self._choice.ended = self._choice.going, False
+        waits = self._choice.main is not None and not any(key in row for key in (*STEP_KEYS, SWIFT_KEY))
+        if waits and not is_end(row):
             self._held.append((row, at_s, rank))
             return believed + ([] if len(self._held) < MOST_HELD else self._let_go())
         found = believed + self._told(row, at_s, rank)
         if is_end(row):
             # What comes after is another training of the same script.
-            self._axis.opened, self._ended = False, True
+            self._axis.opened, self._choice.ended = False, True
             self._axis.zeros_s.pop("elapsed", None)
         return found
+
+    def _shown(self, row: Mapping[str, str]) -> list[Observation]:
+        """What waited, where a row does not leave open whose it is: a loss is of the bar that goes on."""
+        main = self._choice.bar
+        if "loss" in row:
+            self._choice.logged()
+        if main is not None and is_end(row):
+            main.strength = PROVEN
+        is_open = main is not None and main.strength < PROVEN and self._fed_s is None
+        return [] if is_open else self._believed()
 
     def _told(self, row: Mapping[str, str], at_s: float | None, rank: int) -> list[Observation]:
         """What a row says, at the step that is known now."""
@@ -163,24 +176,38 @@ class LineReader:
             self._evaluation_rows += 1
         steps = [item.step for item in found if item.kind == "step" and item.step is not None]
         self._seen |= {rank: steps[-1]} if steps else {}
-        return self._taken(self._begun(rank) + self._pending() + found)
+        return self._order.take(self._begun(rank) + self._pending() + found)
 
     def _bar(self, bar: Bar, rank: int) -> list[Observation]:
-        """A bar of the training tells of steps, any other of its end alone."""
+        """One print of a bar, in steps where it counts something else."""
         self.marks.add("bar")
-        if bar.kind == "" and bar.description.startswith("keras"):
-            self.course.problems.append("Keras counted rows, not steps, of a batch that is not said: not read")
-        key = key_of(bar, rank)
-        known, fresh, again = self._followed(key, bar, rank)
-        believed = self._doubt(key, bar) if bar.kind == "train" else []
-        if bar.kind == "train" and self._main is None and bar.total > 1:
-            self._main = key
-        if bar.kind == "train" and bar.n < bar.total:
-            self._last_train = key
+        key = self._choice.key_of(bar, rank)
+        counted = self._counts.in_steps(key, bar, self._choice)
+        found: list[Observation] = []
+        if (over := self._counts.validations.over()) is not None:
+            found = self._printed(*over, rank)
+        known = self._choice.bars.get(key)
+        if counted is None or (known is not None and known.is_behind(counted)):
+            return found
+        return found + self._printed(key, counted, rank)
+
+    def _printed(self, key: str, bar: Bar, rank: int) -> list[Observation]:
+        """A bar of the training tells of steps, any other of its end alone."""
+        choice = self._choice
+        start_s = (self._axis.now_s or 0.0) if self._fed_s is None else self._fed_s - (bar.elapsed_s or 0.0)
+        earlier = choice.bars.get(key)
+        known, fresh, again = choice.followed(
+            key, bar, rank, start_s=start_s, rows=self._evaluation_rows, meant=self._meant
+        )
+        if fresh and earlier is not None and earlier.first is not None:
+            self._order.wait([earlier.first])  # nothing has shown that it was a resume
+        believed = self._doubt(key, known, bar) if bar.kind == "train" else []
+        if bar.kind == "train" and choice.main is None and bar.total > 1:
+            choice.main = key
         if bar.elapsed_s is not None and self._fed_s is None:
             self._axis.now_s = max(self._axis.now_s or 0.0, known.start_s + bar.elapsed_s)
         before, known.last = known.last, bar
-        if bar.kind != "train" or not self._is_main(key, bar):
+        if bar.kind != "train" or not choice.is_main(key, bar):
             over = bar.n >= bar.total and (before.n < bar.total or fresh)
             return believed + (self._over(known, bar, rank) if over else [])
         # Printed anew with the rate it had, the bar shows the step that the rows above it are of.
@@ -188,104 +215,74 @@ class LineReader:
             self._step = known.base + bar.n
         if known.first is not None and bar.n <= (known.first.step or 0):
             return believed
-        found = (self._resolved(known, bar) if known.first is not None else []) + self._let_go()
-        self._waiting += self._steps(known, bar, rank, begins=fresh and known.base == 0, again=again)
-        self._sure = self._sure or is_sure(bar) or bar.total == self._rows.total_steps
+        found = (self._resolved(known, known.first, bar) if known.first is not None else []) + self._let_go()
+        self._order.wait(self._steps(known, bar, rank, begins=fresh and known.base == 0, again=again))
+        self._sure = self._sure or known.is_sure(live=self._fed_s is not None)
         return believed + found + (self._believed() if self._sure else [])
-
-    def _followed(self, key: str, bar: Bar, rank: int) -> tuple[Followed, bool, bool]:
-        """The bar as far as it was seen, whether this print begins a pass of it, and whether that is another one."""
-        main, known = self._bars.get(self._main or ""), self._bars.get(key)
-        trained = main.base + main.last.n if main is not None and key != self._main else 0
-        if known is not None and not known.begins_again(bar, trained):
-            return known, False, False
-        start_s = (self._axis.now_s or 0.0) if self._fed_s is None else self._fed_s - (bar.elapsed_s or 0.0)
-        base = self._base(key, known, bar)
-        first = replace(bar, n=0)
-        made = Followed(start_s=start_s, last=first, base=base, rows=self._evaluation_rows, trained=trained)
-        self._bars[key] = made
-        if len(self._bars) > 1_000:
-            self._bars.pop(next(iter(self._bars)))
-        return made, True, known is not None
 
     def _over(self, known: Followed, bar: Bar, rank: int) -> list[Observation]:
         """What a bar that is not the training's says at its end."""
-        kind = "" if OF_EPOCHS.fullmatch(bar.description) else {"train": "evaluation"}.get(bar.kind, bar.kind)
+        around = known.outer or counts_epochs(bar)
+        kind = "" if around else {"train": "evaluation"}.get(bar.kind, bar.kind)
         if not kind or bar.elapsed_s is None:
             return []
         done = Observation(kind=kind, at_s=self._axis.now_s, seconds=bar.elapsed_s, step=self._step, rank=rank)
         if kind != "evaluation":
-            return self._taken([done])
+            return self._order.take([done])
         # The row of the same evaluation comes after its bar and is exact.
         if self._held or self._evaluation_rows > known.rows:
             return []
         waiting, self._evaluated = self._pending(), done
-        return self._taken(waiting)
+        return self._order.take(waiting, doubtful=True)
 
     def _believed(self) -> list[Observation]:
         """What waited until it was sure that the bar is the training's."""
-        told, self._waiting = self._waiting, []
-        self._sure = self._sure or self._main is not None
-        return self._taken(told)
+        self._sure = self._sure or self._choice.main is not None
+        return self._order.let_go()
 
-    def _doubt(self, key: str, bar: Bar) -> list[Observation]:
-        """Another bar tells whether the first was the training's: not where it was over at once without a word, and
-        this one is longer or shows figures.
+    def _doubt(self, key: str, known: Followed, bar: Bar) -> list[Observation]:
+        """Another bar may show that the one that was taken for the training's is not; it is, where this is within it.
+
+        In a file what a full one said waits for more: nothing needs it before.
         """
-        main = self._bars.get(self._main or "")
-        if self._sure or main is None or key == self._main:
+        main = self._choice.bar
+        if main is None or key == self._choice.main or main.rank != known.rank:
             return []
-        if not main.is_done or not (bar.total > main.last.total or bar.values):
-            return self._believed()
-        self.course.problems.append(f"a bar of {main.last.total:,} that was over at once is not the training's")
-        self._main = self._step = self._epoch_total = None
-        self._waiting, self._seen, self._axis.opened = [], {}, False
-        return []
+        if self._choice.gives_way(key, bar, self._meant, told=self._sure):
+            return self._hand_over(key, main, known)
+        if main.last.n == 0 or (main.is_done and self._fed_s is None):
+            return []
+        return self._believed()
 
-    def _resolved(self, known: Followed, bar: Bar) -> list[Observation]:
+    def _hand_over(self, key: str, main: Followed, known: Followed) -> list[Observation]:
+        """Makes another bar the training's, and forgets what was not told yet of the one before."""
+        if main.is_done:
+            said = f"a bar of {main.last.total:,} is not the training's: another one tells more of a training"
+            self.course.problems.append(said)
+        self._choice.hand_over(key)
+        if self._sure or known.base:
+            self._resumed = known.base
+        self._order.forget()
+        self._order.wait([Observation(kind="begin", at_s=known.start_s, rank=known.rank)])
+        self._step, self._seen, self._evaluated, self._epoch_total = known.base + known.last.n, {}, None, None
+        self._axis.opened = True
+        self._sure = known.strength >= PROVEN or self._fed_s is not None
+        return self._believed() if self._sure else []
+
+    def _resolved(self, known: Followed, first: Observation, bar: Bar) -> list[Observation]:
         """The first advance of a bar, now that its second shows whether the steps in it were done or skipped."""
-        first, known.first = known.first, None
-        if first is None or first.step is None or first.at_s is None:
-            return []
-        first_s, since_s = first.at_s - known.start_s, (self._axis.now_s or 0.0) - first.at_s
-        more = known.base + bar.n - first.step
-        # Both elapsed times are cut to whole seconds.
-        slower = 5.0 * (first_s + 1.0) / first.step < max(0.0, since_s - 1.0) / more
-        if (slower or (first_s <= 1.0 and 20 * more <= first.step)) and bar.n < bar.total:
+        known.first = None
+        if known.skipped(first, bar, self._axis.now_s or 0.0):
             self.course.problems.append(f"resumed: the bar of the training begins at step {first.step}")
             first = replace(first, steps=1)
         now, self._step = self._step, first.step
-        self._waiting.append(first)
+        self._order.wait([first])
         found = (self._believed() if self._sure else []) + self._let_go()
         self._step = now
         return found
 
-    def _is_main(self, key: str, bar: Bar) -> bool:
-        """Whether a bar is the training's: the first that counted, its later epochs, and after its end the next."""
-        if key == self._main:
-            return True
-        main = self._bars.get(self._main or "")
-        if main is not None and OF_EPOCHS.fullmatch(main.last.description) and main.last.n < main.last.total:
-            self._epochs, self._main, self._within = main.last.total, key, True
-            return True
-        alike = key.partition("|")[0] == (self._main or "").partition("|")[0]
-        if main is not None and alike and bar.description and bar.epoch is not None and main.last.epoch != bar.epoch:
-            self._main = key
-        return key == self._main
-
-    def _base(self, key: str, known: Followed | None, bar: Bar) -> int:
-        """Steps before the first of a bar that begins again: those of the epochs before, none after a restart."""
-        if known is None:
-            return 0
-        if self._ended and key == self._main:
-            self._ended = False
-            return 0
-        ahead = bar.epoch is not None and known.last.epoch is not None and bar.epoch > known.last.epoch
-        return known.base + known.last.total if ahead or known.is_done else 0
-
     def _steps(self, known: Followed, bar: Bar, rank: int, *, begins: bool, again: bool) -> list[Observation]:
-        epochs = bar.epochs or (None if bar.epoch is not None or known.base else 1)
-        epochs = self._epochs if self._within or bar.description == "keras" else epochs
+        epochs = None if self._counts.validations.counted else self._choice.epochs_of(known, bar)
         self._epoch_total = bar.total * epochs if epochs and known.base < bar.total * epochs else None
         opened = (
             [Observation(kind="begin", at_s=known.start_s, rank=rank)]
@@ -315,19 +312,20 @@ class LineReader:
             values=bar.values,
             rank=rank,
         )
-        if known.base == 0 and not known.told and steps is None and step >= FEWEST_SKIPPED and seconds is None:
-            known.first, known.told = said, True
-            return [*opened, *self._pending()]
+        jumped = known.base == 0 and not known.told and step >= FEWEST_SKIPPED and bar.n < bar.total
         known.told = True
+        if jumped and steps is None and seconds is None:
+            known.first = said
+            return [*opened, *self._pending()]
         return [*opened, *self._pending(), said]
 
     def _other(self, message: str, rank: int, stamped: bool) -> list[Observation]:
         """Lines that are no bar and no row."""
         self._banner(message)
         if (seconds := saved_s(message)) is not None:
-            return self._taken([Observation(kind="checkpoint", seconds=seconds, step=self._step, rank=rank)])
+            return self._order.take([Observation(kind="checkpoint", seconds=seconds, step=self._step, rank=rank)])
         if SAVING.search(message[:400]):
-            return self._taken([Observation(kind="checkpoint", step=self._step, rank=rank)])
+            return self._order.take([Observation(kind="checkpoint", step=self._step, rank=rank)])
         named = metrics_in(message) or self._blocks.observe(message)
         if named is None or (line := self._epoch_count.through(named)) is None:
             return []
@@ -339,6 +337,8 @@ class LineReader:
         if elapsed and line.elapsed_s is not None and self._fed_s is None and not stamped:
             self._axis.now_s = self._on_axis("elapsed", line.elapsed_s)
             opened = self._begun(rank)
+        if line.kind == "step":
+            self._choice.logged()
         self._total = line.total or (None if self._epoch_count.begins_again else self._total)
         self._step = line.step if line.kind == "step" else self._step
         said = Observation(
@@ -350,13 +350,15 @@ class LineReader:
             values=line.values,
             rank=rank,
         )
-        return self._believed() + self._taken([*opened, *self._pending(), said], each_s=line.each_s)
+        told = [*opened, *self._pending(), *line.others(rank), said]
+        return self._believed() + self._order.take(told, each_s=line.each_s)
 
     def _banner(self, message: str) -> None:
         if message.startswith("Epoch ") and len(message) < 100 and (epoch := EPOCH.fullmatch(message.strip())):
-            self._epochs = int(epoch["epochs"]) if epoch["epochs"] else None
-            if (main := self._bars.get(self._main or "")) is not None:
+            self._choice.epochs = int(epoch["epochs"]) if epoch["epochs"] else None
+            if (main := self._choice.bar) is not None:
                 main.trained = -1  # what is printed full again is another pass
+        self._counts.rows.heed(message)
         settings = settings_in(message)
         self._total = int(settings.pop("total_steps", 0)) or self._total
         self.facts |= settings
@@ -366,8 +368,8 @@ class LineReader:
 
     def _on_axis(self, clock: str, shown_s: float) -> float:
         """A moment that one of a log's clocks shows."""
-        main = self._bars.get(self._main or "")
-        return self._axis.on(clock, shown_s, None if main is None else main.start_s)
+        bar = self._choice.running
+        return self._axis.on(clock, shown_s, None if bar is None else bar.start_s)
 
     def _begun(self, rank: int) -> list[Observation]:
         """The beginning of a training whose elapsed time was first seen just now."""
@@ -377,12 +379,12 @@ class LineReader:
     def _let_go(self) -> list[Observation]:
         """What the rows that waited say."""
         held, self._held = self._held, []
-        main = self._bars.get(self._main or "")
+        main = self._choice.bar
         first = main.first if main is not None else None
         if main is not None and first is not None:
             main.first = None
         believed = self._believed() if held or first is not None else []
-        return (believed + self._taken([first]) if first is not None else believed) + [
+        return (believed + self._order.take([first]) if first is not None else believed) + [
             item for row, at_s, rank in held for item in self._told(row, at_s, rank)
         ]
 
@@ -395,6 +397,3 @@ class LineReader:
         if line.rows_seen is None or (before is not None and line.rows_seen < before):
             return None
         return line.rows_seen - (before or 0.0) if before is not None else None
-
-    def _taken(self, said: list[Observation], each_s: float | None = None) -> list[Observation]:
-        return [self.course.take(item, each_s=each_s if item.kind == "step" else None) for item in said]

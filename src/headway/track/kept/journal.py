@@ -45,7 +45,13 @@ class Journal:
         started: str = "",
     ) -> None:
         """`started`: the moment from which events count; now, where it is not given."""
-        self.run, self.started, self._plan_file = new_id(), started or now(), plan_file
+        from headway.store.place import folder_of, place_of
+
+        self.run, self.started = new_id(), started or now()
+        # a training may change its working directory
+        self._folder, self._place = folder_of(plan_file or None).absolute(), place_of(plan_file or None)
+        if self._place != "none" and "://" not in self._place:
+            self._place = os.path.abspath(self._place)
         self._header = dict(header)
         self._seconds: dict[str, float] = {}
         self._units: dict[str, float] = {}
@@ -57,10 +63,10 @@ class Journal:
             warn(f"no events are written: {getattr(error, 'strerror', None) or error}")
 
     def _open(self, folder: Path | None) -> None:
-        from headway.store.place import folder_of, prepared
+        from headway.store.place import prepared
 
         if folder is None:
-            folder = prepared(folder_of(self._plan_file or None)) / "runs" / self.run
+            folder = prepared(self._folder) / "runs" / self.run
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / EVENTS_FILE
         # appended to, never cut: a folder that is given twice holds two attempts
@@ -131,12 +137,10 @@ class Journal:
         """Append the record to the store beside the plan; None, with a warning, where that fails."""
         try:
             from headway.store import open_store
-            from headway.store.place import place_of
 
-            place = place_of(self._plan_file or None)
-            if place == "none":
+            if self._place == "none":
                 return None
-            with open_store(place) as store:
+            with open_store(self._place) as store:
                 return store.append(record)
         except Exception as error:  # whatever a store's library raises, the training goes on
             warn(f"the run was not recorded: {error}")

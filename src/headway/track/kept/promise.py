@@ -7,7 +7,7 @@ Owns which of them counts, and what of it a run in progress needs. Reading `head
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from headway.worker.machine.host import has_gpu, host_cpu
 if TYPE_CHECKING:
     from headway.check.verdicts.promise import Promise as Promised
     from headway.check.verdicts.promise import PromisedStage
+    from headway.domain.plan import Plan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,14 +38,15 @@ class Promise:
     """Of the whole stage."""
     p90_s: float | None = None
     usd_per_hour: float | None = None
+    missing: str = ""
+    """Why there is nothing to hold a run of a plan against; empty where there is, and without a plan."""
 
-    def missing(self, plan_file: str) -> str:
-        """Why there is nothing to hold a run of a plan against; empty where there is."""
-        if not plan_file or self.p90_s is not None:
-            return ""
-        if self.plan:
-            return f"the estimate of {plan_file} has several experiments or stages: say which one this is"
-        return f"no estimate of {plan_file} is on record: headway estimate {plan_file} makes one"
+    def of(self, steps: float | None) -> Promise:
+        """What was promised of so many of the steps, in proportion: a process that goes on has fewer to do."""
+        if not self.total_steps or steps is None or self.p50_s is None or self.p90_s is None:
+            return self
+        share = steps / self.total_steps
+        return replace(self, p50_s=self.p50_s * share, p90_s=self.p90_s * share)
 
 
 def promised(plan_file: str, experiment: str = "", stage: str = "") -> Promise:
@@ -56,9 +58,16 @@ def promised(plan_file: str, experiment: str = "", stage: str = "") -> Promise:
     """
     if plan_file and not Path(plan_file).is_file():
         raise UsageError("the plan of a run is a file", got=f"{plan_file}: no such file")
-    body = _newest(plan_file, experiment) if plan_file else None
-    if body is None:
+    if not plan_file:
         return Promise(experiment=experiment, stage=stage)
+    own = _as_it_stands(plan_file)
+    why = f"no estimate of {plan_file} as it stands is on record: headway estimate {plan_file} makes one"
+    try:
+        body = _newest(plan_file, own, experiment)
+    except UserError as error:  # a run is tracked whether its promise can be read or not
+        body, why = None, f"the estimates of {plan_file} cannot be read: {error}"
+    if body is None:
+        return Promise(plan=own.fingerprint if own else "", experiment=experiment, stage=stage, missing=why)
     from headway.check.verdicts.promise import (  # numpy, which a run without a promise does not need
         experiments_of,
         promise_for,
@@ -66,32 +75,42 @@ def promised(plan_file: str, experiment: str = "", stage: str = "") -> Promise:
 
     plan = str(body["plan"]["fingerprint"])
     name = _named(experiments_of(body), experiment, "an experiment of the plan is tracked")
+    several = f"the estimate of {plan_file} has several experiments or stages: say which one this is"
     try:
         said = promise_for(body, name) if name else None
-    except UserError:  # a run is tracked whether its promise can be read or not
+    except UserError:
         said = None
     if said is None:
-        return Promise(plan=plan, stage=stage)
+        return Promise(plan=plan, stage=stage, missing=several)
     wanted = _named([one.name for one in said.stages], stage, "a stage of the experiment is tracked") if stage else ""
     made = next((one for one in said.stages if (one.name == wanted if wanted else one.kind == "train")), None)
     if made is None:
-        return Promise(plan=plan, experiment=said.experiment)
+        return Promise(plan=plan, experiment=said.experiment, missing=several)
     return _of_stage(said, made, body.get("usd_per_hour"))
 
 
-def _newest(plan_file: str, experiment: str) -> Mapping[str, Any] | None:
+def _as_it_stands(plan_file: str) -> Plan | None:
+    """The plan; None where it cannot be read, which stops no training."""
+    from headway.plan import read_plan  # YAML, which a run without a plan does not need
+
+    try:
+        return read_plan(plan_file).plan
+    except UserError:
+        return None
+
+
+def _newest(plan_file: str, plan: Plan | None, experiment: str) -> Mapping[str, Any] | None:
+    """The promise that speaks most for a run of the plan. Raises UserError for a store that cannot be read."""
     from headway.store import open_store
     from headway.store.place import is_there, place_of
 
     place = place_of(plan_file)
     if not is_there(place):
         return None
-    try:
-        with open_store(place) as store:
-            bodies = [record.body for record in store.read("estimate")]
-    except UserError:
-        return None  # a run is tracked whether its promise can be read or not
-    own = [body for body in bodies if body.get("plan", {}).get("file") == Path(plan_file).name]
+    with open_store(place) as store:
+        bodies = [record.body for record in store.read("estimate")]
+    named = [body for body in bodies if body.get("plan", {}).get("file") == Path(plan_file).name]
+    own = [body for body in named if plan is None or _is_of(body, plan)]
     if not own:
         return None
     from headway.check.verdicts.promise import experiments_of, standing  # numpy, which a run without one does not need
@@ -100,6 +119,20 @@ def _newest(plan_file: str, experiment: str) -> Mapping[str, Any] | None:
     device = _device()
     newest: Mapping[str, Any] = max(reversed(covering), key=lambda body: standing(body, device))
     return newest
+
+
+def _is_of(body: Mapping[str, Any], plan: Plan) -> bool:
+    """Whether a promise is of the plan, under an option or assumption too, or of an experiment that it still has.
+
+    Others may keep theirs in the same store, and call their files the same.
+    """
+    said, items = body["plan"], body.get("experiments") or ()
+    if said.get("fingerprint") == plan.fingerprint:
+        return True
+    if said.get("name") == plan.name and (body.get("option") or body.get("assume")):
+        return True
+    known = {one.fingerprint for one in plan.experiments if one.fingerprint}
+    return any(isinstance(item, Mapping) and item.get("fingerprint") in known for item in items)
 
 
 def _device() -> str:

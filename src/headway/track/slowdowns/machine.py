@@ -18,6 +18,7 @@ from typing import Any
 from headway.worker.machine.host import (
     IDLE,
     IO_WAIT,
+    has_gpu,
     host_cpu,
     memory_figures,
     processor_ticks,
@@ -87,11 +88,15 @@ def _cuda() -> Any:
 
 
 def device_in_use() -> str:
-    """What torch computes on in this process, as its driver names it or by its CPU; empty where torch is not used."""
-    cuda = _cuda()
+    """What torch computes on in this process, as its driver names it or by its CPU; empty where that is not certain:
+    torch is not used, or not alone, or has another device that it may yet use.
+    """
+    cuda, torch = _cuda(), sys.modules.get("torch")
     if cuda is not None:
         return str(cuda.get_device_name())
-    return host_cpu() if "torch" in sys.modules else ""
+    if torch is None or "jax" in sys.modules or has_gpu() or torch.backends.mps.is_available():
+        return ""
+    return host_cpu()
 
 
 def _device() -> dict[str, float]:

@@ -95,20 +95,21 @@ def driver() -> str | None:
 
 
 def sensors(device: torch.device) -> dict[str, float]:
-    """What the GPU says of itself now: `temperature_c`, `clock_hz`, `power_w`, `utilisation`; {} without nvml."""
+    """What the GPU says of itself now: `temperature_c`, `clock_hz`, `power_w`, `utilisation`; {} without a library."""
     if device.type != "cuda":
         return {}
+    per_watt = 1.0 if torch.version.hip else 1e3  # amdsmi says watts, nvml milliwatts
     readers: dict[str, Callable[[], float]] = {
         "temperature_c": lambda: float(torch.cuda.temperature(device)),
-        "clock_hz": lambda: torch.cuda.clock_rate(device) * 1e6,
-        "power_w": lambda: torch.cuda.power_draw(device) / 1e3,
-        "utilisation": lambda: torch.cuda.utilization(device) / 100,
+        "clock_hz": lambda: float(torch.cuda.clock_rate(device)) * 1e6,
+        "power_w": lambda: float(torch.cuda.power_draw(device)) / per_watt,
+        "utilisation": lambda: float(torch.cuda.utilization(device)) / 100,
     }
     found = {}
     for name, read in readers.items():
         try:
             found[name] = read()
-        except sensor_errors():  # nvml is missing, or does not know
+        except sensor_errors():  # the library is missing, or says N/A
             return found
     return found
 

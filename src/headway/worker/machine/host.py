@@ -69,7 +69,10 @@ def has_gpu() -> bool:
 
 
 def sensor_errors() -> tuple[type[Exception], ...]:
-    """What reading a sensor may raise where a driver, container or system lacks it: torch's, Linux's and NVML's own."""
-    nvml: type[Exception] | None = getattr(sys.modules.get("pynvml"), "NVMLError", None)
-    lacking = (OSError, ValueError, LookupError, AttributeError, ImportError, RuntimeError)
-    return lacking if nvml is None else (*lacking, nvml)
+    """What reading a sensor may raise where something lacks it: torch's, Linux's, NVML's and AMD SMI's own."""
+    own: list[type[Exception]] = [
+        found
+        for library, name in (("pynvml", "NVMLError"), ("amdsmi", "AmdSmiException"))
+        if (found := getattr(sys.modules.get(library), name, None)) is not None
+    ]
+    return (OSError, ValueError, LookupError, AttributeError, ImportError, RuntimeError, *own)

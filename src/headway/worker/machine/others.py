@@ -41,8 +41,11 @@ class Others:
 
 
 def _accounts(stat: Path) -> tuple[float, float]:
-    """Seconds in which the usable processors did something, and all that passed on them."""
-    ticks, tick = processor_ticks(stat), os.sysconf("SC_CLK_TCK")
+    """Seconds in which the usable processors did something, and all that passed on them; 0 where that is not known."""
+    ticks = processor_ticks(stat)
+    if not any(ticks):  # not known, as on Windows, which has no sysconf either
+        return 0.0, 0.0
+    tick = os.sysconf("SC_CLK_TCK")
     return (sum(ticks) - ticks[IDLE] - ticks[IO_WAIT]) / tick, sum(ticks) / tick
 
 

@@ -6,6 +6,7 @@ micro-batch `limits.py`, the program around it `bench.py`.
 
 from __future__ import annotations
 
+import errno
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -37,7 +38,7 @@ from headway.worker.probing.stopping import (
     discarded,
 )
 from headway.worker.task import Task
-from headway.worker.training.checkpoint import Moved
+from headway.worker.training.checkpoint import Moved, NotWritten
 from headway.worker.training.rows import Rows, Step, optimizer_steps, read_rows, unlike_batches
 from headway.worker.training.session import Session, StepTime, is_out_of_memory
 
@@ -53,6 +54,8 @@ REPEATED = ("step", "evaluation")
 """Terms whose error more time narrows: a probe stops by them."""
 BUSY = 0.1
 """Share of the host's processors taken by other programs that is remarked on."""
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""Faults of a disk that takes no more."""
 LARGE_BYTES = 1.2e9
 KEPT = (
     "memory that a step frees was kept: without MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=1000000000000 your own "
@@ -80,6 +83,7 @@ class Probe:
         self.warm_up: dict[str, float] = {"steps": 0, "seconds": 0.0}
         self.run: dict[str, float] = {}
         self.evaluation_peak_bytes: int | None = None
+        self.evaluation_fits: bool | None = None
         self._peak_bytes = 0
         self._sensed: dict[str, float] = {}
         self._sense_at = 0.0
@@ -115,7 +119,7 @@ class Probe:
             if len(steps) >= 2 * LEAST_STEPS and abs(said.drift) > max(COOLED, 4 * said.relative_error):
                 self.remarks.append(f"the second half of the steps was {format_share(abs(said.drift))} "
                                     f"{'slower' if said.drift > 0 else 'faster'} than the first")  # fmt: skip
-        found["evaluation_peak_bytes"] = self.evaluation_peak_bytes
+        found |= {"evaluation_peak_bytes": self.evaluation_peak_bytes, "evaluation_fits": self.evaluation_fits}
         found["repeats"] = {term: len(known) for term, known in self.total.seconds.items()}
         self._sense_again()
         if self.session.keeps_memory and self._peak_bytes > LARGE_BYTES:
@@ -205,27 +209,38 @@ class Probe:
             place.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(prefix="headway-probe-", dir=place) as folder:
                 write_bytes_per_s = self._disk(Path(folder))
-                sizes = {"checkpoint": self.session.checkpoint_bytes(), "final_save": self.session.final_bytes()}
-                size = max(sizes[term] for term in wanted)
-                if size > free_disk_bytes(folder):
-                    self.remarks.append(f"a checkpoint of {size / 1e9:.2f} GB has no room on the disk: not measured")
-                elif size / write_bytes_per_s > ONCE_SHARE * self.budget.left_s:
-                    self._scaled_save({term: sizes[term] for term in wanted}, write_bytes_per_s)
+                known = {"checkpoint": self.session.checkpoint_bytes(), "final_save": self.session.final_bytes()}
+                sizes = {term: known[term] for term in wanted}
+                together = sum(sizes.values())  # the checkpoint lies there while the last save is written
+                if together > free_disk_bytes(folder):
+                    self.remarks.append(f"saves of {together / 1e9:.2f} GB have no room on the disk: not measured")
+                elif max(sizes.values()) / write_bytes_per_s > ONCE_SHARE * self.budget.left_s:
+                    self._scaled_save(sizes, write_bytes_per_s)
                 else:
                     self._saves(Path(folder), wanted)
         except OSError as error:
-            raise UserError("the run's folder must be writable", got=error.strerror or str(error)) from None
+            if error.errno not in FULL:
+                raise UserError("the run's folder must be writable", got=error.strerror or str(error)) from None
+            self.remarks.append("the disk is full: saves were not measured")
 
     def _saves(self, folder: Path, wanted: Sequence[str]) -> None:
-        if "checkpoint" in wanted:
-            self._say_moved("checkpoint", self.session.save(folder))
-            back = self.session.resume(folder)  # compares every byte with what was written
-            if back is None:
-                raise UserError("a checkpoint must be read back as it was written", got="a file that differs",
-                                hint="The disk is not to be trusted.")  # fmt: skip
-            self._say_moved("resume", back)
-        if "final_save" in wanted:
-            self._say_moved("final_save", self.session.save_final(folder))
+        """One of each kind, but for what cannot be written: the steps count all the same."""
+        try:
+            if "checkpoint" in wanted:
+                self._say_moved("checkpoint", self.session.save(folder))
+                self._read_back(folder)
+            if "final_save" in wanted:
+                self._say_moved("final_save", self.session.save_final(folder))
+        except NotWritten as error:
+            self.remarks.append(f"a save could not be written ({error.got}): not measured")
+
+    def _read_back(self, folder: Path) -> None:
+        """The checkpoint in a folder, every byte of it compared with what was written."""
+        back = self.session.resume(folder)
+        if back is None:
+            raise UserError("a checkpoint must be read back as it was written", got="a file that differs",
+                            hint="The disk is not to be trusted.")  # fmt: skip
+        self._say_moved("resume", back)
 
     def _say_moved(self, term: str, moved: Moved) -> None:
         self.say("sample", term=term, seconds=moved.seconds, bytes=moved.bytes, check_s=moved.check_s)
@@ -266,6 +281,20 @@ class Probe:
         return drawn()
 
     def _evaluate(self, chunk: Step) -> None:
+        """One batch of held-out rows; where memory runs out, evaluations are left out: the steps count all the same."""
+        try:
+            self._evaluated(chunk)
+            return
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+        self.evaluation_fits = False
+        self.session.let_go()  # behind the handler: the error holds the tensors of its frames
+        known = self.total.seconds.pop("evaluation", None)
+        self.remarks.append(f"an evaluation of {len(chunk[0])} rows at a time ran out of memory: "
+                            f"{'those before it count' if known else 'not measured'}")  # fmt: skip
+
+    def _evaluated(self, chunk: Step) -> None:
         evaluation = self.task.evaluation
         if evaluation is None:
             return

@@ -25,9 +25,10 @@ def _grouped_product_flop(left: Any, right: Any, *args: Any, out_val: Any = None
     return 2 * int(left.numel()) * int(right.shape[-1])
 
 
+_EXPERTS = getattr(torch.ops.aten, "_grouped_mm", None)  # which torch 2.6 has not
 _FORMULAS: dict[Any, Callable[..., Any]] = {
     **flop_registry,
-    torch.ops.aten._grouped_mm: _grouped_product_flop,
+    **({} if _EXPERTS is None else {_EXPERTS: _grouped_product_flop}),
 }
 """PyTorch's own formulas (`torch.utils.flop_counter`), and the experts' product that it leaves out."""
 

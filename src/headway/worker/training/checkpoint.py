@@ -30,6 +30,10 @@ _PARTIAL = ".partial"
 _PIECE_BYTES = 1 << 22
 
 
+class NotWritten(UserError):
+    """The disk did not take a checkpoint."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moved:
     """Bytes that went to a disk or came from it, and how long that took."""
@@ -43,7 +47,7 @@ class Moved:
 def write_folder(place: Path, write: Callable[[Path], None], about: dict[str, Any]) -> Moved:
     """Let `write` fill a new folder that appears as `place` once all of it is on the disk; replaces an older one.
 
-    Raises UserError where the disk is full or not writable; what was there before stays then.
+    Raises NotWritten where the disk is full or not writable; what was there before stays then.
     """
     began = time.perf_counter()
     beside = place.with_name(place.name + _PARTIAL)
@@ -61,8 +65,8 @@ def write_folder(place: Path, write: Callable[[Path], None], about: dict[str, An
     except (OSError, RuntimeError, SafetensorError) as error:  # each library says "disk full" with a class of its own
         shutil.rmtree(beside, ignore_errors=True)
         why = error.strerror if isinstance(error, OSError) else None
-        raise UserError("a checkpoint must be written", got=why or str(error).splitlines()[0],
-                        hint="Free space on the disk, or name another folder.") from None  # fmt: skip
+        raise NotWritten("a checkpoint must be written", got=why or str(error).splitlines()[0],
+                         hint="Free space on the disk, or name another folder.") from None  # fmt: skip
     total = sum(one["bytes"] for one in files.values())
     return Moved(seconds=time.perf_counter() - began, bytes=total, check_s=check_s)
 

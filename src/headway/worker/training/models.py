@@ -55,6 +55,8 @@ class Setup:
     """Of the adapters; 0: all weights are trained."""
     alpha: float | None = None
     """Of the adapters; None: twice the rank."""
+    dropout: float = 0.0
+    """Of the adapters' inputs."""
     targets: tuple[str, ...] = (ALL_LINEAR,)
     """Module names to adapt; one target may be several names with `|` between, of which the model has one."""
 
@@ -126,7 +128,7 @@ def _has_experts(config: Any) -> bool:
 def _checkpoint(model: Any) -> None:
     enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
     try:
-        enable()
+        enable({"use_reentrant": False})  # reentrant ones get no gradients behind frozen blocks
     except ValueError as error:
         raise UserError("the model must know how to checkpoint", got=first_line(error)) from None
 
@@ -139,8 +141,9 @@ def _adapted(model: Any, setup: Setup, device: torch.device) -> nn.Module:
     if setup.checkpointing == "full":
         model.enable_input_require_grads()
     alpha = 2 * setup.rank if setup.alpha is None else setup.alpha
+    asked = LoraConfig(r=setup.rank, lora_alpha=alpha, lora_dropout=setup.dropout, target_modules=targets)
     with device:
-        found: nn.Module = get_peft_model(model, LoraConfig(r=setup.rank, lora_alpha=alpha, target_modules=targets))
+        found: nn.Module = get_peft_model(model, asked)
     return found
 
 

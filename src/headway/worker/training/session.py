@@ -32,6 +32,8 @@ from headway.worker.training.weights import config_of, trained_model, vocabulary
 IGNORED = -100
 """Label that no loss is made of (torch.nn.CrossEntropyLoss)."""
 TENSORS, STATE = "model.safetensors", "state.pt"
+OUT_OF_MEMORY = ("can't allocate memory", "error: out of memory", "BLAS_STATUS_ALLOC_FAILED")
+"""What a RuntimeError says of it: of the host (c10/core/impl/alloc_cpu.cpp), of CUDA or HIP, of cuBLAS or hipBLAS."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +84,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether a library says that memory ran out, on a GPU or on the host."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)  # c10/core/impl/alloc_cpu.cpp
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in OUT_OF_MEMORY)
 
 
 class Session:
@@ -109,6 +111,9 @@ class Session:
         self._run: Any = None
         self._optimizer: Any = None
         self._scaler: Any = None
+        if self.device.type == "cuda":  # its context takes a second, which belongs to a program's start
+            torch.zeros(1, device=self.device)
+            self._clock()
 
     def load(self, pad: int = 0) -> Moved:
         """Make model and optimizer on the device, and how long it took; bytes are of the weight files that were read.
@@ -120,7 +125,7 @@ class Session:
         self._pad = pad
         self._model = self._run = trained_model(self.task, self.device)
         self._optimizer = make_optimizer(self._model, self.task.recipe)
-        self._scaler = torch.amp.GradScaler(self.device.type, enabled=self.task.recipe.precision == "fp16")
+        self._scaler = self._new_scaler()
         if self.task.recipe.compile:
             self._run = torch.compile(self._model)
         read = sum(path.stat().st_size for path in weight_files(self.task.model))
@@ -253,12 +258,26 @@ class Session:
         return Moved(seconds=self._clock() - began, bytes=total, check_s=checked)
 
     def recover(self) -> None:
-        """Let go of what a step that ran out of memory left behind: its gradients, and what the allocator keeps."""
+        """Let go of what a step that ran out of memory left half done: gradients, the optimizer's states, its scale.
+
+        The next step makes all states anew, as the first one did, and takes longer for it.
+        """
         if self._optimizer is not None:
             self._optimizer.zero_grad(set_to_none=True)
+            self._optimizer.state.clear()  # one that was begun would be taken for whole
+            scaler = self._new_scaler()  # the old one waits for the rest of the step
+            scaler.load_state_dict(self._scaler.state_dict())
+            self._scaler = scaler
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Give back memory that nobody holds any more and the allocator keeps."""
         gc.collect()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
+
+    def _new_scaler(self) -> Any:
+        return torch.amp.GradScaler(self.device.type, enabled=self.task.recipe.precision == "fp16")
 
     def _clock(self) -> float:
         """Seconds of a steady clock, once the device has done what it was told."""
@@ -274,9 +293,9 @@ class Session:
         return events
 
     def _autocast(self) -> AbstractContextManager[Any]:
-        """Casts on the way only where something that is trained is wider than the recipe: adapters, fp16's weights."""
+        """Casts on the way only where something that is trained is wider than the recipe: adapters, master weights."""
         recipe = self.task.recipe
-        wide = recipe.precision != "fp32" and bool(recipe.rank or recipe.precision == "fp16")
+        wide = recipe.precision != "fp32" and (recipe.rank > 0 or self.weights == "fp32")
         found: AbstractContextManager[Any] = torch.autocast(self.device.type, DTYPES[recipe.precision], enabled=wide)
         return found
 
@@ -339,5 +358,5 @@ def _bytes(tensors: Iterable[torch.Tensor]) -> int:
 def _device(asked: str) -> torch.device:
     """The device that a task asks for: the first GPU where there is one. Raises UserError for a GPU that is not."""
     if asked == "cuda" and not torch.cuda.is_available():
-        raise UserError("the device must be there", got="cuda, and torch sees no GPU", hint="Say auto or cpu.")
+        raise UserError("the device must be there", got="cuda, and torch sees no GPU", hint="Say cpu: --device cpu.")
     return torch.device("cuda", 0) if asked != "cpu" and torch.cuda.is_available() else torch.device("cpu")

@@ -17,7 +17,9 @@ import transformers
 from torch import nn
 
 from headway.domain.errors import UserError
-from headway.worker.task import Model, Task
+from headway.domain.units import format_bytes
+from headway.worker.machine.facts import free_disk_bytes
+from headway.worker.task import Model, Task, TrainingRecipe
 from headway.worker.training.models import DTYPES, HEADS, Setup, blocks, configuration, first_line, make, prepared
 
 transformers.utils.logging.set_verbosity_error()  # standard error is for what a person can act on
@@ -26,16 +28,18 @@ transformers.utils.logging.disable_progress_bar()
 ATTENTION = {"flash": "flash_attention_2"}
 """headway's word -> transformers', where they differ."""
 _WEIGHTS = ("*.safetensors", "*.gguf", "pytorch_model*.bin")
+_WHOLE = "model.safetensors"
 
 
 def weight_format(task: Task) -> str:
     """The number format in which weights lie: the recipe's, as headway's memory model has it.
 
-    But fp32 for fp16 without adapters: a scaled fp16 gradient cannot be unscaled in fp16 (torch.amp.GradScaler), so
-    that a standard trainer keeps such weights wide and casts on the way.
+    But fp32 without adapters for master weights, and for fp16: a scaled fp16 gradient cannot be unscaled in fp16
+    (torch.amp.GradScaler), so that a standard trainer keeps such weights wide and casts on the way.
     """
     recipe = task.recipe
-    return "fp32" if recipe.precision == "fp16" and not recipe.rank else recipe.precision
+    wide = recipe.master_weights or recipe.precision == "fp16"
+    return "fp32" if wide and not recipe.rank else recipe.precision
 
 
 def config_of(model: Model) -> Mapping[str, Any]:
@@ -63,8 +67,23 @@ def weight_files(model: Model) -> tuple[Path, ...]:
     """The files that hold a folder's weights, of the first known kind; () where weights are drawn at random."""
     if model.place == "-":
         return ()
-    found = (tuple(sorted(Path(model.place).glob(pattern))) for pattern in _WEIGHTS)
-    return next((files for files in found if files), ())
+    folder = Path(model.place)
+    found = (tuple(sorted(folder.glob(pattern))) for pattern in _WEIGHTS)
+    return _read_of(folder) or next((files for files in found if files), ())
+
+
+def _read_of(folder: Path) -> tuple[Path, ...]:
+    """The .safetensors that transformers reads: a whole file, else the shards of the index; () where neither is there.
+
+    The same weights may lie beside them in one more file (`consolidated.safetensors` of Mistral).
+    """
+    if (folder / _WHOLE).is_file():
+        return (folder / _WHOLE,)
+    try:
+        said = json.loads((folder / f"{_WHOLE}.index.json").read_text(encoding="utf-8"))
+        return tuple(folder / name for name in sorted(set(said["weight_map"].values())))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # there is none, or one that nobody can load
+        return ()
 
 
 def vocabulary(config: Mapping[str, Any]) -> int:
@@ -81,7 +100,8 @@ def trained_model(task: Task, device: torch.device) -> nn.Module:
     setup = Setup(
         config=config_of(task.model), head=task.model.head, batch=task.batches.micro_batch, seq=0,
         dtype=weight_format(task), attention=ATTENTION.get(recipe.attention, recipe.attention),
-        checkpointing=recipe.checkpointing, rank=recipe.rank, alpha=recipe.alpha, targets=recipe.targets,
+        checkpointing=recipe.checkpointing, rank=recipe.rank, alpha=recipe.alpha, dropout=recipe.dropout,
+        targets=recipe.targets,
     )  # fmt: skip
     files = weight_files(task.model)
     if recipe.quantize != "none":
@@ -90,7 +110,7 @@ def trained_model(task: Task, device: torch.device) -> nn.Module:
         model = prepared(_from_folder(task.model.place, setup, device), setup, device)
     else:
         model = make(setup, device)
-    _freeze(model, recipe.freeze)
+    _freeze(model, recipe)
     return model
 
 
@@ -129,22 +149,47 @@ def _quantised(task: Task, setup: Setup, device: torch.device) -> Any:
     )
     if weight_files(task.model):
         model = _from_folder(task.model.place, setup, device, asked)
-    else:  # bitsandbytes quantises while it loads, so random weights go through a folder
-        bare = Setup(config=setup.config, head=setup.head, batch=1, seq=0, dtype=setup.dtype,
-                     attention=setup.attention, checkpointing="none")  # fmt: skip
-        with tempfile.TemporaryDirectory() as folder:
-            make(bare, torch.device("cpu")).save_pretrained(folder)
-            model = _from_folder(folder, setup, device, asked)
-    checkpointed = setup.checkpointing == "full"
-    return prepare_model_for_kbit_training(model, use_gradient_checkpointing=checkpointed)
+    else:
+        model = _drawn(task, setup, device, asked)
+    return prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)  # which `prepared` sees to
 
 
-def _freeze(model: Any, leading: int) -> None:
-    """Let the leading blocks, and with them the embedding, need no gradients. Raises UserError for too many."""
-    if not leading:
+def _drawn(task: Task, setup: Setup, device: torch.device, quantization: Any) -> Any:
+    """Random weights, quantised: bitsandbytes does that while it loads, so that they go through a folder.
+
+    It lies in the task's own, which whoever starts a probe removes, however that ends. Raises UserError without room.
+    """
+    bare = Setup(config=setup.config, head=setup.head, batch=1, seq=0, dtype=setup.dtype,
+                 attention=setup.attention, checkpointing="none")  # fmt: skip
+    made: Any = make(bare, torch.device("cpu"))
+    size = sum(one.numel() * one.element_size() for one in made.parameters())
+    place = Path(task.out or tempfile.gettempdir())
+    if size > (free := free_disk_bytes(place)):
+        raise UserError("random weights that are quantised must be written once",
+                        got=f"{format_bytes(size)}, and {format_bytes(free)} are free",
+                        hint="Free space on the disk, or give a folder with weights.")  # fmt: skip
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="headway-base-", dir=place) as folder:
+            made.save_pretrained(folder)
+            del made  # the host may have no room for both
+            return _from_folder(folder, setup, device, quantization)
+    except OSError as error:
+        raise UserError("the run's folder must be writable", got=error.strerror or str(error)) from None
+
+
+def _freeze(model: Any, recipe: TrainingRecipe) -> None:
+    """Let the leading blocks, and with them the embedding, need no gradients. Raises UserError for too many.
+
+    As only what is trained has master weights, matrices that are not lie in the recipe's format.
+    """
+    if not recipe.freeze:
         return
     found = blocks(model)
-    if leading >= len(found):
-        raise UserError("a block must be left to train", got=f"{leading} frozen of {len(found)}")
-    for part in (model.get_input_embeddings(), *found[:leading]):
+    if recipe.freeze >= len(found):
+        raise UserError("a block must be left to train", got=f"{recipe.freeze} frozen of {len(found)}")
+    for part in (model.get_input_embeddings(), *found[: recipe.freeze]):
         part.requires_grad_(False)
+        for one in part.parameters() if recipe.master_weights and not recipe.rank else ():
+            if one.dim() > 1:  # a norm's vectors stay as wide as what it may be given
+                one.data = one.data.to(DTYPES[recipe.precision])

@@ -1,0 +1,164 @@
+"""Which bar of a log is the training's, among those that a script shows before it, within it and around it.
+
+Owns the choice, and when another bar is chosen instead; a bar between its prints is `followed.py`, what the bar of the
+training tells is `line_reader.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from headway.logs.lines.bars import Bar
+from headway.logs.lines.followed import PROVEN, SURE_S, Followed, counts_epochs, goes_on_as, words_of
+
+MOST_BARS: Final = 1_000
+"""Bars that are remembered."""
+LONGER: Final = 2.0
+"""A bar that lasts so many times as long as one before it, of which nothing tells more, is likelier the training's."""
+
+
+class Choice:
+    """Follows the bars of a log; `main` is the key of the training's.
+
+    That is the first that counts, until it is full and another has more that shows a training.
+    """
+
+    def __init__(self) -> None:
+        self.main: str | None = None
+        self.bars: dict[str, Followed] = {}
+        self.going: str | None = None
+        """The bar that may be a training's and that was last printed before it was full."""
+        self.ended = False
+        """Whether the last row of a training was read: what comes after is another one."""
+        self.within = False
+        """Whether a bar of epochs stands around the training's."""
+        self.epochs: int | None = None
+        """Of the line `Epoch 1/5` that Keras prints above its bars, or of the bar around that of the steps."""
+        self._printed: dict[str, Bar] = {}
+        self._same: dict[str, str] = {}
+
+    @property
+    def bar(self) -> Followed | None:
+        """The bar of the training, as far as its steps were followed."""
+        return self.bars.get(self.main or "")
+
+    @property
+    def running(self) -> Followed | None:
+        """The bar that a row is of: the training's, or another that goes on and may turn out to be that."""
+        main, going = self.bar, self.bars.get(self.going or "")
+        is_open = main is not None and main.is_done and main.strength < PROVEN
+        return going if is_open and going is not None and going.logged else main
+
+    def key_of(self, bar: Bar, rank: int) -> str:
+        """What all prints of one bar have in common: its words, its total, its process.
+
+        Where other words stand at the bar of the training as it goes on, they were set since: it is the same.
+        """
+        own = f"{words_of(bar)}|{bar.total}|{rank}"
+        key = self._same.get(own, own)
+        if bar.kind != "train":
+            return key
+        main = self._printed.get(self.main) if self.main is not None and self.main.endswith(f"|{rank}") else None
+        if self.main is not None and main is not None and key not in self._printed and goes_on_as(main, bar):
+            key = self._same[own] = self.main
+            if len(self._same) > MOST_BARS:
+                self._same.pop(next(iter(self._same)))
+        self._printed[key] = bar
+        if len(self._printed) > MOST_BARS:
+            self._printed.pop(next(iter(self._printed)))
+        return key
+
+    def followed(
+        self, key: str, bar: Bar, rank: int, *, start_s: float, rows: int, meant: int | None
+    ) -> tuple[Followed, bool, bool]:
+        """The bar as far as it was seen, whether this print begins a pass of it, and whether that is another one.
+
+        `start_s`: when a pass that begins now began; `rows`: evaluation rows that were seen; `meant`: steps of the run.
+        """
+        main, known = self.bar, self.bars.get(key)
+        around = counts_epochs(bar) or (known is not None and known.outer)
+        if bar.kind == "train" and bar.n < bar.total and not around:
+            self.going = key
+        trained = main.base + main.last.n if main is not None and key != self.main else 0
+        if known is not None and not known.begins_again(bar, trained):
+            known.learn(bar, meant=bar.total == meant)
+            return known, False, False
+        base, first = self._base(key, known, bar), replace(bar, n=0)
+        made = Followed(start_s=start_s, last=first, rank=rank, base=base, rows=rows, trained=trained)
+        if known is not None:
+            made.strength, made.outer = known.strength, known.outer
+            made.spent_s = known.spent_s + (known.last.elapsed_s or 0.0)
+        made.learn(bar, meant=bar.total == meant)
+        self.bars[key] = made
+        if len(self.bars) > MOST_BARS:
+            self.bars.pop(next(other for other in self.bars if other not in (key, self.main)))
+        return made, True, known is not None
+
+    def _base(self, key: str, known: Followed | None, bar: Bar) -> int:
+        """Steps before the first of a bar that begins again: those of the epochs before, none after a restart."""
+        if known is None:
+            return 0
+        if self.ended and key == self.main:
+            self.ended = False
+            return 0
+        ahead = bar.epoch is not None and known.last.epoch is not None and bar.epoch > known.last.epoch
+        return known.base + known.last.total if ahead or known.is_done else 0
+
+    def logged(self) -> None:
+        """A loss was told of: it is of the bar that goes on."""
+        bar = self.bars.get(self.going or "")
+        if bar is None or bar.is_done:
+            return
+        bar.logged = True
+        if bar is self.bar:
+            bar.strength = PROVEN
+
+    def gives_way(self, key: str, bar: Bar, meant: int | None, *, told: bool) -> bool:
+        """Whether a print of another bar shows that `main` is not the training's; `told`: whether its steps were."""
+        main, other = self.bar, self.bars[key]
+        if main is None or main.strength >= PROVEN or counts_epochs(main.last):
+            return False
+        if meant is not None and main.last.total != meant == bar.total:
+            return True
+        if counts_epochs(bar) and (bar.n > 0 or self.within):
+            return False  # it stands around the one that goes on
+        if not main.is_done:
+            return main.strength == 0 < other.strength and main.last.n == 0
+        if other.strength != main.strength or told:
+            return other.strength > main.strength
+        total_s = main.spent_s + (main.last.elapsed_s or 0.0)
+        brief = not main.last.description and total_s < SURE_S and bar.total > main.last.total
+        return brief or (bar.elapsed_s or 0.0) > LONGER * max(total_s, SURE_S)
+
+    def hand_over(self, key: str) -> None:
+        """Makes another bar the training's; one that has not moved yet may stand around it."""
+        main = self.bar
+        if main is not None and main.last.n == 0:
+            main.outer, self.within, self.epochs = True, True, None
+        self.main = key
+
+    def is_main(self, key: str, bar: Bar) -> bool:
+        """Whether a bar is the training's: the one that was chosen, the one within it, or its later epochs."""
+        main, known = self.bar, self.bars[key]
+        if known.outer:
+            self.epochs = bar.total if bar.n else self.epochs
+            return False
+        if key == self.main:
+            return True
+        if main is None or main.rank != known.rank or counts_epochs(bar):
+            return False
+        alike = bar.description and words_of(bar) == words_of(main.last)
+        if counts_epochs(main.last) and not main.is_done:
+            self.epochs, self.within, self.main = main.last.total, True, key
+        elif alike and bar.epoch is not None and main.last.epoch != bar.epoch:
+            self.main = key
+        return key == self.main
+
+    def epochs_of(self, known: Followed, bar: Bar) -> int | None:
+        """Epochs of the run, each as long as the bar of the training; None where that is not known."""
+        if counts_epochs(bar):
+            return 1
+        if self.within or bar.description == "keras":
+            return bar.epochs or self.epochs
+        return bar.epochs or (None if bar.epoch is not None or known.base else 1)
