@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from headway.domain.observation import Observation, times_of
-from headway.logs.lines.bars import bars_in
+from headway.logs.bars.bar import bars_in
 from headway.logs.lines.line_reader import LineReader
 
 

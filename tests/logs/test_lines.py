@@ -11,7 +11,7 @@ import pytest
 
 from headway.domain.observation import Observation, times_of
 from headway.logs.formats.console import LineReader
-from headway.logs.lines.metric_lines import metrics_in
+from headway.logs.forms.metric_lines import metrics_in
 from headway.logs.lines.prefix import moment_in, rank_of
 from headway.logs.text import duration_s
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from headway.domain.observation import Observation, times_of
-from headway.logs.lines.epochs import Epochs
-from headway.logs.lines.line import Line
+from headway.logs.forms.epochs import Epochs
+from headway.logs.forms.line import Line
+from headway.logs.forms.metric_lines import metrics_in
 from headway.logs.lines.line_reader import LineReader
-from headway.logs.lines.metric_lines import metrics_in
 from headway.logs.read import read_log
 
 

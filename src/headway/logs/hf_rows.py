@@ -12,8 +12,8 @@ from dataclasses import replace
 from typing import Any, Final
 
 from headway.domain.observation import Observation
-from headway.logs.lines.epochs import Epochs
-from headway.logs.lines.line import Line
+from headway.logs.forms.epochs import Epochs
+from headway.logs.forms.line import Line
 from headway.logs.repair import settled
 from headway.logs.text import duration_s, finite, number, whole
 

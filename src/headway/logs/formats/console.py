@@ -11,8 +11,8 @@ from typing import Final
 
 from headway.domain.errors import Position, UserError
 from headway.domain.observation import Observation, RunLog
+from headway.logs.forms.epochs import counts_rows
 from headway.logs.hf_rows import with_mean_steps, with_steps_of_epochs
-from headway.logs.lines.epochs import counts_rows
 from headway.logs.lines.line_reader import LineReader
 from headway.logs.text import Problems, as_text, finite, is_text, lines_of
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from headway.domain.errors import Position, UserError
 from headway.domain.observation import Observation, RunLog
-from headway.logs.lines.metric_lines import TORCHTUNE, metrics_in
+from headway.logs.forms.metric_lines import TORCHTUNE, metrics_in
 from headway.logs.repair import settled
 from headway.logs.text import Problems, as_text, lines_of
 

@@ -1,7 +1,7 @@
 """`LineReader`: what a training prints, of whatever tool, to observations as it comes.
 
-Owns one clock for all that a log shows, and the order of what was said; which bar is the training's is `choice.py`,
-one kind of line each is known in the folder's other files.
+Owns one clock for all that a log shows, and the order of what was said; which bar is the training's is `bars/`,
+what one kind of line says `forms/`.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from dataclasses import replace
 from typing import Final
 
 from headway.domain.observation import Observation
+from headway.logs.bars.bar import EPOCH, Bar, bars_in
+from headway.logs.bars.choice import Choice
+from headway.logs.bars.counts import Counts
+from headway.logs.bars.followed import PROVEN, Followed, counts_epochs
+from headway.logs.forms.blocks import Blocks
+from headway.logs.forms.epochs import Epochs
+from headway.logs.forms.line import Line
+from headway.logs.forms.metric_lines import metrics_in, saved_s
+from headway.logs.forms.mllog import MARK, Events
 from headway.logs.hf_rows import STEP_KEYS, Rows, is_end, moment_of
 from headway.logs.lines.axis import Axis
-from headway.logs.lines.bars import EPOCH, Bar, bars_in
-from headway.logs.lines.blocks import Blocks
-from headway.logs.lines.choice import Choice
-from headway.logs.lines.counts import Counts
-from headway.logs.lines.epochs import Epochs
-from headway.logs.lines.followed import PROVEN, Followed, counts_epochs
-from headway.logs.lines.line import Line
-from headway.logs.lines.metric_lines import metrics_in, saved_s
-from headway.logs.lines.mllog import MARK, Events
 from headway.logs.lines.order import Order
 from headway.logs.lines.prefix import moment_in, rank_of
 from headway.logs.lines.printed import SAVING, Joiner, alike, resumed_at, rows_in, settings_in

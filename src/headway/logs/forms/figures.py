@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from headway.logs.lines.bars import named_numbers
+from headway.logs.bars.bar import named_numbers
 from headway.logs.text import finite, number
 
 MEMORY = re.compile(r"(?i)\bmem(?:ory)?\w*\s{0,3}[:=]\s{0,3}(?P<value>\d+\.?\d*)\s?(?P<unit>[GM]i?B)\b")

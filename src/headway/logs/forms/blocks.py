@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from headway.logs.lines.line import Line
+from headway.logs.forms.line import Line
 from headway.logs.text import number
 
 BANNER: Final = re.compile(r"={5,40} (?P<what>Step|Epoch) (?P<n>\d{1,9})/(?P<of>\d{1,9}) ={5,40}")

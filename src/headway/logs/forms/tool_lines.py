@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from headway.logs.lines.epochs import IMAGES, TIME
-from headway.logs.lines.figures import named
-from headway.logs.lines.line import Form, Line
+from headway.logs.forms.epochs import IMAGES, TIME
+from headway.logs.forms.figures import named
+from headway.logs.forms.line import Form, Line
 from headway.logs.text import duration_s, finite, number
 
 VERL = re.compile(r"\bstep:\s?(?P<step>\d{1,12}) - \S+:")

@@ -1,7 +1,7 @@
 """Lines that name a step and its figures: Megatron, NeMo, torchtune, DeepSpeed, torchtitan, nanoGPT, llm.c, fairseq,
 OLMo, MMEngine and XTuner, MaxText, Detectron2, TF-Slim.
 
-Owns which form a line is read by; bars are `bars.py`, rows of a Trainer `hf_rows.py`, whole forms of one tool
+Owns which form a line is read by; bars are `bars/`, rows of a Trainer `hf_rows.py`, whole forms of one tool
 `tool_lines.py`, counts that begin again with each epoch `epochs.py`.
 """
 
@@ -11,11 +11,11 @@ import re
 from dataclasses import replace
 from typing import Final
 
-from headway.logs.lines import tool_lines
-from headway.logs.lines.bars import EPOCH
-from headway.logs.lines.epochs import MS_PER_BATCH, TIME, within_epoch
-from headway.logs.lines.figures import fields, named
-from headway.logs.lines.line import Form, Line
+from headway.logs.bars.bar import EPOCH
+from headway.logs.forms import tool_lines
+from headway.logs.forms.epochs import MS_PER_BATCH, TIME, within_epoch
+from headway.logs.forms.figures import fields, named
+from headway.logs.forms.line import Form, Line
 from headway.logs.text import duration_s, finite, number, whole
 
 MEGATRON = re.compile(r"\biteration\s+(?P<step>\d{1,12})\s*/\s*(?P<total>\d{1,12})\s*\|")

@@ -1,6 +1,6 @@
 """A progress bar as it goes on: which prints are of one bar, and which begin another pass of it.
 
-Owns the state of one bar between its prints; what a print says is `bars.py`, which bar is the training's `choice.py`.
+Owns the state of one bar between its prints; what a print says is `bar.py`, which bar is the training's `choice.py`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from headway.domain.observation import Observation
-from headway.logs.lines.bars import Bar
+from headway.logs.bars.bar import Bar
 
 OF_EPOCHS: Final = re.compile(r"(?i)(?:\w+ )?epochs?")
 """Description of a bar that counts epochs: the steps are those of the bar within it."""

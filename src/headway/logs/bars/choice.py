@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from headway.logs.lines.bars import Bar
-from headway.logs.lines.followed import PROVEN, SURE_S, Followed, counts_epochs, goes_on_as, words_of
+from headway.logs.bars.bar import Bar
+from headway.logs.bars.followed import PROVEN, SURE_S, Followed, counts_epochs, goes_on_as, words_of
 
 MOST_BARS: Final = 1_000
 """Bars that are remembered."""

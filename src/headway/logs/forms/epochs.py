@@ -10,7 +10,7 @@ import re
 from dataclasses import replace
 from typing import Final
 
-from headway.logs.lines.line import Line
+from headway.logs.forms.line import Line
 from headway.logs.text import finite
 
 WITHIN: Final = re.compile(

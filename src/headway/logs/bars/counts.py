@@ -1,6 +1,6 @@
 """What a bar counts that is no step: rows, of which a step takes several, and the batches of validations.
 
-Owns turning such counts into steps; what a bar prints is `bars.py`, which bar is the training's `choice.py`.
+Owns turning such counts into steps; what a bar prints is `bar.py`, which bar is the training's `choice.py`.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import re
 from dataclasses import dataclass, replace
 from typing import Final
 
-from headway.logs.lines.bars import Bar
-from headway.logs.lines.choice import Choice
-from headway.logs.lines.followed import PROVEN, strength_of
+from headway.logs.bars.bar import Bar
+from headway.logs.bars.choice import Choice
+from headway.logs.bars.followed import PROVEN, strength_of
 from headway.logs.text import Problems
 
 NAMED: Final = re.compile(r"\s{0,9}Train on (?P<rows>\d{1,9}) samples\b")
