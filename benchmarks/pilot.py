@@ -1,7 +1,7 @@
 """Probe, promise, run: how far the total that a minute's probe promises is from what the whole run takes.
 
     benchmarks/pilot.py run --raw FOLDER [--long | --short | --names NAME...]   (with torch; an hour and a half)
-    benchmarks/pilot.py collect --raw FOLDER                            -> benchmarks/data/pilots.json
+    benchmarks/pilot.py collect --raw FOLDER...                         -> benchmarks/data/pilots.json, a pass each
     benchmarks/pilot.py [--json]                                        the figures of benchmarks/data/pilots.json
 
 Beside each promise stands what an ordinary progress bar (tqdm) and `headway.track` say at 5, 20 and 50 % of the run.
@@ -39,13 +39,15 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", nargs="?", choices=("run", "collect", "show"), default="show")
     parser.add_argument("--names", nargs="+", default=[], metavar="NAME", help="jobs to run; none: all")
-    parser.add_argument("--raw", type=Path, help="folder with one folder per job")
+    parser.add_argument("--raw", type=Path, nargs="+", help="folder with one folder per job; of several passes several")
     parser.add_argument("--long", action="store_true")
     parser.add_argument("--short", action="store_true")
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
     if asked.command != "show" and asked.raw is None:
         parser.error("--raw FOLDER is needed")
+    if asked.command == "run" and len(asked.raw) > 1:
+        parser.error("one pass is run at a time")
     if unknown := [name for name in asked.names if name not in JOBS]:
         parser.error(f"no such job: {', '.join(unknown)}; there is {', '.join(JOBS)}")
     return asked
@@ -59,8 +61,9 @@ def _run(asked: argparse.Namespace) -> None:
     groups = [*(LONG if asked.long else ()), *(SHORT if asked.short else ())]
     chosen = [JOBS[name] for name in asked.names] or groups or list(JOBS.values())
     for job in chosen:
-        if not (asked.raw / job.name).exists():
-            run(job, asked.raw / job.name, lambda words: print(words, file=sys.stderr, flush=True))
+        (raw,) = asked.raw
+        if not (raw / job.name).exists():
+            run(job, raw / job.name, lambda words: print(words, file=sys.stderr, flush=True))
 
 
 def figures() -> tuple[dict[str, Any], dict[str, Any]]:

@@ -23,9 +23,19 @@ from pilots.jobs import JOBS, LONG_PILOT_S, Job
 EVERY_S, LEAST_REST_S = 10.0, 100.0
 
 
-def collected(raw: Path) -> dict[str, Any]:
-    """All finished jobs under `raw`, with the machine they ran on."""
-    rows, machine = [], {}
+def collected(passes: Sequence[Path]) -> dict[str, Any]:
+    """All finished jobs of the passes, each a folder, with the machine they ran on."""
+    rows: list[dict[str, Any]] = []
+    machine: Mapping[str, Any] = {}
+    for number, raw in enumerate(passes, start=1):
+        found, machine = _of_pass(raw)
+        rows += [{"pass": number, **row} for row in found]
+    return {"machine": machine, "rows": rows}
+
+
+def _of_pass(raw: Path) -> tuple[list[dict[str, Any]], Mapping[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    machine: Mapping[str, Any] = {}
     for job in JOBS.values():
         folder = raw / job.name
         if (folder / "estimate.json").exists():
@@ -36,7 +46,7 @@ def collected(raw: Path) -> dict[str, Any]:
                 (probe,) = store.read("measurement")
             row = _row(job, said, events) | {"peak_bytes": _peaks(probe.body, events)}
             rows.append(row | ({"wander": wander(events, LONG_PILOT_S)} if job.long else {}))
-    return {"machine": machine, "rows": rows}
+    return rows, machine
 
 
 def _events(path: Path) -> tuple[dict[str, Any], list[Observation]]:

@@ -18,7 +18,7 @@ WITHIN = 0.05
 
 Row = Mapping[str, Any]
 """One job: `job`, `long`, `predicted_s` {p10, p50, p90}, `actual_s`, `bars_s` and `tracked_s` by share of the run,
-`peak_bytes` of probe and run."""
+`peak_bytes` of probe and run where both looked alike."""
 
 
 def errors(rows: Iterable[Row]) -> list[float]:
@@ -55,7 +55,8 @@ def summary(rows: Sequence[Row]) -> dict[str, Any]:
 
 def _peaks(rows: Sequence[Row]) -> dict[str, float]:
     """The most memory of the run over that of the probe: p10, median and p90 of the jobs."""
-    ratios = [row["peak_bytes"]["run"] / row["peak_bytes"]["probe"] for row in rows]
+    held = [row["peak_bytes"] for row in rows if "peak_bytes" in row]
+    ratios = [peak["run"] / peak["probe"] for peak in held]
     return dict(zip(("p10", "median", "p90"), map(float, np.quantile(ratios, (0.1, 0.5, 0.9))), strict=True))
 
 

@@ -28,11 +28,12 @@ from headway.domain.units import Range
 
 Processor = Literal["cpu", "gpu"]
 
-WANDER = {"cpu": 0.035, "gpu": 0.005}
+WANDER = {"cpu": 0.04, "gpu": 0.005}
 """Allan deviation of a machine's speed at long times, relative, before its own steps are seen. Of a shared CPU host: in
-ten trainings of five minutes, alone on one of two virtual cores, the mean of 20 s is 5.8 % (rms) from that of all that
-follows, of 55 s 4.6 %, of 110 s 4.4 %; over `drift_of_means` that is 0.035, 0.031 and 0.031 (benchmarks/pilot.py,
-2026-11-21). Of a GPU, which wanders with its temperature: assumed."""
+forty trainings of five minutes, four passes of ten over nine hours, alone on one of two virtual cores, the mean of the
+first 20 s is 7.1 % (rms) from that of all that follows, of 57 s 5.8 %, of 110 s 5.8 %; over `drift_of_means` that is
+0.042, 0.038 and 0.040, and 0.03 to 0.05 by pass (benchmarks/pilot.py, 2026-11-22). Of a GPU, which wanders with its
+temperature: assumed."""
 OTHERS = 0.3
 """Allan deviation for a host whose processors all belong to other programs, which come and go: in proportion to their
 share. Three runs of 3 to 4 minutes on two cores, others at about 0.7 of them: 0.1 at 10 s, 0.2 to 0.4 at a minute;
