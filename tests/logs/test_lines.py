@@ -416,3 +416,39 @@ def test_numbers_below_no_table_and_banners_without_times_are_no_steps() -> None
     _, seen = heard([(0.0, "  0     200         12.31    901.22"), (1.0, f"{'=' * 25} Step 3/9 {'=' * 25}"),
                      (2.0, "[Eval batch=1/2] Eval on eval data"), (3.0, "  • Total time: 3.00s")])  # fmt: skip
     assert seen == []
+
+
+def test_a_log_that_begins_in_the_middle_tells_of_what_it_shows() -> None:
+    """A run of Megatron that was resumed, and one of nanoGPT: the first line is no hundred thousand steps long."""
+    line = " iteration {}/  250000 | consumed samples: 1 | elapsed time per iteration (ms): {} | lm loss: 2.3E+00 |\n"
+    assert times(line.format(100001, 61995.3) + line.format(100002, 12553.7)) == {"step": (74.549, 2)}
+    assert times(line.format(100, 500.0) + line.format(200, 400.0)) == {"step": (90.0, 200)}  # a mean of a hundred
+    again = "iter 60000: loss 2.79, time 42509.50ms\niter 60010: loss 2.80, time 250.00ms\n"
+    assert times(again) == {"step": (45.01, 11)}
+
+
+def test_a_first_line_while_it_is_printed_has_no_more_time_than_passed() -> None:
+    reader = LineReader()
+    reader.course.take(Observation(kind="device", at_s=0.0, rank=-1))
+    reader.feed("starting\n", at_s=1.0)
+    (first,) = [item for item in reader.feed("iter 500: loss 2.8, time 400.00ms\n", at_s=9.0) if item.kind == "step"]
+    assert (first.steps, first.seconds) == (1, 0.4)
+
+
+def test_a_rate_that_is_the_same_by_chance_does_not_hide_an_interval() -> None:
+    lines = ["  0%|          | 0/1000 [00:00<?, ?it/s]\n"]
+    for done in range(100, 700, 100):
+        lines += [bar(done, 1000, clock(3 * done), rate="3.00s/it"), "\n", "{'loss': 2.0, 'epoch': 0.1}\n"]
+    assert times("".join(lines)) == {"step": (1800.0, 600)}
+
+
+def test_a_stamped_log_that_begins_in_the_middle_of_a_bar() -> None:
+    """What `kubectl logs --timestamps --tail` gives: an hour of steps before, then 36 s for every ten."""
+    lines = []
+    for index in range(4):
+        shown = f"2024-08-20T12:0{index * 36 // 60}:{index * 36 % 60:02d}"
+        lines.append(f"{shown}.100000Z {bar(1000 + 10 * index, 3000, f'1:{clock(36 * index)}', rate='3.60s/it')}\n")
+        lines.append(f"{shown}.200000Z {{'loss': 0.5, 'learning_rate': 1e-05, 'epoch': 1.0}}\n")
+    reader, seen = told("".join(lines))
+    assert not list(reader.problems)
+    assert [item.seconds for item in seen if item.kind == "step" and item.steps == 10] == pytest.approx([36.0] * 3)

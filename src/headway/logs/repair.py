@@ -21,6 +21,8 @@ SHORTEST_JUMP_S: Final = 60.0
 """Below that an unsaid evaluation or save is likelier than a clock that was set."""
 SLACK_S: Final = 1.5
 """Moments are written in whole seconds and by several threads: so far back is not a jump."""
+MOST_UNTOLD: Final = 1_000
+"""Steps that a log's first line may stand for: nobody is told of less than every thousandth."""
 AT_ODDS: Final = 2.0
 """A time of one step that makes so many times what passed is not of one step, or not of all of them."""
 
@@ -67,6 +69,7 @@ class Course:
         self._attempt(track, said)
         steps = self._steps(track, said)
         if each_s is not None and steps:
+            steps = 1 if track.step is None and said.steps is None and self._before(said, each_s) else steps
             said = replace(said, seconds=self._believed_s(track, said, each_s * steps))
         at_s, seconds = self._moment(track, said, steps)
         if said.kind == "step" and said.step is not None:
@@ -106,6 +109,14 @@ class Course:
             steps = max(0, said.step - track.step)
             track.stride = steps or track.stride
         return said.steps if said.steps is not None else steps
+
+    def _before(self, said: Observation, each_s: float) -> bool:
+        """Whether the first step that is told of cannot end all steps up to it: a log was cut, or its run resumed."""
+        if said.step is None or said.step > MOST_UNTOLD:
+            return True
+        if said.at_s is None or self._zero_s is None:
+            return False
+        return said.step * each_s > AT_ODDS * (said.at_s - self._zero_s) + SLACK_S
 
     def _believed_s(self, track: _Track, said: Observation, own_s: float) -> float:
         """Seconds of steps by the time of one, or what the moments leave where that is less than half of it.

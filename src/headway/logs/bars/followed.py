@@ -23,6 +23,8 @@ PROVEN: Final = 2
 """Strength of a bar with a loss or a number of its epoch, or that is as long as the run means to be."""
 SURE_S: Final = 5.0
 """Elapsed from which a bar that nothing tells of may be the training's: most others are over by then."""
+LONGEST_RATE_S: Final = 11.0
+"""After so long a bar has a new rate, by chance the same: tqdm looks at least every 10 s (`maxinterval`)."""
 MOST_BEHIND: Final = 2
 """Steps by which a process of a run may be behind another one that shows the same bar."""
 
@@ -119,6 +121,12 @@ class Followed:
 def words_of(bar: Bar) -> str:
     """The description of a bar without what moves in it."""
     return FIGURES.sub("#", bar.description)[:80]
+
+
+def is_reprint(before: Bar, bar: Bar) -> bool:
+    """Whether a bar stands there anew, with the rate it had, below what was printed over it."""
+    since_s = (bar.elapsed_s or 0.0) - (before.elapsed_s or 0.0)
+    return bool(bar.rate) and bar.rate == before.rate and bar.n >= before.n and since_s <= LONGEST_RATE_S
 
 
 def counts_epochs(bar: Bar) -> bool:

@@ -14,7 +14,7 @@ from headway.domain.observation import Observation
 from headway.logs.bars.bar import EPOCH, Bar, bars_in
 from headway.logs.bars.choice import Choice
 from headway.logs.bars.counts import Counts
-from headway.logs.bars.followed import PROVEN, Followed, counts_epochs
+from headway.logs.bars.followed import PROVEN, Followed, counts_epochs, is_reprint
 from headway.logs.forms.blocks import Blocks
 from headway.logs.forms.epochs import Epochs
 from headway.logs.forms.line import Line
@@ -60,6 +60,7 @@ class LineReader:
         self._evaluated: Observation | None = None
         self._resumed: int | None = None
         self._fed_s: float | None = None
+        self._stamped = False
         self._evaluation_rows = 0
         self._held: list[tuple[Mapping[str, str], float | None, int]] = []
         self._total: int | None = None
@@ -108,6 +109,7 @@ class LineReader:
             return []
         rank, message = rank_of(line)
         moment = moment_in(message)
+        self._stamped = moment is not None
         if self._fed_s is not None:
             self._axis.now_s = self._fed_s
         elif moment is not None:
@@ -125,12 +127,12 @@ class LineReader:
             found += self._bar(bar, rank or 0)
         for row in rows_in(message):
             seen = True
-            found += (self._let_go() if is_end(row) else []) + self._row(row, rank or 0, moment is not None)
-        return found if seen else found + self._other(message, rank or 0, moment is not None)
+            found += (self._let_go() if is_end(row) else []) + self._row(row, rank or 0)
+        return found if seen else found + self._other(message, rank or 0)
 
     # ---- one kind of line each
 
-    def _row(self, row: Mapping[str, str], rank: int, stamped: bool) -> list[Observation]:
+    def _row(self, row: Mapping[str, str], rank: int) -> list[Observation]:
         """A row; without a step of its own it waits for the bar that tqdm prints anew below it."""
         believed = self._shown(row)
         if is_end(row):
@@ -139,7 +141,7 @@ class LineReader:
                 return believed
             self.ends.append(row)
         at_s = self._axis.now_s
-        if (shown := moment_of(row)) is not None and self._fed_s is None and not stamped:
+        if (shown := moment_of(row)) is not None and self._fed_s is None and not self._stamped:
             at_s = self._on_axis(shown[0], shown[1])
         if self._choice.ended and "loss" in row and self._choice.going is not None:
             self._choice.main, self._choice.ended = self._choice.going, False
@@ -194,7 +196,8 @@ class LineReader:
     def _printed(self, key: str, bar: Bar, rank: int) -> list[Observation]:
         """A bar of the training tells of steps, any other of its end alone."""
         choice = self._choice
-        start_s = (self._axis.now_s or 0.0) if self._fed_s is None else self._fed_s - (bar.elapsed_s or 0.0)
+        dated = self._stamped or self._fed_s is not None  # then it is known when the bar began, though it was not seen
+        start_s = (self._axis.now_s or 0.0) - ((bar.elapsed_s or 0.0) if dated else 0.0)
         earlier = choice.bars.get(key)
         known, fresh, again = choice.followed(
             key, bar, rank, start_s=start_s, rows=self._evaluation_rows, meant=self._meant
@@ -211,7 +214,7 @@ class LineReader:
             over = bar.n >= bar.total and (before.n < bar.total or fresh)
             return believed + (self._over(known, bar, rank) if over else [])
         # Printed anew with the rate it had, the bar shows the step that the rows above it are of.
-        if bar.rate and bar.rate == before.rate and bar.n >= before.n:
+        if is_reprint(before, bar):
             self._step = known.base + bar.n
         if known.first is not None and bar.n <= (known.first.step or 0):
             return believed
@@ -284,11 +287,8 @@ class LineReader:
     def _steps(self, known: Followed, bar: Bar, rank: int, *, begins: bool, again: bool) -> list[Observation]:
         epochs = None if self._counts.validations.counted else self._choice.epochs_of(known, bar)
         self._epoch_total = bar.total * epochs if epochs and known.base < bar.total * epochs else None
-        opened = (
-            [Observation(kind="begin", at_s=known.start_s, rank=rank)]
-            if begins and (self._axis.opens("bar") or again)
-            else []
-        )
+        begun = begins and (self._axis.opens("bar") or again)
+        opened = [Observation(kind="begin", at_s=known.start_s, rank=rank)] if begun else []
         step = known.base + bar.n
         self._step = step
         quiet = bar.elapsed_s is not None and bar.elapsed_s <= known.said_s and bar.n < bar.total
@@ -319,7 +319,7 @@ class LineReader:
             return [*opened, *self._pending()]
         return [*opened, *self._pending(), said]
 
-    def _other(self, message: str, rank: int, stamped: bool) -> list[Observation]:
+    def _other(self, message: str, rank: int) -> list[Observation]:
         """Lines that are no bar and no row."""
         self._banner(message)
         if (seconds := saved_s(message)) is not None:
@@ -334,7 +334,7 @@ class LineReader:
         elapsed = line.elapsed_s is not None and line.kind == "step"
         # An evaluation is timed by the moments around it only where nothing was trained between them.
         timed = line.kind == "step" or (line.step == self._step and line.elapsed_s is None)
-        if elapsed and line.elapsed_s is not None and self._fed_s is None and not stamped:
+        if elapsed and line.elapsed_s is not None and self._fed_s is None and not self._stamped:
             self._axis.now_s = self._on_axis("elapsed", line.elapsed_s)
             opened = self._begun(rank)
         if line.kind == "step":
@@ -343,7 +343,7 @@ class LineReader:
         self._step = line.step if line.kind == "step" else self._step
         said = Observation(
             kind=line.kind,
-            at_s=self._axis.now_s if timed and (stamped or elapsed or self._fed_s is not None) else None,
+            at_s=self._axis.now_s if timed and (self._stamped or elapsed or self._fed_s is not None) else None,
             seconds=line.each_s if line.kind == "evaluation" else None,
             step=line.step,
             rows=self._new_rows(line),
