@@ -266,3 +266,11 @@ def test_p90_doubts_the_rows_to_come() -> None:
         assert p90_s is not None
         held += sum(0.01 + one * 2e-4 for one in tokens[80:]) <= p90_s
     assert 82 <= held <= 98
+
+
+def test_steps_that_were_told_at_once_tell_no_pace() -> None:
+    remaining = Remaining(Course(total_steps=100))
+    for step in range(1, 9):
+        remaining.feed(Observation(kind="step", at_s=5.0, seconds=0.0, step=step, steps=1))
+    left = remaining.left()
+    assert (left.p50_s, left.unknown) == (None, ("step",))
