@@ -207,11 +207,9 @@ class Remaining:
             return []
         if not self._rhythm:
             return [self._early(to_do)]
-        pace = self._rhythm.pace(to_do, self.course.tokens_per_step)
-        if (
-            pace.step_high_s + pace.wait_high_s <= 0
-        ):  # lines that came at once, as from a pipe that was full, tell no pace
+        if not self._rhythm.seconds:  # lines that came at once, as from a pipe that was full, tell no pace
             return [_part("step", to_do, None, None)]
+        pace = self._rhythm.pace(to_do, self.course.tokens_per_step)
         parts = [_part("step", to_do, pace.step_s, pace.step_high_s)]
         if pace.wait_s > 0:
             parts.append(_part("data_wait", to_do, pace.wait_s, pace.wait_high_s))

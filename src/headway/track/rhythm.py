@@ -135,6 +135,11 @@ class Rhythm:
     def __bool__(self) -> bool:
         return bool(self._batches)
 
+    @property
+    def seconds(self) -> float:
+        """Of all its steps."""
+        return sum(batch.busy_s + batch.wait_s for batch in self._batches)
+
     def see_tokens(self, steps: float, tokens: float | None) -> None:
         """Tokens of steps whose time does not count."""
         if tokens is not None:
