@@ -287,3 +287,103 @@ class TestSeveralProcesses:
         assert {item.attempt for item in said} == {0}
         assert times(said) == {"step": (828.0, 66)}
         assert reader.total_steps == 128
+
+
+def cifar(n: int, total: int, passed: str, loss: float) -> str:
+    filled = "=" * (64 * n // total)
+    return f" [{filled}>{'.' * (64 - len(filled))}]  Step: 51ms | Tot: {passed} | Loss: {loss} | Acc: 30.000% (3/10)"
+
+
+class TestFormsOfNotebooksAndScripts:
+    @pytest.mark.parametrize(
+        ("line", "step", "total", "seconds"),
+        [
+            (" [60/60 07:29, Epoch 0/1]", 60, 60, 449.0),
+            (" [ 120/1000 02:24 < 17:50, 0.82 it/s, Epoch 0.12/1]", 120, 1000, 144.0),
+            ("[900/900 1:02:03, Epoch 3/3]", 900, 900, 3723.0),
+        ],
+    )
+    def test_that_of_the_trainer_in_a_notebook(self, line: str, step: int, total: int, seconds: float) -> None:
+        reader, said = told(line, "Step\tTraining Loss", "50\t1.823800", "100\t2.292700")
+        assert times(said) == {"step": (seconds, step)}
+        assert reader.total_steps == total
+        assert [item.values for item in said if item.kind == "step"] == [
+            {"epoch": float(line.partition("Epoch ")[2].partition("/")[0])}
+        ]
+
+    def test_that_of_an_evaluation_in_a_notebook(self) -> None:
+        _, said = told("[60/60 07:29, Epoch 1/1]", "Step\tTraining Loss", " [13/13 00:05]")
+        assert times(said) == {"step": (449.0, 60), "evaluation": (5.0, 1)}
+
+    @pytest.mark.parametrize(
+        "line",
+        [
+            "[05/20 12:30:45] INFO: Epoch 1/5",
+            "[11/22 10:14:21 d2.utils.events]: eta: 0:12:53  iter: 20",
+            "[1/2] 12:30 started",
+            "Epoch: [0]  [ 10/1250]  eta: 0:12:53  lr: 0.000010  loss: 2.3 (2.4)  time: 0.5  data: 0.1",
+            "Epoch(train) [1][  50/1000]  lr: 1.0e-02  eta: 1:02:03  time: 0.5  data_time: 0.1  loss: 2.3",
+            "100.00% [70/70 00:30<00:00 0.5]",
+        ],
+    )
+    def test_what_looks_like_it(self, line: str) -> None:
+        assert not list(bars_in(line))
+
+    def test_that_of_yolov5_has_no_brackets(self) -> None:
+        _, said = told(
+            "val: Scanning val2017.cache... 4952 images, 48 backgrounds, 0 corrupt: 100%|####| 5000/5000 00:00",
+            "        0/2      22.4G    0.07281    0.08384    0.06359        199        640:   5%|5   | 92/1849 00:40"
+            "<12:46, 2.3it/s",
+            "        0/2      22.4G    0.07281    0.08384    0.06359        199        640: 100%|####| 1849/1849 13:15",
+            "                 Class     Images  Instances          P          R      mAP50: 100%|####| 79/79 00:45",
+            "        1/2      22.4G    0.06403       0.07       0.05        199        640: 100%|####| 1849/1849 13:10",
+        )
+        assert steps(said) == [92, 1849, 3698]
+        assert times(said) == {"tokenize": (0.0, 1), "step": (1585.0, 3698), "evaluation": (45.0, 1)}
+
+    @pytest.mark.parametrize("terminal", [True, False], ids=["terminal", "file"])
+    def test_that_of_a_training_on_cifar(self, terminal: bool) -> None:
+        def shown(n: int, total: int, passed: str) -> str:
+            line = cifar(n, total, passed, 1.9)
+            if terminal:
+                return f"{line[:30]} {n}/{total} {line[33 + len(f'{n}/{total}') - 1 :]}"
+            return f"{line}{' ' * 9}{chr(8) * 80} {n}/{total} "
+
+        lines = [shown(100, 391, "4s802ms"), shown(391, 391, "1m20s"), shown(100, 100, "2s100ms")]
+        reader, said = told("Epoch: 0", *lines, "Epoch: 1", *lines)
+        assert steps(said) == [100, 391, 491, 782]
+        assert times(said) == {"step": (160.0, 782), "evaluation": (4.2, 2)}
+        assert said[-2].values["Loss"] == 1.9
+        assert reader.total_steps is None
+
+    @pytest.mark.parametrize(
+        ("clocks", "seconds"),
+        [("3s 1ms", 3.0), ("4s 2ms", 4.0), ("2s 1250us", 2.149), ("8s 52ms", 8.0), ("192s 454ms", 192.0)],
+        ids=["coarser", "coarser still", "finer", "without what is compiled", "long"],
+    )
+    def test_the_finer_of_the_two_clocks_of_keras(self, clocks: str, seconds: float) -> None:
+        _, said = told(f"1719/1719 [==============================] - {clocks}/step - loss: 0.4485")
+        assert times(said) == {"step": (seconds, 1719)}
+
+
+class TestLinesAroundBars:
+    @pytest.mark.parametrize("line", ["Starting training...", "INFO:__main__:***** Running training *****"])
+    def test_a_bar_before_the_training_starts_is_not_its(self, line: str) -> None:
+        lines = [bar(5481, 5481, 268), "Embedding extraction completed in 79.43 seconds.", line]
+        reader, said = told(*lines, bar(1207, 1207, 185), line, bar(1207, 1207, 181))
+        assert times(said) == {"step": (366.0, 2414)}
+        assert any("a bar of 5,481" in problem for problem in reader.problems)
+
+    def test_one_that_goes_on_is_its(self) -> None:
+        lines = [bar(10, 200, 10), "Starting training", bar(100, 200, 100), bar(200, 200, 200)]
+        _, said = told(*lines, bar(50, 50, 30))
+        assert times(said) == {"step": (200.0, 200), "evaluation": (30.0, 1)}
+
+    def test_a_save_of_diffusers_is_told_once(self) -> None:
+        _, said = told(
+            bar(500, 1000, 500, "Steps: ", after=", loss=0.07"),
+            "10/20/2023 15:55:17 - INFO - accelerate.accelerator - Saving current state to out/checkpoint-500",
+            "10/20/2023 15:55:19 - INFO - __main__ - Saved state to out/checkpoint-500",
+            bar(501, 1000, 503, "Steps: ", after=", loss=0.06"),
+        )
+        assert [item.step for item in said if item.kind == "checkpoint"] == [500]

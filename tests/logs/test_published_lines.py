@@ -227,3 +227,128 @@ class TestRowsOfIterations:
             for count in (19, 39)
         ]
         assert timed(*rows) == {"step": (11.7, 39)}
+
+
+class TestMeansOfTheEpoch:
+    LINE = "Epoch: [{}][{:4d}/5005]\tTime  0.300 ({:6.3f})\tData  0.000 ( 0.470)\tLoss 7.0204e+00 (7.0204e+00)"
+
+    def lines(self, epoch: int, counts: range) -> list[str]:
+        """10.1 s for the first step, 0.3 s for each other one."""
+        return [self.LINE.format(epoch, count, (10.1 + 0.3 * count) / (count + 1)) for count in counts]
+
+    def test_a_mean_of_the_epoch_is_not_that_of_the_last_steps(self) -> None:
+        lines = self.lines(0, range(0, 60, 10))
+        assert timed(*lines)["step"] == (pytest.approx(25.1, abs=0.03), 51)
+        assert [item.seconds for item in told(*lines)][1:] == pytest.approx([3.0] * 5, abs=0.03)
+
+    def test_it_starts_afresh_with_each_epoch(self) -> None:
+        lines = self.lines(0, range(0, 5005, 10)) + self.lines(1, range(0, 60, 10))
+        # The last four of the first epoch are taken for its mean.
+        assert timed(*lines)["step"] == (pytest.approx(1510.1 + 1.2 + 25.1, abs=2.6), 5056)
+
+    def test_its_rounding_is_no_time_of_steps(self) -> None:
+        seconds = [item.seconds or 0.0 for item in told(*self.lines(0, range(0, 5005, 10)))]
+        assert max(seconds[1:]) < 4.0
+        assert min(seconds) > 1.4
+
+    def test_a_stall_late_in_the_epoch_is_seen(self) -> None:
+        line = "INFO Train: [3/300][{}/5005]\teta 0:05:00 lr 0.000001\ttime 0.2500 ({:.4f})\tloss 6.9 (6.9)"
+        spent = [(4000, 1000.25), (4010, 1002.75), (4020, 1065.25), (4030, 1067.75)]
+        seconds = [item.seconds for item in told(*(line.format(n, s / (n + 1)) for n, s in spent))]
+        assert seconds[1:] == pytest.approx([2.5, 62.5, 2.5], abs=0.6)
+
+    def test_a_mean_that_shrinks_is_one_of_the_last_steps(self) -> None:
+        line = "Epoch: [0][{}/500]\tTime 0.300 ({:.3f})\tLoss 7.0 (7.0)"
+        lines = [line.format(count, mean) for count, mean in ((100, 0.9), (200, 0.3), (300, 0.6), (400, 0.3))]
+        assert [item.seconds for item in told(*lines)] == pytest.approx([90.0, 30.0, 60.0, 30.0])
+
+
+class TestTotals:
+    def total(self, *lines: str) -> int | None:
+        reader = LineReader()
+        reader.feed("\n".join(lines) + "\n")
+        return reader.total_steps
+
+    def test_an_epoch_is_not_the_run(self) -> None:
+        yolox = "yolox.core.trainer:after_iter:246 - epoch: 1/300, iter: {}/1849, iter_time: 0.588s, total_loss: 16.9"
+        assert self.total(*(yolox.format(count) for count in (10, 20))) == 554_700
+        tutorial = "Epoch [1/5], Step [{}/600], Loss: 2.2047"
+        assert self.total(tutorial.format(100)) is None
+        assert self.total(*(tutorial.format(count) for count in (100, 200))) == 3000
+        assert self.total("Epoch [7/50], Step [10/724], Mel Loss: 0.72029") == 36_200
+
+    def test_without_a_number_of_epochs_the_next_one_tells(self) -> None:
+        flair = "epoch {} - iter {}/1227 - loss 0.93329908 - time (sec): 5.65 - lr: 0.000030"
+        counts = [(1, 122), (1, 244), (2, 122)]
+        assert [self.total(*(flair.format(*said) for said in counts[: n + 1])) for n in range(3)] == [None] * 3
+        assert steps(*(flair.format(*said) for said in counts)) == [122, 244, 1349]
+        through = "epoch {}, iter {}/500, loss: 2.0"
+        assert self.total(*(through.format(*said) for said in ((1, 100), (2, 200)))) == 500
+
+    @pytest.mark.parametrize(
+        "line",
+        [
+            "2021-03-30 06:55:57 [INFO]\t[TRAIN] epoch: 1, iter: 20/500, loss: 2.0859, lr: 0.0096, batch_cost: 0.5344",
+            "epoch 0.04 | step 20/500 | loss 2.0",
+            "epoch 1 | global step 20/500 | loss 2.0",
+            "Epoch 1/1, step 20/500, loss 2.0",
+        ],
+        ids=["paddleseg", "fractions", "global", "one epoch"],
+    )
+    def test_what_surely_counts_through(self, line: str) -> None:
+        assert self.total(line) == 500
+
+    @pytest.mark.parametrize("first", [0, 1])
+    def test_a_run_that_counts_through_its_epochs_is_told_once(self, first: int) -> None:
+        lines = [f"Epoch {n // 200 + first}/5, step {n + 1}/1000, loss 2.0" for n in range(19, 1000, 20)]
+        assert self.total(*lines) == 1000
+        assert steps(*lines)[-1] == 1000
+
+
+class TestEstimators:
+    def test_the_seconds_are_those_since_the_line_before(self) -> None:
+        lines = ["INFO:tensorflow:loss = 96.96749, step = 0", "INFO:tensorflow:global_step/sec: 0.803899"]
+        for step, seconds in ((100, 124.394), (200, 146.504)):
+            line = f"loss = 4.264659, step = {step} ({seconds} sec)"
+            lines += [f"INFO:tensorflow:{line}", f"I0407 23:41:22.065083 1402 basic_session_run_hooks.py:260] {line}"]
+        assert timed(*lines)["step"] == (270.898, 200)
+
+    def test_the_first_line_of_a_cut_log_does_not_tell_of_how_many_steps(self) -> None:
+        lines = [f"INFO:tensorflow:loss = 3.28, step = {step} (199.310 sec)" for step in (5100, 5200)]
+        assert timed(*lines) == {"step": (199.31, 100)}
+
+    def test_what_is_saved_of_an_evaluation_is_no_step(self) -> None:
+        saved = "INFO:tensorflow:Saving dict for global step 300: accuracy = 0.9, global_step = 300, loss = 3.2"
+        (seen,) = told(saved)
+        assert (seen.kind, seen.step, seen.values["loss"]) == ("evaluation", 300, 3.2)
+
+
+def test_llama_cpp_tells_the_time_of_an_iteration() -> None:
+    line = "train_opt_callback: iter=    70 sample=72/5608 sched=0.700000 loss=4.948237 dt=00:04:59 eta=03:29:33 |->"
+    assert (found_in(line).step, found_in(line).each_s, found_in(line).values) == (70, 299.0, {"loss": 4.948237})
+
+
+class TestToldInParts:
+    def test_allennlp_tells_epochs_and_validations_apart_from_batches(self) -> None:
+        line = "2017-10-14 16:{},000 - INFO - allennlp.training.trainer - {}"
+        said = [("48:00", "Epoch 0/139"), ("48:00", "Training"), ("48:10", "Batch 100/1000: loss: 6.66 ||"),
+                ("49:30", "Batch 900/1000: loss: 1.32 ||"), ("49:40", "Validating"),
+                ("49:50", "Batch 5/60: loss: 2 ||"), ("50:00", "Epoch 1/139"), ("50:00", "Training"),
+                ("50:10", "Batch 100/1000: loss: 1.1 ||")]  # fmt: skip
+        lines = [line.format(*words) for words in said]
+        assert steps(*lines) == [100, 900, 1000, 1100]
+        assert timed(*lines) == {"step": (100.0, 1000), "evaluation": (20.0, 1)}
+        reader = LineReader()
+        reader.feed("\n".join(lines) + "\n")
+        assert reader.total_steps == 140_000
+
+    def test_coqui_has_its_times_below_its_step(self) -> None:
+        lines = []
+        for within, step, mean in ((24, 370_025, 0.6), (49, 370_050, 0.55), (24, 370_402, 0.5)):
+            lines += [f"    --> STEP: {within}/377 -- GLOBAL_STEP: {step}", "   | > loss_1: 28.72600  (30.49375)",
+                      f"   | > step_time: 0.55960  ({mean:.5f})", "   | > loader_time: 0.1072  (0.1009)"]  # fmt: skip
+        lines += ["    --> STEP: 3", "      | > loss_1: 29.1  (29.2)"]
+        seen = told(*lines)
+        assert [item.step for item in seen] == [370_025, 370_050, 370_402]
+        assert seen[1].seconds == pytest.approx(0.55 * 49 - 0.6 * 24)
+        assert seen[1].values == {"loss_1": 28.726}

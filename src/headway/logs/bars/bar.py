@@ -1,4 +1,5 @@
-"""Progress bars as text: tqdm's (and Lightning's, which is one), Ultralytics' own, rich's in Lightning, and Keras'.
+"""Progress bars as text: tqdm's (and Lightning's, which is one), Ultralytics' own, rich's in Lightning, Keras', the
+Trainer's in a notebook, and that of a much copied training on CIFAR.
 
 Owns one printed bar to its numbers; which bar is the training's is `choice.py`. Source of tqdm's form:
 `tqdm/std.py: format_meter`, `{desc}: {percentage}|{bar}| {n}/{total} [{elapsed}<{remaining}, {rate}{postfix}]`.
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
 
@@ -20,6 +21,12 @@ TQDM = re.compile(
     rf"(?P<percent>\d{{1,3}})%(?:\|[^|\n]{{0,400}}\|)?\s{{0,20}}(?P<n>{COUNT})/(?P<total>{COUNT})\s{{0,4}}"
     rf"\[(?P<elapsed>{TIME})<(?P<left>\?|{TIME})(?:,\s{{0,4}}(?P<rate>[^\]\n]{{0,2000}}))?\]?"
 )
+CLOCK = r"\d{1,5}:\d\d(?::\d\d)?"
+SHORT = re.compile(
+    rf"(?P<percent>\d{{1,3}})%\|[^|\n]{{0,400}}\|\s{{0,20}}(?P<n>{COUNT})/(?P<total>{COUNT})\s{{1,4}}"
+    rf"(?P<elapsed>{CLOCK})(?:<(?P<left>\?|{CLOCK})(?:,\s{{0,4}}(?P<rate>[^\s,\]]{{1,40}}))?)?(?![\w:<])"
+)
+"""tqdm's as YOLOv5 sets it: without brackets, mostly without what is left (utils/general.py: `TQDM_BAR_FORMAT`)."""
 ULTRALYTICS_BAR = re.compile(
     r"(?P<percent>\d{1,3})% [━╸─]{1,200} (?P<n>\d{1,12})/(?P<total>\d{1,12}) {1,2}"
     r"(?:(?P<rate>\d{1,9}\.\d{1,3}(?:[KMG]?[a-zA-Z]{1,12}/s|s/[a-zA-Z]{1,12})) )?"
@@ -43,6 +50,18 @@ KERAS_PLAIN = re.compile(
 """Its `verbose=2`: a line an epoch."""
 ULTRALYTICS = re.compile(r"^(?P<epoch>\d{1,6})/(?P<epochs>\d{1,6})\s{1,20}\d[\d.]{0,9}G\b")
 """`70/1000 6.73G 1.081 ...: 100%|...`: epoch, memory, losses."""
+NOTEBOOK = re.compile(
+    rf"\[ {{0,12}}(?P<n>(?!0\d)\d{{1,12}})/(?P<total>[1-9]\d{{0,11}}) (?P<elapsed>{CLOCK})"
+    rf"(?: < (?P<left>{CLOCK}), (?P<rate>[\d.]{{1,20}} it/s|\+inf it/s))?"
+    r"(?:, Epoch (?P<at>\d{1,6}(?:\.\d{1,4})?)/\d{1,6})?\]"
+)
+"""transformers/utils/notebook.py: `NotebookProgressBar`; that of an evaluation names no epoch."""
+CIFAR = re.compile(
+    r"\[[=>.]{1,200}(?: (?P<n>\d{1,9})/(?P<total>\d{1,9}) [=>.]{0,200})?\]\s{1,4}"
+    r"Step: [\dDhms]{1,20} \| Tot: (?P<elapsed>[\dDhms]{1,20})(?=[\s|\x08]|$)"
+)
+"""kuangliu/pytorch-cifar, utils.py: a terminal shows the count within the bar, a file behind steps back to there."""
+CIFAR_COUNT = re.compile(r"[\s\x08](?P<n>\d{1,9})/(?P<total>\d{1,9})\s{0,20}$")
 EPOCH = re.compile(
     r"(?i)\bepochs?\b\s*(?:\.{3}\s{0,4})?[:#=\[(]*\s*(?P<epoch>\d{1,6})(?:\.\d+)?(?:\s*(?:/|of)\s*(?P<epochs>\d{1,6}))?"
 )
@@ -76,6 +95,8 @@ OF_ROWS = re.compile(
 UNIT_S: Final = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0}
 SHORTEST_STEP_S: Final = 200e-6
 """What Keras calls a step is a row where it takes less."""
+KERAS_ROUNDING_S: Final = 1.5
+"""Of the seconds, which older ones cut, and of the time of one step, times all."""
 SHORTEST_ROW_S: Final = 5e-6
 """And a byte of a download where it takes less than that."""
 
@@ -99,6 +120,10 @@ class Bar:
     """Whether it surely counts rows, of which a step takes several."""
     rounded: bool = False
     """Whether its counts are rounded (`1.2k`)."""
+    sure: bool = False
+    """Whether its form alone shows that it is a training's."""
+    one_epoch: bool = False
+    """Whether it is surely of one epoch, though how many there are is not said."""
     values: Mapping[str, float]
     end: int
     """Where the bar ends in its line."""
@@ -108,7 +133,8 @@ def bars_in(line: str) -> Iterator[Bar]:
     """The bars of a line, in order; several stand in one where a terminal's line was written over."""
     start = 0
     own = list(ULTRALYTICS_BAR.finditer(line)) if "━" in line or "─" in line else []
-    for match in own or TQDM.finditer(line):
+    own = own or list(TQDM.finditer(line)) or (list(SHORT.finditer(line)) if "%|" in line else [])
+    for match in own:
         # No description is longer than a line of a terminal.
         before = line[max(start, match.start() - 200) : match.start()]
         start = match.end()
@@ -117,13 +143,53 @@ def bars_in(line: str) -> Iterator[Bar]:
         tail = line[match.end() : match.end() + 200].partition("{")[0]
         tail = tail if tail[:1] in (" ", ",") and "%|" not in tail else ""
         yield _bar(match, described, f"{(match['rate'] or '').partition(',')[2]},{tail}")
-    rich = RICH.search(line[:4_000]) if start == 0 and ("━" in line or "╺" in line or "─" in line) else None
-    keras = (KERAS.search(line[:4_000]) or KERAS_PLAIN.match(line[:4_000])) if start == 0 and rich is None else None
+    other = _other(line[:4_000]) if start == 0 else None
+    if other is not None:
+        yield other
+
+
+def _other(line: str) -> Bar | None:
+    """The bar of a line that has none of tqdm's."""
+    rich = RICH.search(line) if "━" in line or "╺" in line or "─" in line else None
     if rich:
         of = f"/{rich['epochs']}" if rich["epochs"] else ""
-        yield _bar(rich, f"Epoch {rich['epoch']}{of}", line[rich.end() :])
-    elif keras:
-        yield _keras(keras, line)
+        return _bar(rich, f"Epoch {rich['epoch']}{of}", line[rich.end() :])
+    if keras := KERAS.search(line) or KERAS_PLAIN.match(line):
+        return _keras(keras, line)
+    if "[" not in line:
+        return None
+    return _cifar(line) if "| Tot: " in line else _notebook(line)
+
+
+def _notebook(line: str) -> Bar | None:
+    """The Trainer's bar as it is copied from a notebook."""
+    match = NOTEBOOK.search(line)
+    if match is None or int(match["n"]) > int(match["total"]):
+        return None
+    trains = match["at"] is not None
+    if not (trains or match["left"] or match.group() == line.strip()):
+        return None  # a date at the beginning of a line looks so
+    found = _bar(match, "Training" if trains else "Evaluation", "")
+    # It is as long as the whole run: its epoch is no number of a pass.
+    return replace(found, sure=trains, values={"epoch": float(match["at"])} if trains else {})
+
+
+def _cifar(line: str) -> Bar | None:
+    match = CIFAR.search(line)
+    count = match if match is None or match["n"] else CIFAR_COUNT.search(line, match.end())
+    if match is None or count is None:
+        return None
+    after = line[match.end() : count.start()] if count is not match else line[match.end() :]
+    return Bar(
+        description="",
+        kind="train",
+        n=int(count["n"]),
+        total=int(count["total"]),
+        elapsed_s=duration_s(match["elapsed"]),
+        one_epoch=True,
+        values=named_numbers(after),
+        end=max(match.end(), count.end()),
+    )
 
 
 def _bar(match: re.Match[str], described: str, after: str) -> Bar:
@@ -152,8 +218,7 @@ def _keras(match: re.Match[str], line: str) -> Bar:
     done = n == total and match["elapsed"] is not None
     seconds = duration_s(match["elapsed"]) if done else None
     each = float(match["each"]) * UNIT_S[match["unit"]] if match["each"] and number(match["each"]) is not None else None
-    if done and each is not None and (seconds or 0.0) < 10:
-        # Below ten seconds the whole ones are too coarse.
+    if seconds is not None and seconds < 10 and each is not None and _is_finer(match["each"], each * total, seconds):
         seconds = each * total
     mean_s = each
     if mean_s is None and seconds and total:
@@ -169,6 +234,15 @@ def _keras(match: re.Match[str], line: str) -> Bar:
         values=named_numbers(line[match.end() :]),
         end=match.end(),
     )
+
+
+def _is_finer(each: str, by_each_s: float, seconds: float) -> bool:
+    """Whether the time of one step, as printed, tells an epoch's more exactly than its whole seconds do.
+
+    Of two rounded numbers the larger is the finer. Where both differ by more than their rounding, the time of one
+    leaves out the first, with all that is compiled in it.
+    """
+    return float(each.replace(".", "")) > seconds and abs(by_each_s - seconds) <= KERAS_ROUNDING_S
 
 
 def _count(text: str) -> int:

@@ -35,6 +35,9 @@ class Choice:
         """Whether a bar of epochs stands around the training's."""
         self.epochs: int | None = None
         """Of the line `Epoch 1/5` that Keras prints above its bars, or of the bar around that of the steps."""
+        self._started = False
+        self._prepared: str | None = None
+        """A bar that was over, or went on, when the training was said to start: another one may be that of it."""
         self._printed: dict[str, Bar] = {}
         self._same: dict[str, str] = {}
 
@@ -77,6 +80,8 @@ class Choice:
         `start_s`: when a pass that begins now began; `rows`: evaluation rows that were seen; `meant`: steps of the run.
         """
         main, known = self.bar, self.bars.get(key)
+        if key == self._prepared and not (known is not None and known.is_done and bar.n >= bar.total):
+            self._prepared = None  # it goes on, or begins again
         around = counts_epochs(bar) or (known is not None and known.outer)
         if bar.kind == "train" and bar.n < bar.total and not around:
             self.going = key
@@ -114,6 +119,15 @@ class Choice:
         if bar is self.bar:
             bar.strength = PROVEN
 
+    def starts(self) -> None:
+        """A line says that the training starts: what nothing has proven to be one was before it.
+
+        Only the first does: those of later epochs or folds stand below bars of the training.
+        """
+        main, started, self._started = self.bar, self._started, True
+        if main is not None and not started and main.last.n > 0 and main.strength < PROVEN:
+            self._prepared = self.main
+
     def gives_way(self, key: str, bar: Bar, meant: int | None, *, told: bool) -> bool:
         """Whether a print of another bar shows that `main` is not the training's; `told`: whether its steps were."""
         main, other = self.bar, self.bars[key]
@@ -123,6 +137,8 @@ class Choice:
             return True
         if counts_epochs(bar) and (bar.n > 0 or self.within):
             return False  # it stands around the one that goes on
+        if self._prepared == self.main and main.last.total != meant and bar.total > 1:
+            return True
         if not main.is_done:
             return main.strength == 0 < other.strength and main.last.n == 0
         if other.strength != main.strength or told:
@@ -159,6 +175,6 @@ class Choice:
         """Epochs of the run, each as long as the bar of the training; None where that is not known."""
         if counts_epochs(bar):
             return 1
-        if self.within or bar.description == "keras":
+        if self.within or bar.description == "keras" or bar.one_epoch:
             return bar.epochs or self.epochs
         return bar.epochs or (None if bar.epoch is not None or known.base else 1)

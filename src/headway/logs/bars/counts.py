@@ -19,6 +19,8 @@ NAMED: Final = re.compile(r"\s{0,9}Train on (?P<rows>\d{1,9}) samples\b")
 """Keras up to 2.2 and that of TensorFlow 2.0, above the bars of rows (keras/engine/training_arrays.py)."""
 DOWNLOAD: Final = "Downloading data from "
 """Above Keras' bars of bytes (keras/utils/data_utils.py)."""
+STARTING: Final = re.compile(r"(?i)\bstart(?:ing)? (?:the )?training\b|\brunning training\b")
+"""Of many scripts and of the Trainer: bars above it prepared."""
 FEWEST_PRINTS: Final = 5
 """Counts of which the common divisor is a step's rows; as many multiples of it are hardly all further apart."""
 EVERY_STEP: Final = 25
@@ -80,10 +82,13 @@ class RowCounts:
         self._bars: dict[str, _Rows] = {}
         self._named: int | None = None
         self._downloading = False
+        self.starting = False
+        """Whether a line said that the training starts since that was last asked for."""
 
     def heed(self, message: str) -> None:
         """Takes in a line that is no bar: it may say what the bars below it count."""
         self._downloading = DOWNLOAD in message[:80]
+        self.starting = self.starting or STARTING.search(message[:200]) is not None
         if match := NAMED.match(message):
             self._named = int(match["rows"])
 
@@ -188,6 +193,9 @@ class Counts:
 
     def in_steps(self, key: str, bar: Bar, choice: Choice) -> Bar | None:
         """A print in steps, where its bar counts something else; None for one that tells of none."""
+        if self.rows.starting:
+            choice.starts()
+            self.rows.starting = False
         if bar.kind == "evaluation":
             self.validations.heed(key, bar)
         if bar.kind != "train":

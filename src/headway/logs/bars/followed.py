@@ -143,7 +143,7 @@ def counts_epochs(bar: Bar) -> bool:
 def strength_of(bar: Bar) -> int:
     """How surely a bar is a training's, by one print of it."""
     loss = "loss" in bar.description.lower() or any("loss" in name.lower() for name in bar.values)
-    if loss or bar.epoch is not None or bar.description == "keras":
+    if loss or bar.sure or bar.epoch is not None or bar.description == "keras":
         return PROVEN
     return LIKELY if bar.values or OF_TRAINING.search(bar.description) else 0
 

@@ -1,4 +1,4 @@
-"""Steps that several lines tell of: NeMo-RL's blocks, Composer's console, spaCy's table.
+"""Steps that several lines tell of: NeMo-RL's blocks, Composer's console, spaCy's table, AllenNLP, Coqui.
 
 Owns what must be known of an earlier line to read a later one; lines that say all themselves are `metric_lines.py`.
 """
@@ -6,8 +6,10 @@ Owns what must be known of an earlier line to read a later one; lines that say a
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Final
 
+from headway.logs.forms.figures import named
 from headway.logs.forms.line import Line
 from headway.logs.text import number
 
@@ -27,6 +29,20 @@ EVALUATED: Final = re.compile(r"(?:^|\s)\[Eval batch=(?P<n>\d{1,9})/(?P<of>\d{1,
 COLUMNS: Final = re.compile(r"^\s{0,2}E\s{2,6}#\s{2,9}\S")
 """spacy/training/loggers.py: epoch, step, losses, scores of the evaluation at that step."""
 FEWEST_COLUMNS: Final = 3
+ALLEN: Final = re.compile(
+    r"\ballennlp\.[\w.]{1,60} - (?:Epoch (?P<epoch>\d{1,6})/(?P<last>\d{1,6})\s{0,4}$"
+    r"|(?P<part>Training|Validating)\s{0,4}$|Batch (?P<step>\d{1,12})/(?P<total>\d{1,12}): (?P<figures>.{0,600}))"
+)
+"""allennlp/training/trainer.py: the epoch, counted from 0, and the last one; batches of the training and of the
+validation look alike."""
+COQUI: Final = re.compile(
+    r"-> (?:TIME: .{0,40} -- )?STEP: (?P<in>\d{1,9})/\d{1,9} -- GLOBAL_STEP: (?P<step>\d{1,12})\s*$"
+)
+COQUI_MARKS: Final = ("| > ", "-> STEP: ", "-> TIME: ")
+COQUI_NAMED: Final = re.compile(
+    r"^\s{0,9}\| > (?P<name>\w{1,60}): (?P<now>-?\d{1,12}\.\d{1,9})\s{0,4}(?:\((?P<mean>-?\d{1,12}\.\d{1,9})\))?"
+)
+"""trainer/logging/console_logger.py of Coqui TTS: last values, and in parentheses means of the epoch so far."""
 
 
 class Blocks:
@@ -40,11 +56,19 @@ class Blocks:
         self._batch = 0
         self._by_batches = False
         self._columns: tuple[str, ...] = ()
+        self._pass: tuple[int, int] | None = None
+        self._trained: Line | None = None
+        self._validates = False
+        self._counted: tuple[int, int] | None = None
 
     def observe(self, message: str) -> Line | None:
         """What `message` completes; None for a line that completes nothing."""
         if len(message) > 1_000:
             return None
+        if "allennlp." in message:
+            return self._allen(message)
+        if any(mark in message for mark in COQUI_MARKS):
+            return self._coqui(message)
         if "=====" in message or "•" in message or "Training Results" in message:
             return self._nemo_rl(message)
         if "batch" in message or "[" in message:
@@ -64,8 +88,8 @@ class Blocks:
             return Line(kind="evaluation", step=self._step[0], each_s=self._validated_s)
         if "Training Results" in message:
             self._values = {}
-        if named := NAMED.match(message):
-            self._values[named["name"].lower()] = float(named["value"])
+        if figure := NAMED.match(message):
+            self._values[figure["name"].lower()] = float(figure["value"])
         time = TOTAL_TIME.search(message)
         if time is None or self._step is None:
             return None
@@ -109,3 +133,42 @@ class Blocks:
             return None
         values = {name: value for name, value in zip(self._columns[2:], figures[2:], strict=True) if value is not None}
         return Line(kind="step", step=int(words[1]), values=values)
+
+    def _allen(self, message: str) -> Line | None:
+        said = ALLEN.search(message)
+        if said is None:
+            return None
+        trained = self._trained
+        if said["epoch"]:
+            self._pass, self._trained = (int(said["epoch"]), int(said["last"]) + 1), None
+            over, self._validates = self._validates and trained is not None, False
+            return Line(kind="evaluation", step=trained.step) if over and trained else None
+        if said["part"]:
+            self._validates = said["part"] == "Validating"
+            if not self._validates or trained is None or trained.total is None:
+                return None
+            # All batches of the epoch are done, though the last were not printed.
+            self._trained = replace(trained, step=trained.total, values={})
+            return self._trained
+        if self._validates:
+            return None
+        epoch, epochs = self._pass or (None, None)
+        self._trained = Line(kind="step", step=int(said["step"]), total=int(said["total"]), epoch=epoch, epochs=epochs,
+                             per_epoch=True, values=named(said["figures"]))  # fmt: skip
+        return self._trained if self._pass else replace(self._trained, total=None)
+
+    def _coqui(self, message: str) -> Line | None:
+        if "| > " not in message:
+            counted = COQUI.search(message)
+            self._counted, self._values = (int(counted["in"]), int(counted["step"])) if counted else None, {}
+            return None
+        said = COQUI_NAMED.match(message)
+        if said is None or self._counted is None:
+            return None
+        if said["name"] != "step_time":
+            self._values[said["name"]] = float(said["now"])
+            return None
+        (in_epoch, step), self._counted = self._counted, None
+        each_s = float(said["mean"] or said["now"])
+        return Line(kind="step", step=step, each_s=each_s, epoch_s=each_s * in_epoch if said["mean"] else None,
+                    values=self._values)  # fmt: skip

@@ -11,6 +11,8 @@ from dataclasses import replace
 from typing import Final
 
 from headway.logs.forms.line import Line
+from headway.logs.forms.pace import Pace
+from headway.logs.forms.scope import Scope
 from headway.logs.text import finite
 
 WITHIN: Final = re.compile(
@@ -43,8 +45,10 @@ OPEN_CLIP_TIME: Final = re.compile(
 IMAGES: Final = re.compile(r"\(epoch: \d{1,6}, iters: \d{1,12}, time: \d{1,6}\.\d{1,6}(?:, data: \d{1,6}\.\d{1,6})?\)")
 """util/visualizer.py of CycleGAN and pix2pix: images, and the time of one; a step takes `batch_size` of them."""
 TIME: Final = re.compile(
-    r"(?i)\btime:?\s{1,4}(?P<now>\d{1,6}\.\d{1,9})s?(?:\s{0,4}\(\s{0,4}(?P<mean>\d{1,6}\.\d{1,9}))?"
+    r"(?i)\btime:?\s{1,4}(?P<now>\d{1,6}\.\d{1,9})s?(?:\s{0,4}\(\s{0,4}(?P<mean>\d{1,6}\.(?P<digits>\d{1,9})))?"
 )
+"""In parentheses the mean of the epoch so far: AverageMeter of PyTorch's ImageNet example and Swin, which is made anew
+with each epoch, as is MetricLogger's `global_avg` of DETR's kin with each `log_every`."""
 HELD: Final = 1.5
 """A step that took so many usual ones, and at which an evaluation was told first, has that in its time."""
 
@@ -55,11 +59,13 @@ def within_epoch(line: str, values: dict[str, float]) -> Line | None:
     if match is None:
         return _rows_of_epoch(line, values)
     total = match.groupdict().get("total")
+    each_s, epoch_mean = _each_s(line, match.end())
     return Line(
         kind="step",
         step=int(match["step"]),
         total=int(total) if total else None,
-        each_s=_each_s(line, match.end()),
+        each_s=each_s,
+        epoch_mean=epoch_mean,
         epoch=int(match["epoch"]),
         epochs=int(epochs) if (epochs := match.groupdict().get("epochs")) else None,
         per_epoch=True,
@@ -72,12 +78,17 @@ def counts_rows(line: str) -> bool:
     return "poch: " in line and (OPEN_CLIP.search(line[:400]) or IMAGES.search(line[:400])) is not None
 
 
-def _each_s(line: str, start: int) -> float | None:
-    """Seconds of a step that stand behind its count."""
+def _each_s(line: str, start: int) -> tuple[float | None, tuple[float, float] | None]:
+    """Seconds of a step that stand behind its count, and their mean over the epoch with what rounding leaves open."""
     if batch := MS_PER_BATCH.search(line, start):
-        return float(batch["ms"]) / 1_000.0
+        return float(batch["ms"]) / 1_000.0, None
     time = TIME.search(line, start)
-    return None if time is None else finite(time["mean"] or time["now"])
+    if time is None:
+        return None, None
+    if not time["mean"]:
+        return finite(time["now"]), None
+    mean_s = float(time["mean"])
+    return mean_s, (mean_s, 0.5 * 10.0 ** -len(time["digits"]))
 
 
 def _rows_of_epoch(line: str, values: dict[str, float]) -> Line | None:
@@ -115,14 +126,15 @@ class Epochs:
         """Whether the count is one of the epoch: a total is known only where the epochs are."""
         self._rows, self._rows_per_step = 0, 0
         self._batches_per_step = 0
-        self._shown: tuple[int, float] | None = None
+        self._pace, self._scope = Pace(), Scope()
+        self._in_epoch = 0
         self._evaluated: int | None = None
         self._each_s: float | None = None
 
     def through(self, line: Line) -> Line | None:
         """`line` with its step and total counted through the run, and its time; None where the step is not known."""
         counted = self._counted(self._of_steps(line))
-        return None if counted is None else self._alone(self._timed(counted))
+        return None if counted is None else self._alone(self._pace.timed(counted, self._in_epoch))
 
     def _of_steps(self, line: Line) -> Line:
         """An evaluation that stands at a batch, at its step."""
@@ -131,17 +143,6 @@ class Epochs:
         elif line.kind == "evaluation" and self._batches_per_step:
             return replace(line, step=line.step // self._batches_per_step)
         return line
-
-    def _timed(self, line: Line) -> Line:
-        """A step with what the seconds of the epoch grew by since the one before."""
-        if line.epoch_s is None:
-            return line
-        before, self._shown = self._shown, (line.step, line.epoch_s)
-        if before is None or line.step <= before[0]:
-            return line
-        # Less than before: of an epoch that has begun since.
-        passed_s = line.epoch_s - before[1] if line.epoch_s >= before[1] else line.epoch_s
-        return replace(line, each_s=passed_s / (line.step - before[0]))
 
     def _alone(self, line: Line) -> Line:
         """A step without the evaluation in its time, which stands beside it.
@@ -168,17 +169,19 @@ class Epochs:
         if line.kind != "step" or line.epoch is None:
             return replace(line, step=line.step + self._base) if self._base else line
         last = self._last
+        within = self._scope.within_epoch(line, last)
         if last is not None and last.epoch is not None:
-            if line.epoch > last.epoch and (line.step < last.step or line.per_epoch):
+            if line.epoch > last.epoch and (line.step < last.step or within):
                 self._base += (last.total or last.step) * (line.epoch - last.epoch)
             elif line.epoch < last.epoch:
                 self._base = 0
-        elif line.per_epoch and line.step == 0:
+        elif within and line.step == 0:
             # Counted from 0, the first line comes after the first step.
             self._first = 1
         self._last = line
-        if not (line.per_epoch or self._base):
-            return line
+        self._in_epoch = line.step + self._first
+        if not (within or self._base):
+            return line if within is False else replace(line, total=None)
         self.begins_again = True
         total = line.total * line.epochs if line.total and line.epochs else None
         return replace(line, step=line.step + self._base + self._first, total=total)

@@ -22,6 +22,10 @@ class Line:
     elapsed_s: float | None = None
     epoch_s: float | None = None
     """Of the epoch's steps so far."""
+    epoch_mean: tuple[float, float] | None = None
+    """Seconds of one of the epoch's steps so far, and by how much they may be rounded."""
+    interval_s: float | None = None
+    """Of the steps since the line before of its kind; 0 where that one did not know them."""
     rows_seen: float | None = None
     batches: int | None = None
     """Batches that were done, of which a step takes several; evaluations of the same log stand at them."""
@@ -29,6 +33,8 @@ class Line:
     epochs: int | None = None
     per_epoch: bool = False
     """Whether `step` and `total` are surely those of the epoch."""
+    total_of_run: bool = False
+    """Whether `step` and `total` are surely those of the run, though an epoch stands beside them."""
     counts_rows: bool = False
     """Whether `step` and `total` are rows of the epoch, of which a step takes several."""
     rows_per_step: float | None = None

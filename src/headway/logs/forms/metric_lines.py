@@ -28,6 +28,8 @@ FAIRSEQ = re.compile(r"\btrain_inner \| epoch (?P<epoch>\d{1,6}):.{0,3000}?\bnum
 OLMO = re.compile(r"\[step=(?P<step>\d{1,12})/(?P<total>\d{1,12}),\s?epoch=\d")
 MMENGINE = re.compile(r"\bIter\(train\)\s{1,4}\[\s{0,11}(?P<step>\d{1,12})/(?P<total>\d{1,12})\]")
 """mmengine/runner/log_processor.py; runs that count epochs are in `epochs.py`."""
+PADDLE_SEG = re.compile(r"\[TRAIN\]\s{1,4}epoch: \d{1,6}, iter: \d")
+"""paddleseg/core/train.py: the epoch of a run whose iterations count through."""
 MAXTEXT = re.compile(r"\bcompleted step: (?P<step>\d{1,12}), seconds: (?P<each>\d{1,9}\.\d{1,9})")
 """MaxText/metric_logger.py."""
 GENERIC = re.compile(
@@ -181,9 +183,16 @@ def _generic(match: re.Match[str], line: str) -> Line | None:
         epoch=int(epoch["epoch"]) if epoch else None,
         epochs=int(epoch["epochs"]) if epoch and epoch["epochs"] else None,
         total=whole(match["total"].replace(",", "")) if match["total"] else None,
+        total_of_run=_is_of_run(line, match, epoch),
         each_s=_each_s(line, each) if kind == "step" else _took_s(line),
         values=values,
     )
+
+
+def _is_of_run(line: str, match: re.Match[str], epoch: re.Match[str] | None) -> bool:
+    """Whether a count beside an epoch surely goes on through the run: it says so, or the epoch is told in fractions."""
+    fraction = epoch is not None and line.startswith(".", epoch.end("epoch"))
+    return fraction or match[0].lower().startswith("global") or PADDLE_SEG.search(line) is not None
 
 
 def _each_s(line: str, match: re.Match[str] | None) -> float | None:

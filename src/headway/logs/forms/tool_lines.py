@@ -1,5 +1,5 @@
-"""Lines that one tool alone prints: verl, litgpt, llama2.c, BasicSR, DINOv2, older fairseq, Marian, tflearn, and those
-of boosted trees: XGBoost, LightGBM, CatBoost.
+"""Lines that one tool alone prints: verl, litgpt, llama2.c, BasicSR, DINOv2, older fairseq, Marian, tflearn, Estimators
+of TensorFlow, llama.cpp, and those of boosted trees: XGBoost, LightGBM, CatBoost.
 
 Owns forms that are known whole; what tells of a step in words of anybody's is `metric_lines.py`.
 """
@@ -58,6 +58,19 @@ TFLEARN = re.compile(
 """tflearn/callbacks.py: TermLogger; the time is that of the epoch's steps so far."""
 TFLEARN_ROWS = re.compile(r"^\s{0,4}\| [^|]{1,80} \| epoch: \d{1,6}\b.{0,300}? -- iter: \d{1,12}/\d{1,12}\s{0,4}$")
 """Its second line: rows of the epoch."""
+ESTIMATOR = re.compile(
+    r"\bloss = (?P<loss>[-+\w.]{1,30}), step = (?P<step>\d{1,12})(?: \((?P<s>\d{1,9}\.\d{1,6}) sec\))?\s{0,4}$"
+)
+"""tensorflow/python/training/basic_session_run_hooks.py: LoggingTensorHook; the time is that since its last line."""
+ESTIMATOR_SAVED = re.compile(r"\bSaving dict for global step (?P<step>\d{1,12}): ")
+"""tensorflow_estimator/python/estimator/estimator.py, at the end of an evaluation."""
+ALLEN_BATCH = re.compile(r"\ballennlp\.[\w.]{1,60} - Batch \d{1,12}/\d{1,12}: ")
+"""Whose batch it is was said before: `blocks.py`."""
+LLAMA_CPP = re.compile(
+    r"\btrain_opt_callback: iter=\s{0,9}(?P<step>\d{1,9}) .{0,200}?\bloss=(?P<loss>\S{1,30})"
+    r"(?: dt=(?P<each>[\d:]{1,20}))?"
+)
+"""common/train.cpp of llama.cpp."""
 XGBOOST = re.compile(r"(?:^|\s)\[(?P<step>\d{1,9})\]\t[\w.]{1,80}-[\w@.-]{1,40}:[-+]?\d")
 """xgboost/callback.py: EvaluationMonitor, rounds counted from 0."""
 LIGHT_GBM = re.compile(r"(?:^|\s)\[(?P<step>\d{1,9})\]\t[\w.-]{1,80}'s [\w@.-]{1,40}: [-+]?\d")
@@ -65,6 +78,11 @@ CAT_BOOST = re.compile(
     r"^\s{0,9}(?P<step>\d{1,9}):\t(?:learn|test\d{0,3}): \S{1,30}\t.{0,400}?\btotal: (?P<total>[\d.hmsu ]{1,30})\t"
 )
 """Rounds counted from 0, and the time since the start."""
+
+
+def _loss(match: re.Match[str]) -> dict[str, float]:
+    loss = number(match["loss"])
+    return {} if loss is None else {"loss": loss}
 
 
 def verl(match: re.Match[str], line: str) -> Line:
@@ -136,13 +154,25 @@ def _marian(match: re.Match[str], line: str) -> Line:
 
 
 def _tflearn(match: re.Match[str], line: str) -> Line:
-    loss = number(match["loss"])
-    values = {"loss": loss} if loss is not None else {}
-    return Line(kind="step", step=int(match["step"]), epoch_s=float(match["s"]), values=values)
+    return Line(kind="step", step=int(match["step"]), epoch_s=float(match["s"]), values=_loss(match))
 
 
 def _rows(match: re.Match[str], line: str) -> None:
-    """A line that counts rows: no step, and none of its numbers is one."""
+    """A line that alone tells of no step: none of its numbers is one."""
+
+
+def _estimator(match: re.Match[str], line: str) -> Line:
+    interval_s = float(match["s"]) if match["s"] else 0.0
+    return Line(kind="step", step=int(match["step"]), interval_s=interval_s, values=_loss(match))
+
+
+def _estimator_saved(match: re.Match[str], line: str) -> Line:
+    return Line(kind="evaluation", step=int(match["step"]), values=named(line[match.end() :]))
+
+
+def _llama_cpp(match: re.Match[str], line: str) -> Line:
+    each_s = duration_s(match["each"]) if match["each"] else None
+    return Line(kind="step", step=int(match["step"]), each_s=each_s, values=_loss(match))
 
 
 def _xgboost(match: re.Match[str], line: str) -> Line:
@@ -169,6 +199,10 @@ FORMS: Final[tuple[Form, ...]] = (
     (TFLEARN, _tflearn),
     (TFLEARN_ROWS, _rows),
     (IMAGES, _rows),
+    (ALLEN_BATCH, _rows),
+    (ESTIMATOR, _estimator),
+    (ESTIMATOR_SAVED, _estimator_saved),
+    (LLAMA_CPP, _llama_cpp),
     (XGBOOST, _xgboost),
     (LIGHT_GBM, _light_gbm),
     (CAT_BOOST, _cat_boost),

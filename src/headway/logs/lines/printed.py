@@ -27,7 +27,10 @@ BANNER: Final = (
 RESUMED = re.compile(
     r"(?i)continuing training from global step (\d{1,12})|resum\w{1,3} .{0,80}?\bstep[ :=]{1,2}(\d{1,12})"
 )
-SAVING = re.compile(r"(?i)saving model checkpoint to|saving checkpoint(?: at iteration)?\b|saved checkpoint")
+SAVING = re.compile(
+    r"(?i)saving model checkpoint to|saving checkpoint(?: at iteration)?\b|saved checkpoint|\bsaved state to\b"
+)
+"""Of accelerate's two lines the later one: `Saving current state to` mostly stands behind a bar."""
 
 
 def rows_in(message: str) -> Iterator[Mapping[str, str]]:
