@@ -117,7 +117,7 @@ class Meter:
         self.phase_begins()
         try:
             yield
-        except BaseException:
+        except BaseException:  # Ctrl-C too: an evaluation that was stopped is none; it goes on to whoever stopped it
             self._mark = time.perf_counter()
             raise
         self.phase_ends(kind)
