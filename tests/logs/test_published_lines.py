@@ -226,7 +226,7 @@ class TestRowsOfIterations:
             json.dumps({"data_time": 0.01, "iteration": count, "lr": 0.001, "time": 0.3, "total_loss": 1.2})
             for count in (19, 39)
         ]
-        assert timed(*rows) == {"step": (11.7, 39)}
+        assert timed(*rows) == {"step": (12.0, 40)}  # counted from 0: 20 and 40 were done
 
 
 class TestMeansOfTheEpoch:

@@ -20,6 +20,7 @@ from headway.logs.formats import (
     torchtune,
     trainer_log,
     trainer_state,
+    ultralytics,
     wandb_csv,
     wandb_offline,
 )
@@ -38,6 +39,7 @@ READERS: Final[Mapping[str, Reader]] = {
     wandb_csv.NAME: wandb_csv,
     mlflow.NAME: mlflow,
     lightning_csv.NAME: lightning_csv,
+    ultralytics.NAME: ultralytics,
     nvidia_smi.NAME: nvidia_smi,
     sacct.NAME: sacct,
 }

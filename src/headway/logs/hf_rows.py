@@ -7,6 +7,7 @@ stand is the business of the formats. Source of the keys: `transformers/trainer.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
@@ -14,6 +15,7 @@ from typing import Any, Final
 from headway.domain.observation import Observation
 from headway.logs.forms.epochs import Epochs
 from headway.logs.forms.line import Line
+from headway.logs.history import evaluations_s, last_start, timed_stems
 from headway.logs.repair import settled
 from headway.logs.text import duration_s, finite, number, whole
 
@@ -31,6 +33,12 @@ RATE_KEYS: Final = ("learning_rate", "lr", "grad_norm")
 ELAPSED_KEYS: Final = ("elapsed_time", "elapsed", "elapsed_s", "_runtime", "time_elapsed", "total_time")
 ITERATION_KEYS: Final = frozenset(("mode", "epoch", "iter"))
 """Of each row of mmcv's `*.log.json`; its mode is `train` or `val` (mmcv/runner/hooks/logger/text.py)."""
+DETECTRON2: Final = frozenset(("total_loss", "eta_seconds"))
+"""Beside the `iteration` of its rows, which is counted from 0 (detectron2/utils/events.py: `JSONWriter`)."""
+DETECTED: Final = re.compile(
+    r"(?:bbox|segm|keypoints|sem_seg|panoptic_seg|box_proposals)/(?:AP|AR|ACC|IoU|mIoU|fwIoU|mACC|pACC|PQ|SQ|RQ)"
+)
+"""What an evaluation of Detectron2 tells, of which task."""
 FAIRSEQ: Final = {"num_updates": "wall"}
 """Its row counts updates, and seconds since the start beside them (fairseq/logging/progress_bar.py)."""
 CLOCK_KEYS: Final = ("timestamp", "_timestamp", "time", "wall_time")
@@ -56,6 +64,7 @@ IDLE_S: Final = 60.0
 OTHER: Final = frozenset(
     (
         "epoch",
+        "train/epoch",
         "percentage",
         "train_runtime",
         "num_input_tokens_seen",
@@ -82,6 +91,7 @@ class Rows:
         self._tokens: dict[int, float] = {}
         self._most_loss: float | None = None
         self._epochs, self._iteration, self._step = Epochs(), 0, 0
+        self._from_0: bool | None = None
         self._paced: dict[int, tuple[int, int]] = {}
 
     def observe(
@@ -89,10 +99,10 @@ class Rows:
     ) -> list[Observation]:
         """What a row says, none where it says nothing of training; `step` and `at_s` where the row has none itself."""
         mode = str(row.get("mode")) if row.keys() >= ITERATION_KEYS else ""
-        found = self._counted(row, mode) if mode in ("train", "val") else whole(first(row, STEP_KEYS))
+        found = self._counted(row, mode) if mode in ("train", "val") else self._said(row)
         step = self._of_total(row) or (found if found is not None else step)
         evaluated, trained = split(row)
-        epoch = finite(str(row.get("epoch", "")).partition("/")[0])
+        epoch = finite(str(first(row, ("epoch", "train/epoch"))).partition("/")[0])
         seen: list[Observation] = []
         if mode == "val":
             return [self._evaluation(row, step, epoch, at_s, rank)]
@@ -113,7 +123,7 @@ class Rows:
                     seconds=self._seconds(row, step, rank),
                     step=step,
                     epoch=epoch,
-                    tokens=self._new_tokens(row, rank),
+                    tokens=self.new_tokens(row, rank),
                     values=values_of(trained),
                     rank=rank,
                 )
@@ -121,6 +131,22 @@ class Rows:
         if evaluated:
             seen.append(self._evaluation(evaluated, step, epoch, at_s, rank))
         return seen
+
+    def _said(self, row: Mapping[str, Any]) -> int | None:
+        """The step of a row; Detectron2 tells the iteration that it is in, after its last one how many there were."""
+        count = whole(first(row, STEP_KEYS))
+        if count is None or "iteration" not in row or "step" in row:
+            return count
+        evaluated = any(map(DETECTED.match, row))
+        if not evaluated and not DETECTRON2 & row.keys():
+            return count
+        if self._from_0 is None:
+            # It writes after each 20, or as many as are set; others that count in tens do so from 1.
+            self._from_0 = count % 5 == 4
+        if not self._from_0 or (evaluated and count == self._step):
+            return count
+        self._step = count + 1
+        return self._step
 
     def _counted(self, row: Mapping[str, Any], mode: str) -> int | None:
         """The step of a row of OpenMMLab, whose iterations may begin again with each epoch.
@@ -148,10 +174,7 @@ class Rows:
     def _evaluation(
         self, row: Mapping[str, Any], step: int | None, epoch: float | None, at_s: float | None, rank: int
     ) -> Observation:
-        seconds = next((finite(value) for key, value in row.items() if key.endswith("_runtime")), None)
-        rate = next((finite(value) for key, value in row.items() if key.endswith("_samples_per_second")), None)
-        rows = None if seconds is None or rate is None else finite(seconds * rate)
-        rows = None if rows is None else float(round(rows))
+        seconds, rows = _took(row)
         return Observation(
             kind="evaluation",
             at_s=at_s,
@@ -176,13 +199,24 @@ class Rows:
             self.total_steps = total
         return whole(step)
 
-    def _new_tokens(self, row: Mapping[str, Any], rank: int) -> float | None:
+    def new_tokens(self, row: Mapping[str, Any], rank: int) -> float | None:
         """Tokens since the row before, where rows count those seen so far."""
         seen = finite(first(row, ("num_input_tokens_seen", "num_tokens", "total_tokens")))
         if not seen:
             return None
         before, self._tokens[rank] = self._tokens.get(rank, 0.0), seen
         return seen - before if seen >= before else None
+
+
+def _took(row: Mapping[str, Any]) -> tuple[float | None, float | None]:
+    """Seconds and rows of an evaluation, of all the sets that its row tells of."""
+    if not (stems := timed_stems(row)):
+        return next((finite(value) for key, value in row.items() if key.endswith("_runtime")), None), None
+    told = [(finite(row[f"{stem}_runtime"]), finite(row[f"{stem}_samples_per_second"])) for stem in stems]
+    known_s = [seconds for seconds, _ in told if seconds is not None]
+    counts = [finite(seconds * rate) for seconds, rate in told if seconds is not None and rate is not None]
+    rows = [float(round(count)) for count in counts if count is not None]
+    return finite(sum(known_s)) if known_s else None, sum(rows) if len(rows) == len(stems) else None
 
 
 def final_facts(row: Mapping[str, Any]) -> dict[str, float]:
@@ -214,7 +248,7 @@ def nothing_left(row: Mapping[str, Any], most_loss: float | None) -> bool:
 def split(row: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The keys of a row that are of an evaluation, and the others."""
     marks = ("eval_", "eval/", "test_", "predict_", "val_", "valid_", "validation_")
-    evaluated = {key: value for key, value in row.items() if key.startswith(marks)}
+    evaluated = {key: value for key, value in row.items() if key.startswith(marks) or DETECTED.match(key)}
     trained = {key: value for key, value in row.items() if key not in evaluated}
     # Older LLaMA-Factory writes every key into every row, null where it says nothing.
     return {key: value for key, value in evaluated.items() if value is not None}, trained
@@ -306,7 +340,6 @@ def with_mean_steps(
 def _timed(part: Sequence[Observation], said: Mapping[str, Any], problems: list[str]) -> list[Observation]:
     """One training's observations, the last of them its `end`, with times; `said` is the row of that."""
     runtime_s = finite(said.get("train_runtime")) or 0.0
-    evaluations_s = sum(item.seconds or 0.0 for item in part if item.kind == "evaluation")
     rows = [item for item in part if item.kind == "step" and item.steps]
     last, end = (rows[-1].step or 0) if rows else 0, part[-1]
     whole_part = list(part)
@@ -317,15 +350,16 @@ def _timed(part: Sequence[Observation], said: Mapping[str, Any], problems: list[
         rows.append(more)
     if not rows:
         return whole_part
-    first_own = _first_by_rate(rows, said) or _first_of_last_start(rows, end)
-    if first_own:
-        evaluations_s = _evaluations_after(part, rows[first_own - 1])
-        done = sum(item.steps or 0 for item in rows[first_own:])
-        problems.append(f"resumed: train_runtime is of the last start, which did about {done} of {rows[-1].step} steps")
+    first_own, resumed = last_start(part, rows, steps_done(said)) or (0, None)
     steps = sum(item.steps or 0 for item in rows[first_own:])
-    left_s = runtime_s - evaluations_s
+    if resumed is not None:
+        problems.append(
+            f"resumed: train_runtime is of the last start, which did about {steps} of {rows[-1].step} steps"
+        )
+    evaluated_s = evaluations_s(part, resumed)
+    left_s = runtime_s - evaluated_s
     if left_s <= 0:
-        problems.append(f"evaluations took {evaluations_s:,.0f} s of a training of {runtime_s:,.0f} s: no step times")
+        problems.append(f"evaluations took {evaluated_s:,.0f} s of a training of {runtime_s:,.0f} s: no step times")
         return whole_part
     own = {id(item) for item in rows[first_own:]}
     return [
@@ -333,50 +367,14 @@ def _timed(part: Sequence[Observation], said: Mapping[str, Any], problems: list[
     ]
 
 
-def _evaluations_after(part: Sequence[Observation], row: Observation) -> float:
-    after = part[next(at for at, item in enumerate(part) if item is row) :]
-    return sum(item.seconds or 0.0 for item in after if item.kind == "evaluation" and item.step != row.step)
-
-
-SURELY_LESS: Final = 0.9
-"""A last start with more of the steps than that is taken for the whole: logged losses are rounded and the last few
-steps are not in them."""
-
-
 def steps_done(row: Mapping[str, Any]) -> tuple[float, float] | None:
     """Steps that a last row's runtime and rate say, and the doubt that the rate's three digits leave.
 
-    Trainers up to 4.6 name the rate of steps that of samples; later ones write both
+    Trainers before version 5 take the rate of all steps that were meant (`num_steps=self.state.max_steps`), however
+    many were done. Those up to 4.6 name the rate of steps that of samples; later ones write both
     (https://github.com/huggingface/transformers/pull/11818).
     """
     said = first(row, ("train_steps_per_second", "train_samples_per_second"))
     runtime_s, rate = finite(row.get("train_runtime")), finite(said)
     steps = finite(runtime_s * rate) if runtime_s and rate else None
     return (steps, (runtime_s or 0.0) * 0.0005 + 1.0) if steps is not None else None
-
-
-def _first_by_rate(rows: Sequence[Observation], said: Mapping[str, Any]) -> int:
-    """Index of the first row of the steps that the rate is of; 0 where it is of all of them."""
-    done, last = steps_done(said), rows[-1].step or 0
-    if done is None or done[0] + done[1] >= SURELY_LESS * last:
-        return 0
-    before = last - done[0] - done[1]
-    return next((at for at, item in enumerate(rows) if (item.step or 0) - (item.steps or 0) >= before), 0)
-
-
-def _first_of_last_start(rows: Sequence[Observation], end: Observation) -> int:
-    """Index of the first row that the process that ended had trained; 0 where it was all of them."""
-    mean, last = end.values.get("train_loss"), rows[-1].step
-    logged = [(item.values.get("loss"), item.steps or 0) for item in rows]
-    if mean is None or not last or any(loss is not None and not loss > 0 for loss, _ in logged):
-        return 0
-    total = sum(loss * steps for loss, steps in logged if loss is not None)
-    if not 0 < mean * last < SURELY_LESS * total:
-        return 0
-    left = mean * last
-    for at in range(len(rows) - 1, -1, -1):
-        loss, steps = logged[at]
-        left -= (loss or 0.0) * steps
-        if left <= 0:
-            return at
-    return 0

@@ -18,6 +18,7 @@ from typing import Final
 
 from headway.domain.observation import Observation
 from headway.logs import hf_rows
+from headway.logs.history import rounds, timed_stems
 from headway.logs.repair import settled
 from headway.logs.text import finite, number
 
@@ -104,7 +105,7 @@ def told(rows: Iterable[Row], problems: list[str]) -> tuple[tuple[Observation, .
     facts: dict[str, float | str] = {}
     parts = [part for row in rows for part in _parts(row, facts)]
     teller = _Teller(_usual_s(parts), _stride(parts))
-    observations = settled([item for part in parts for item in teller.tell(part)] + teller.rest(), problems)
+    observations = rounds(settled([item for part in parts for item in teller.tell(part)] + teller.rest(), problems))
     if teller.shared:
         problems.append(
             f"{teller.shared} evaluations are told with the steps before them: the steps have their time too"
@@ -202,7 +203,9 @@ class _Part:
     at_s: float | None
     step: int | None
     seconds: float | None = None
-    """Of the evaluation; of one step."""
+    """Of the evaluation."""
+    each_s: float | None = None
+    """Of one step."""
     epoch: float | None = None
     values: Mapping[str, float] = field(default_factory=dict)
     trained: Mapping[str, float] = field(default_factory=dict)
@@ -221,22 +224,24 @@ def _parts(row: Row, facts: dict[str, float | str]) -> list[_Part]:
     trained = {_short(name): value for name, value in bare.items() if not EVALUATION.search(name)}
     epoch = finite(trained.pop("epoch", None))
     trained = {} if final or not row.counted or set(trained) <= _AXES else trained
+    each_s = _time(next((trained[name] * unit_s for name, unit_s in _STEP_S.items() if name in trained), None))
     if evaluated:
-        took_s = _time(evaluated.pop("runtime", None))
+        sets_s = [evaluated[f"{name}_runtime"] for name in timed_stems(evaluated)]
+        took_s = _time(evaluated.pop("runtime", sum(sets_s) if sets_s else None))
         return [
             _Part(
                 kind="evaluation",
                 at_s=row.at_s,
                 step=row.step,
                 seconds=took_s,
+                each_s=each_s,
                 epoch=epoch,
                 values=evaluated,
                 trained=trained,
             )
         ]
     if trained:
-        each_s = next((trained[name] * unit_s for name, unit_s in _STEP_S.items() if name in trained), None)
-        return [_Part(kind="step", at_s=row.at_s, step=row.step, seconds=_time(each_s), epoch=epoch, values=trained)]
+        return [_Part(kind="step", at_s=row.at_s, step=row.step, each_s=each_s, epoch=epoch, values=trained)]
     return []
 
 
@@ -321,8 +326,7 @@ class _Teller:
         before_s = self._beyond_s(part) if first and steps else None
         if before_s is not None and part.at_s is not None and before_s > max(_AT_ONCE_S, usual_s):
             told.append(Observation(kind="load", at_s=part.at_s - usual_s, seconds=before_s))
-        seconds = part.seconds * steps if part.seconds is not None and steps else self._since_start_s(part.at_s)
-        step = _step(part, part.at_s, seconds, part.values)
+        step = _step(part, part.at_s, self._took_s(part, steps, part.at_s), part.values)
         told.append(replace(step, steps=steps) if resumed else step)
         self._went(part)
         return told
@@ -337,7 +341,7 @@ class _Teller:
             at_s = part.at_s
             if at_s is not None and took_s is not None:
                 at_s = max(at_s - took_s, self._at_s if self._at_s is not None else at_s - took_s)
-            told.append(_step(part, at_s, self._since_start_s(at_s), part.trained))
+            told.append(_step(part, at_s, self._took_s(part, steps, at_s), part.trained))
             self._went(part)
             if took_s is None:
                 self.shared += 1
@@ -355,6 +359,10 @@ class _Teller:
         if self._evaluated is None or self._done is None or self._evaluated <= self._done:
             return []
         return [Observation(kind="step", step=self._evaluated)]
+
+    def _took_s(self, part: _Part, steps: int, at_s: float | None) -> float | None:
+        """Seconds of the steps before a row that says how long one takes, and of those from the start."""
+        return part.each_s * steps if part.each_s is not None and steps else self._since_start_s(at_s)
 
     def _since_start_s(self, at_s: float | None) -> float | None:
         """Time of the first steps after a row of step 0, which shows when they began; None for any others."""

@@ -13,6 +13,7 @@ from headway.domain.errors import Position, UserError
 from headway.domain.observation import Observation, RunLog
 from headway.logs.forms.epochs import counts_rows
 from headway.logs.hf_rows import with_mean_steps, with_steps_of_epochs
+from headway.logs.history import rounds
 from headway.logs.lines.line_reader import LineReader
 from headway.logs.text import Problems, as_text, finite, is_text, lines_of
 
@@ -51,7 +52,7 @@ def read_as(name: str, path: Path) -> RunLog:
         seen += reader.line(line)
     seen += reader.close()
     problems.extend(reader.problems)
-    if not seen:
+    if not any(item.kind != "checkpoint" for item in seen):
         if not LOG_NAMES.search(path.name):
             raise UserError(
                 "a console log has a line that tells of training",
@@ -68,7 +69,7 @@ def read_as(name: str, path: Path) -> RunLog:
     return RunLog(
         format=name,
         name=path.name,
-        observations=with_mean_steps(told, reader.ends, problems),
+        observations=with_mean_steps(rounds(told), reader.ends, problems),
         total_steps=reader.total_steps,
         facts=reader.facts,
         problems=tuple(problems),

@@ -7,6 +7,7 @@ what the run logged itself.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -21,6 +22,8 @@ NAME = "lightning_csv"
 FILE: Final = "metrics.csv"
 MOMENTS: Final = ("_timestamp", "timestamp", "wall_time", "time", "_runtime", "elapsed", "relative_time")
 """Columns that hold seconds on some clock, the surest first."""
+EPOCH_S: Final = ("epoch_time", "epoch_time_s", "epoch_duration", "epoch_duration_s", "train_epoch_time", "time/epoch")
+"""Columns in which runs log the seconds of the epoch whose number stands in the row."""
 _SETTING: Final = re.compile(r"^([A-Za-z_]\w*):[ \t]*([^#\n]+?)[ \t]*$", re.MULTILINE)
 _MOST_SETTINGS_BYTES: Final = 1 << 20
 _MOST_NAMED: Final = 5
@@ -47,10 +50,10 @@ def read(path: Path) -> RunLog:
     if not found:
         raise UserError("a metrics.csv of Lightning has rows with a step", where=Position(place.name))
     settings = _settings(place.parent / "hparams.yaml")
-    observations, facts = rows.told(_joined(_counted(found)), problems)
+    observations, facts = rows.told(_paced(_joined(_counted(found)), problems), problems)
     facts = rows.facts_of(settings) | facts | rows.started(found)
     total = rows.total_steps(facts)
-    if all(row.at_s is None for row in found):
+    if all(row.at_s is None for row in found) and not any(item.seconds is not None for item in observations):
         problems.append("no times: CSVLogger keeps none unless the run logs them")
     return RunLog(
         format=NAME,
@@ -107,6 +110,42 @@ def _joined(found: list[rows.Row]) -> list[rows.Row]:
             joined[-1] = replace(row, at_s=before.at_s if row.at_s is None else row.at_s,
                                  values={**before.values, **row.values})  # fmt: skip
     return joined
+
+
+def _paced(found: list[rows.Row], problems: list[str]) -> list[rows.Row]:
+    """Rows of steps with the time of one, where no row has a moment and the seconds of whole epochs were logged."""
+    told = [row for row in found if row.step is not None and _epoch_s(row) is not None]
+    if not told or any(row.at_s is not None for row in found):
+        return found
+    ends: dict[float, int] = {}
+    for row in found:
+        if (epoch := finite(row.values.get("epoch"))) is not None and row.step is not None:
+            ends[epoch] = max(row.step, ends.get(epoch, 0))
+    spans: list[tuple[int, int, float]] = []
+    for row in told:
+        epoch, seconds = finite(row.values.get("epoch")), _epoch_s(row)
+        if epoch is None or seconds is None or (epoch > 0 and epoch - 1 not in ends):
+            continue  # of an epoch whose first step is not known
+        begun, ended = ends.get(epoch - 1, 0), ends[epoch]
+        if ended > begun:
+            spans.append((begun, ended, seconds / (ended - begun)))
+    if spans:
+        problems.append("step times are means of whole epochs, in which evaluations and saves may be")
+    spans.sort(key=lambda span: span[1])
+    ends_of = [ended for _, ended, _ in spans]
+    return [_at_pace(row, spans, bisect_left(ends_of, row.step or 0)) for row in found]
+
+
+def _epoch_s(row: rows.Row) -> float | None:
+    return next((seconds for name in EPOCH_S if (seconds := finite(row.values.get(name))) is not None), None)
+
+
+def _at_pace(row: rows.Row, spans: list[tuple[int, int, float]], place: int) -> rows.Row:
+    """A row of training with the time of one step, where its own lies in the span at `place`."""
+    begun, _, each_s = spans[place] if place < len(spans) else (0, 0, None)
+    if each_s is None or begun >= (row.step or 0) or all(map(_of_no_training, row.values)):
+        return row
+    return replace(row, values={"step_time": each_s, **row.values})
 
 
 def _settings(path: Path) -> dict[str, object]:

@@ -26,6 +26,10 @@ _SIZE: Final = re.compile(r"^(\d+(?:\.\d+)?)([KMGTP]?)[nc]?$")
 _UNIT: Final = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5}
 _NOT_OVER: Final = {"RUNNING", "PENDING", "COMPLETING", "SUSPENDED", "CONFIGURING", "R", "PD"}
 _MOST_NAMED: Final = 5
+NO_TIMES: Final = (
+    "no times of any job, for sacct prints none unless asked:"
+    " sacct --format=JobID,JobName,State,Submit,Start,End,ElapsedRaw,AllocTRES,MaxRSS"
+)
 _FIRST_LINES: Final = 20
 """Among which the header stands: the command itself may stand before it."""
 
@@ -56,11 +60,15 @@ def read(path: Path) -> RunLog:
     jobs = jobs or steps
     if not jobs:
         raise UserError("an output of sacct holds a job", where=Position(path.name))
-    job = max(jobs, key=lambda one: sum(_elapsed_s(said) or 0.0 for said in jobs[one]))
+    timed = any(_took_s(said) is not None or said.get("start") for told in jobs.values() for said in told)
+    job = max(jobs, key=lambda one: sum(_took_s(said) or 0.0 for said in jobs[one]))  # the first of those without
     others = [one for one in jobs if one != job]
     if others:
         more = f" and {len(others) - _MOST_NAMED} more" if len(others) > _MOST_NAMED else ""
-        problems.append(f"read: job {job}, which ran longest; also there: {', '.join(others[:_MOST_NAMED])}{more}")
+        which = "which ran longest" if timed else "the first"
+        problems.append(f"read: job {job}, {which}; also there: {', '.join(others[:_MOST_NAMED])}{more}")
+    if not timed:
+        problems.append(NO_TIMES)
     attempts = sorted(jobs[job], key=lambda said: moment_s(said.get("start", "")) or 0.0)
     return RunLog(
         format=NAME,
@@ -149,6 +157,14 @@ def _state(said: Mapping[str, str]) -> str:
 
 def _elapsed_s(said: Mapping[str, str]) -> float | None:
     return finite(said["elapsedraw"]) if said.get("elapsedraw") else duration_s(said.get("elapsed", ""))
+
+
+def _took_s(said: Mapping[str, str]) -> float | None:
+    """How long a job ran, also where that has to be reckoned from its beginning and end."""
+    if (elapsed_s := _elapsed_s(said)) is not None:
+        return elapsed_s
+    began_s, ended_s = moment_s(said.get("start", "")), moment_s(said.get("end", ""))
+    return max(0.0, ended_s - began_s) if began_s is not None and ended_s is not None else None
 
 
 def _bytes(text: str) -> float | None:

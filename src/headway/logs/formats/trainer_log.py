@@ -1,25 +1,32 @@
-"""`trainer_log.jsonl` of LLaMA-Factory: a line per logged row, with the time since the start of this attempt."""
+"""`trainer_log.jsonl` of LLaMA-Factory and `logging.jsonl` of ms-swift: a line per logged row, with the time since the
+start of this attempt.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from headway.domain.errors import Position, UserError
 from headway.domain.observation import Observation, RunLog
 from headway.logs.hf_rows import Rows
+from headway.logs.history import rounds
 from headway.logs.repair import settled
 from headway.logs.text import Problems, as_text, duration_s, finite, lines_of, mapping_in, whole
 
 NAME: Final = "trainer_log"
+SWIFT_STEP: Final = "global_step/max_steps"
+HISTORY: Final = '"log_history"'
+"""In the last line of a finished ms-swift run, which tells all rows once more."""
 
 
 def claims(path: Path, head: bytes) -> float:
-    """By `current_steps` beside `elapsed_time`, which no other tool writes."""
+    """By the steps of each tool beside `elapsed_time`, which no other writes."""
     text = as_text(head)
-    if '"current_steps"' in text and '"elapsed_time"' in text and text.lstrip().startswith("{"):
+    counted = any(f'"{name}"' in text for name in ("current_steps", SWIFT_STEP))
+    if counted and '"elapsed_time"' in text and text.lstrip().startswith("{"):
         return 1.0
     return 0.7 if path.name == "trainer_log.jsonl" else 0.0
 
@@ -28,7 +35,7 @@ def read(path: Path) -> RunLog:
     """The rows at `path`. Raises UserError where no line is one."""
     problems = Problems()
     reading = Rows()
-    found = settled(_rows(path, reading, problems), problems)
+    found = rounds(settled(_rows(path, reading, problems), problems))
     if not any(item.kind != "begin" for item in found):
         raise UserError(
             "a trainer_log.jsonl has rows of a training, with current_steps and a loss",
@@ -59,13 +66,24 @@ class _Process:
     """By the last row, whose time is part of the next interval."""
 
     def before(self, seen: Sequence[Observation], step: int, at_s: float | None) -> list[Observation]:
-        """The steps up to an evaluation between two rows of training, at the pace of those before."""
-        only = bool(seen) and all(item.kind == "evaluation" for item in seen)
-        if not only or step <= self.step or not self.step:
+        """The steps up to an evaluation, or to the end, after the last row of training.
+
+        They took until the evaluation began where it says how long it took, else they are told at the pace of those
+        before.
+        """
+        kinds = {item.kind for item in seen}
+        known = self.step > 0 or "end" in kinds
+        if not seen or not kinds <= {"evaluation", "end"} or step <= self.step or not known:
             return []
         reached_s = None
-        if at_s is not None and self.at_s is not None and self.each_s is not None:
-            reached_s = min(at_s, self.at_s + self.each_s * (step - self.step))
+        if at_s is not None and (self.at_s is not None or not self.step):
+            went_on_s = self.at_s or 0.0
+            evaluated_s = [item.seconds for item in seen if item.kind == "evaluation"]
+            told_s = [seconds for seconds in evaluated_s if seconds is not None]
+            if len(told_s) == len(evaluated_s):
+                reached_s = max(went_on_s, at_s - sum(told_s))
+            elif self.each_s is not None:
+                reached_s = min(at_s, went_on_s + self.each_s * (step - self.step))
         return [replace(seen[0], kind="step", at_s=reached_s, step=step, seconds=None, rows=None, values={})]
 
     def went(self, seen: Sequence[Observation], step: int, at_s: float | None) -> None:
@@ -88,13 +106,7 @@ MOST_BEHIND: Final = 5
 def _rows(path: Path, reading: Rows, problems: Problems) -> Iterator[Observation]:
     processes: list[_Process] = []
     bare = None
-    for number, line in lines_of(path, problems):
-        row = mapping_in(line)
-        step = whole(row.get("current_steps")) if row is not None else None
-        if row is None or step is None:
-            if line.strip():
-                problems.append(f"line {number}: {'no row of a training' if row is not None else 'not whole JSON'}")
-            continue
+    for step, row in _lines(path, problems):
         at_s = duration_s(row.get("elapsed_time"))
         rank = _rank(processes, step, at_s, trained=row.get("loss") is not None)
         if rank is None:
@@ -112,15 +124,39 @@ def _rows(path: Path, reading: Rows, problems: Problems) -> Iterator[Observation
             seen = [replace(item, at_s=None) if item.kind == "evaluation" else item for item in seen]
         yield from own.before(seen, step, at_s)
         yield from seen
-        # Rows without a loss: the last of a training, or batches of a prediction that is not one.
-        bare = None if seen or not own.step else Observation(kind="end", at_s=at_s, step=step, rank=rank)
+        # Rows without a loss: the last of a training, or batches of a prediction, which name no epoch.
+        epoch = finite(row.get("epoch"))
+        last = not seen and (own.step > 0 or epoch is not None)
+        bare = Observation(kind="end", at_s=at_s, step=step, rank=rank) if last else None
         if bare is not None and step > own.step:
-            yield Observation(kind="step", at_s=at_s, step=step, epoch=finite(row.get("epoch")), rank=rank)
+            tokens = reading.new_tokens(row, rank)
+            yield Observation(kind="step", at_s=at_s, step=step, epoch=epoch, tokens=tokens, rank=rank)
         if seen or bare is not None:
             own.went(seen, step, at_s)
         own.at_s = at_s if at_s is not None else own.at_s
     if bare is not None:
         yield bare
+
+
+def _lines(path: Path, problems: Problems) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """Step and row of each line that is one."""
+    repeated = 0
+    for number, line in lines_of(path, problems):
+        if HISTORY in line or number == repeated:  # a line that is too long comes in pieces
+            repeated = number
+            continue
+        row = mapping_in(line)
+        step = _step(row) if row is not None else None
+        if row is not None and step is not None:
+            yield step, row
+        elif line.strip():
+            problems.append(f"line {number}: {'no row of a training' if row is not None else 'not whole JSON'}")
+
+
+def _step(row: Mapping[str, Any]) -> int | None:
+    """The step of a row: LLaMA-Factory counts it alone, ms-swift writes `10/438`."""
+    counted = row.get("current_steps")
+    return whole(counted if counted is not None else str(row.get(SWIFT_STEP, "")).partition("/")[0])
 
 
 def _rank(processes: list[_Process], step: int, at_s: float | None, *, trained: bool) -> int | None:

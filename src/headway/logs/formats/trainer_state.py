@@ -12,6 +12,7 @@ from typing import Any, Final
 from headway.domain.errors import Position, UserError
 from headway.domain.observation import Observation, RunLog
 from headway.logs.hf_rows import STEP_KEYS, Rows, first, is_end, moment_of, steps_done, with_mean_steps
+from headway.logs.history import rounds
 from headway.logs.repair import settled
 from headway.logs.text import (
     FLAT_OBJECT,
@@ -20,6 +21,7 @@ from headway.logs.text import (
     document_and_text,
     finite,
     flat_objects,
+    mapping_in,
     single_numbers,
     whole,
 )
@@ -35,16 +37,21 @@ FACTS: Final = {
     "num_input_tokens_seen": "tokens",
     "global_step": "steps_done",
 }
+MOST_EPOCHS: Final = 1e9
+"""More stand for a stream whose end nobody knows, trained for a number of steps (`sys.maxsize`)."""
 SPEED: Final = "train_speed(iter/s)"
 """Of ms-swift: all steps over the time since the start."""
+HISTORY: Final = '"log_history"'
 ROWS_ALONE: Final = re.compile(r"\s*\[\s*\{[^{}]{0,4000}?\"(?:eval_|train_)?(?:loss|runtime)\"\s*:")
 
 
 def claims(path: Path, head: bytes) -> float:
     """By `log_history`, or rows like its own; by the name where the head is cut before it."""
     text = as_text(head)
-    if '"log_history"' in text and text.lstrip().startswith("{"):
-        return 1.0
+    if HISTORY in text and text.lstrip().startswith("{"):
+        first_line, _, more = text.lstrip().partition("\n")
+        rows = more.strip() and HISTORY not in first_line and mapping_in(first_line) is not None
+        return 0.7 if rows else 1.0
     if ROWS_ALONE.match(text) and ('"step"' in text or '"epoch"' in text):
         return 0.9
     return 0.8 if path.name == "trainer_state.json" and "{" in text else 0.0
@@ -55,7 +62,10 @@ def read(path: Path) -> RunLog:
     problems = Problems()
     found, text = document_and_text(path, problems)
     whole_rows = {"log_history": found} if isinstance(found, list) else found
-    state = whole_rows if isinstance(whole_rows, dict) else _picked(text)
+    state = whole_rows if isinstance(whole_rows, dict) else _in_a_line(text)
+    if state is not None and found is None:
+        problems.pop()  # the document is not whole, for it is one of lines
+    state = state if state is not None else _picked(text)
     history = state.get("log_history")
     rows = [row for row in history if isinstance(row, dict)] if isinstance(history, list) else []
     if not rows and not isinstance(state.get("global_step"), int):
@@ -65,10 +75,12 @@ def read(path: Path) -> RunLog:
     if isinstance(history, list) and len(rows) < len(history):
         problems.append(f"{len(history) - len(rows)} rows of log_history are none, left out")
     reading = Rows()
-    seen = settled(_observed(rows, reading, problems), problems)
+    seen = rounds(settled(_observed(rows, reading, problems), problems))
     ends = [row for row in rows if is_end(row)]
     total = whole(state.get("max_steps"))
     facts = {fact: value for key, fact in FACTS.items() if (value := finite(state.get(key)))}
+    if facts.get("epochs", 0.0) > MOST_EPOCHS:
+        del facts["epochs"]
     if ends:
         _consistent(ends[-1], seen, total, problems)
     return RunLog(
@@ -110,6 +122,12 @@ def _since_start_s(row: Mapping[str, Any]) -> float | None:
         return shown[1] if (shown := moment_of(row)) else None
     step, speed = finite(first(row, STEP_KEYS)), finite(row.get(SPEED))
     return step / speed if step and speed and min(step, speed) > 0 else None
+
+
+def _in_a_line(text: str) -> Mapping[str, Any] | None:
+    """The state that stands in one of a file's lines, after rows that it repeats; None where none does."""
+    lines = (line for line in reversed(text.splitlines()) if HISTORY in line)
+    return next((found for line in lines if (found := mapping_in(line)) is not None and "log_history" in found), None)
 
 
 def _picked(text: str) -> Mapping[str, Any]:
