@@ -10,8 +10,10 @@ import re
 from dataclasses import replace
 from typing import Final
 
+from headway.logs.forms.headings import Headings
 from headway.logs.forms.line import Line
 from headway.logs.forms.pace import Pace
+from headway.logs.forms.scaled import Scaled
 from headway.logs.forms.scope import Scope
 from headway.logs.text import finite
 
@@ -22,7 +24,7 @@ WITHIN: Final = re.compile(
 TIMM: Final = re.compile(
     r"\bTrain: (?P<epoch>\d{1,6}) \[\s{0,8}(?P<step>\d{1,9})/(?P<total>\d{1,9}) \(\s{0,3}\d{1,3}%\)\]"
 )
-"""timm/train.py: `Train: 0 [  50/1251 (  4%)]`, updates counted from 0."""
+"""timm/train.py: `Train: 0 [  50/1251 (  4%)]`, epochs and updates counted from 0."""
 ESPNET: Final = re.compile(r"\b(?P<epoch>\d{1,6})epoch:train:\d{1,9}-(?P<step>\d{1,9})batch: ")
 """espnet2/train/trainer.py, the last batch of an interval; its `train_time` is of an update, which may be several."""
 WORD_LM: Final = re.compile(
@@ -68,6 +70,7 @@ def within_epoch(line: str, values: dict[str, float]) -> Line | None:
         epoch_mean=epoch_mean,
         epoch=int(match["epoch"]),
         epochs=int(epochs) if (epochs := match.groupdict().get("epochs")) else None,
+        first_epoch=0 if match.re is TIMM else None,
         per_epoch=True,
         values=values,
     )
@@ -130,11 +133,58 @@ class Epochs:
         self._in_epoch = 0
         self._evaluated: int | None = None
         self._each_s: float | None = None
+        self._headings, self._scaled = Headings(), Scaled()
+        self._told: int | None = None
+        """The last step through the run."""
+        self._whole: int | None = None
+        """Steps of the run, as that line told them; `_of` those that it told itself."""
+        self._of: int | None = None
+        self._judged = False
+        """Whether an evaluation was told of since."""
+        self._plain = False
+        """Whether steps are told of without an evaluation."""
 
     def through(self, line: Line) -> Line | None:
         """`line` with its step and total counted through the run, and its time; None where the step is not known."""
-        counted = self._counted(self._of_steps(line))
-        return None if counted is None else self._alone(self._pace.timed(counted, self._in_epoch))
+        if line.kind == "heading":
+            self._headings.take(line)
+            return None
+        line = self._of_steps(self._as_either(self._scaled.exact(self._headings.under(line))))
+        counted = self._counted(line) if line.kind == "step" else self._beside(line)
+        if counted is None:
+            return None
+        done = self._alone(self._pace.timed(counted, self._in_epoch))
+        if done.kind == "step":
+            self._told, self._whole, self._of, self._judged = done.step, done.total, line.total, False
+        self._judged = self._judged or done.kind == "evaluation"
+        return done
+
+    def told_elsewhere(self) -> None:
+        """Takes in that a bar or a row told of a step: lines that may be of an evaluation are."""
+        self._plain = True
+
+    def _as_either(self, line: Line) -> Line:
+        """A line that tells losses of the training and of an evaluation as what it is in this log."""
+        if not line.both:
+            self._plain = self._plain or line.kind == "step"
+            return line
+        return replace(line, kind="evaluation", each_s=None) if self._plain and line.kind == "step" else line
+
+    def _beside(self, line: Line) -> Line | None:
+        """An evaluation at the step it was at; None for one that is not over, or was told of."""
+        if line.total and self._of and line.total not in (self._of, self._whole):
+            # It counts its own batches.
+            if line.step < line.total:
+                return None
+            line = replace(line, at_last=True)
+        if line.epoch_s is not None:
+            if self._judged:
+                return None
+            if self._last is None or self._last.step != self._last.total:
+                line = replace(line, epoch_s=None)  # steps are in it that were not told of
+        step = (self._told or 0) if line.at_last else line.step + self._base
+        of_run = line.total and not line.at_last and line.epoch is None
+        return replace(line, step=step, total=line.total if of_run else self._whole, at_last=False)
 
     def _of_steps(self, line: Line) -> Line:
         """An evaluation that stands at a batch, at its step."""
@@ -166,7 +216,8 @@ class Epochs:
                 return None
             in_epoch = (line.total or 0) // self._rows_per_step or None
             line = replace(line, step=line.step // self._rows_per_step, total=in_epoch)
-        if line.kind != "step" or line.epoch is None:
+        if line.epoch is None:
+            line = replace(line, total=None) if line.per_epoch else line
             return replace(line, step=line.step + self._base) if self._base else line
         last = self._last
         within = self._scope.within_epoch(line, last)
@@ -174,10 +225,11 @@ class Epochs:
             if line.epoch > last.epoch and (line.step < last.step or within):
                 self._base += (last.total or last.step) * (line.epoch - last.epoch)
             elif line.epoch < last.epoch:
-                self._base = 0
-        elif within and line.step == 0:
+                self._base = self._done_before(line)
+        elif within:
+            self._base = self._done_before(line)
             # Counted from 0, the first line comes after the first step.
-            self._first = 1
+            self._first = 1 if line.step == 0 else 0
         self._last = line
         self._in_epoch = line.step + self._first
         if not (within or self._base):
@@ -185,6 +237,12 @@ class Epochs:
         self.begins_again = True
         total = line.total * line.epochs if line.total and line.epochs else None
         return replace(line, step=line.step + self._base + self._first, total=total)
+
+    def _done_before(self, line: Line) -> int:
+        """Steps of the epochs before that of `line`, where it is known how many those are: it may go on with a run."""
+        if line.first_epoch is None or line.epoch is None or not line.total:
+            return 0
+        return max(0, line.epoch - line.first_epoch) * line.total
 
     def _is_known(self, line: Line) -> bool:
         """Whether the rows of a step are known: those of a first line, where the next is some whole steps further on,

@@ -2,7 +2,7 @@
 OLMo, MMEngine and XTuner, MaxText, Detectron2, TF-Slim.
 
 Owns which form a line is read by; bars are `bars/`, rows of a Trainer `hf_rows.py`, whole forms of one tool
-`tool_lines.py`, counts that begin again with each epoch `epochs.py`.
+or one loop `known/`, counts that begin again with each epoch `epochs.py`.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ from dataclasses import replace
 from typing import Final
 
 from headway.logs.bars.bar import EPOCH
-from headway.logs.forms import tool_lines
+from headway.logs.forms.blocks import frameworks as framework_blocks
+from headway.logs.forms.blocks import tutorials as tutorial_blocks
 from headway.logs.forms.epochs import MS_PER_BATCH, TIME, within_epoch
 from headway.logs.forms.figures import fields, named
-from headway.logs.forms.line import Form, Line
+from headway.logs.forms.known import endless, frameworks, tools, tutorials
+from headway.logs.forms.line import Form, Line, MarkedForm
 from headway.logs.text import duration_s, finite, number, whole
 
 MEGATRON = re.compile(r"\biteration\s+(?P<step>\d{1,12})\s*/\s*(?P<total>\d{1,12})\s*\|")
@@ -30,6 +32,8 @@ MMENGINE = re.compile(r"\bIter\(train\)\s{1,4}\[\s{0,11}(?P<step>\d{1,12})/(?P<t
 """mmengine/runner/log_processor.py; runs that count epochs are in `epochs.py`."""
 PADDLE_SEG = re.compile(r"\[TRAIN\]\s{1,4}epoch: \d{1,6}, iter: \d")
 """paddleseg/core/train.py: the epoch of a run whose iterations count through."""
+EPOCH_ITER: Final = "Epochiter: "
+"""train.py of biubug6/Pytorch_Retinaface: the count in the epoch, before that in the run."""
 MAXTEXT = re.compile(r"\bcompleted step: (?P<step>\d{1,12}), seconds: (?P<each>\d{1,9}\.\d{1,9})")
 """MaxText/metric_logger.py."""
 GENERIC = re.compile(
@@ -41,8 +45,8 @@ LOSS = re.compile(
     r"(?P<value>[-+]?(?:\d+\.?\d*(?:e[-+]?\d+)?|nan|inf)\b)"
 )
 EACH = re.compile(
-    r"(?i)\b(?:dt|timer?|step[_ ]time|iter[_ ]time|batch[_ ]?time|elapsed time per iteration|train_step_timing"
-    r"|sec/step|s/it)(?:\s*(?:\((?P<in>ms|s)\)|in (?P<inside>s|ms)))?\s{0,4}[:=]?\s{0,4}"
+    r"(?i)\b(?:dt|timer?|(?:per[_ ])?step[_ ]time|iter[_ ]time|batch[_ ]?time|elapsed time per iteration|train_step_"
+    r"timing|sec/step|s/it)(?:\s*(?:\((?P<in>ms|s)\)|in (?P<inside>s|ms)))?\s{0,4}[:=]?\s{0,4}"
     r"(?P<value>\d+\.?\d*(?:e[-+]?\d+)?)\s?(?P<unit>ms|s|sec)?\b"
 )
 DATA_TIME = re.compile(r"\bdata_time: \d")
@@ -60,7 +64,12 @@ EACH_LLM_C = re.compile(r"\| (?P<value>\d+\.\d+) ms \|")
 SAVED = re.compile(r"save-checkpoint\s{0,9}[.: ]{0,99}\s{0,9}\(?\s{0,9}(?P<ms>\d{1,12}\.\d{1,6})")
 EVALUATED = re.compile(r"(?i)\b(?:val(?:id(?:ation)?)?|eval(?:uation)?|test)[ _]?(?:loss|ppl|acc)|\bvalidate step:")
 """The last of them is torchtitan's."""
-MARKS: Final = ("tep", "ter", "TEP", "TER", "atch", "pdate", "poch", "rain: ", "] loss: ", *tool_lines.MARKS)
+EVALUATED_LOSS = re.compile(r"(?i)\b(?:val(?:id(?:ation)?)?|eval(?:uation)?|test)[ _]?(?:loss|ppl)")
+TRAINED = re.compile(r"(?i)\btrain(?:ing)?[ _]?(?:loss|ppl|acc)")
+NANO_GPT = re.compile(r"\bstep \d{1,12}: train loss \S{1,20}, val loss ")
+"""train.py of nanoGPT and llama2.c: an evaluation, whose steps have lines of their own."""
+MARKS: Final = ("tep", "ter", "TEP", "TER", "atch", "pdate", "poch", "rain: ", "] loss: ", *tools.MARKS,
+                *endless.MARKS, *frameworks.MARKS, *tutorials.MARKS)  # fmt: skip
 """One of them stands in each line that names a step."""
 
 
@@ -68,8 +77,11 @@ def metrics_in(line: str) -> Line | None:
     """The step that a line tells of with at least a loss, a time or a learning rate; None for any other line."""
     if not any(mark in line for mark in MARKS):
         return None
-    if "timing_s/step:" in line and (match := tool_lines.VERL.search(line[:2_000])):
-        return tool_lines.verl(match, line)
+    if "timing_s/step:" in line and (match := tools.VERL.search(line[:2_000])):
+        return tools.verl(match, line)
+    for mark, form, read in MARKED_FORMS:
+        if mark in line and (match := form.search(line[:4_000])):
+            return read(match, line[:4_000])
     for form, read in FORMS:
         if match := form.search(line[:4_000]):
             return read(match, line[:4_000])
@@ -90,12 +102,13 @@ def saved_s(line: str) -> float | None:
 def _megatron(match: re.Match[str], line: str) -> Line:
     values = fields(line[match.end() :])
     ms = finite(values.pop("elapsed time per iteration (ms)", None))
+    seconds = finite(values.pop("elapsed time per iteration (s)", None))
     seen = finite(values.pop("consumed samples", None))
     return Line(
         kind="step",
         step=int(match["step"]),
         total=int(match["total"]),
-        each_s=None if ms is None else ms / 1_000.0,
+        each_s=seconds if ms is None else ms / 1_000.0,
         rows_seen=seen,
         values=values,
     )
@@ -160,7 +173,14 @@ FORMS: Final[tuple[Form, ...]] = (
     (OLMO, _counted),
     (MMENGINE, _iterations),
     (MAXTEXT, _maxtext),
-    *tool_lines.FORMS,
+    *tools.FORMS,
+)
+MARKED_FORMS: Final[tuple[MarkedForm, ...]] = (
+    *frameworks.FORMS,
+    *framework_blocks.UNREAD,
+    *tutorials.FORMS,
+    *endless.FORMS,
+    *tutorial_blocks.UNREAD,
 )
 
 
@@ -176,9 +196,10 @@ def _generic(match: re.Match[str], line: str) -> Line | None:
     if loss and (value := number(loss["value"])) is not None and EVALUATED.search(loss["name"]) is None:
         values.setdefault("loss", value)
     epoch = EPOCH.search(line)
-    kind = "evaluation" if EVALUATED.search(line) and "loss" in line else "step"
+    kind, both = _kind_of(line, loss)
     return Line(
         kind=kind,
+        both=both,
         step=step,
         epoch=int(epoch["epoch"]) if epoch else None,
         epochs=int(epoch["epochs"]) if epoch and epoch["epochs"] else None,
@@ -189,10 +210,21 @@ def _generic(match: re.Match[str], line: str) -> Line | None:
     )
 
 
+def _kind_of(line: str, loss: re.Match[str] | None) -> tuple[str, bool]:
+    """What a line tells of, and whether it may as well be the other: losses of the training stand there too."""
+    evaluated = EVALUATED.search(line)
+    if evaluated is None or not ("loss" in line or EVALUATED_LOSS.search(line)):
+        return "step", False
+    first = loss is not None and loss.start() < evaluated.start() and EVALUATED.search(loss["name"]) is None
+    both = first or TRAINED.search(line) is not None
+    return ("step" if both and NANO_GPT.search(line) is None else "evaluation"), both
+
+
 def _is_of_run(line: str, match: re.Match[str], epoch: re.Match[str] | None) -> bool:
     """Whether a count beside an epoch surely goes on through the run: it says so, or the epoch is told in fractions."""
     fraction = epoch is not None and line.startswith(".", epoch.end("epoch"))
-    return fraction or match[0].lower().startswith("global") or PADDLE_SEG.search(line) is not None
+    named = match[0].lower().startswith("global") or EPOCH_ITER in line
+    return fraction or named or PADDLE_SEG.search(line) is not None
 
 
 def _each_s(line: str, match: re.Match[str] | None) -> float | None:

@@ -40,6 +40,8 @@ class Pace:
 
     def timed(self, line: Line, in_epoch: int) -> Line:
         """`line` with the time of one of its steps; `in_epoch` are those of the epoch so far."""
+        if line.kind != "step":
+            return self._beyond_the_steps(line)
         if line.interval_s is not None:
             return self._since_the_last(line, line.interval_s)
         if line.epoch_mean is not None and self._of_epoch:
@@ -49,9 +51,17 @@ class Pace:
         before, self._told = self._told, _Told(line.step, line.epoch, line.epoch_s)
         if before is None or line.step <= before.step:
             return line
-        # Less than before: of an epoch that has begun since.
-        passed_s = line.epoch_s - before.epoch_s if line.epoch_s >= before.epoch_s else line.epoch_s
-        return replace(line, each_s=passed_s / (line.step - before.step))
+        steps = line.step - before.step
+        if line.epoch_s < before.epoch_s or (line.per_epoch and line.epoch != before.epoch):
+            # Of an epoch that has begun since; the last steps of the one before took as long each, nothing says more.
+            return replace(line, each_s=line.epoch_s / (min(steps, in_epoch) or steps))
+        return replace(line, each_s=(line.epoch_s - before.epoch_s) / steps)
+
+    def _beyond_the_steps(self, line: Line) -> Line:
+        """What an epoch took with its evaluation, without its steps, is the evaluation's."""
+        if line.epoch_s is None or self._told is None or line.epoch_s < self._told.epoch_s:
+            return line
+        return replace(line, each_s=line.epoch_s - self._told.epoch_s)
 
     def _since_the_last(self, line: Line, interval_s: float) -> Line:
         before, self._logged = self._logged, line.step

@@ -65,7 +65,7 @@ ESTIMATOR = re.compile(
 ESTIMATOR_SAVED = re.compile(r"\bSaving dict for global step (?P<step>\d{1,12}): ")
 """tensorflow_estimator/python/estimator/estimator.py, at the end of an evaluation."""
 ALLEN_BATCH = re.compile(r"\ballennlp\.[\w.]{1,60} - Batch \d{1,12}/\d{1,12}: ")
-"""Whose batch it is was said before: `blocks.py`."""
+"""Whose batch it is was said before: `blocks/tools.py`."""
 LLAMA_CPP = re.compile(
     r"\btrain_opt_callback: iter=\s{0,9}(?P<step>\d{1,9}) .{0,200}?\bloss=(?P<loss>\S{1,30})"
     r"(?: dt=(?P<each>[\d:]{1,20}))?"

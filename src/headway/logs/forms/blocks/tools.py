@@ -1,6 +1,7 @@
 """Steps that several lines tell of: NeMo-RL's blocks, Composer's console, spaCy's table, AllenNLP, Coqui.
 
-Owns what must be known of an earlier line to read a later one; lines that say all themselves are `metric_lines.py`.
+Owns what must be known of an earlier line to read a later one, with `frameworks.py` and `tutorials.py`;
+lines that say all themselves are `metric_lines.py`.
 """
 
 from __future__ import annotations
@@ -9,7 +10,10 @@ import re
 from dataclasses import replace
 from typing import Final
 
+from headway.logs.forms.blocks.frameworks import FrameworkBlocks
+from headway.logs.forms.blocks.tutorials import TutorialBlocks
 from headway.logs.forms.figures import named
+from headway.logs.forms.headings import heading_in
 from headway.logs.forms.line import Line
 from headway.logs.text import number
 
@@ -60,11 +64,20 @@ class Blocks:
         self._trained: Line | None = None
         self._validates = False
         self._counted: tuple[int, int] | None = None
+        self._frameworks, self._tutorials = FrameworkBlocks(), TutorialBlocks()
 
     def observe(self, message: str) -> Line | None:
-        """What `message` completes; None for a line that completes nothing."""
+        """What `message` completes, or a heading says; None for a line that does neither."""
         if len(message) > 1_000:
             return None
+        return (
+            self._block(message)
+            or self._frameworks.observe(message)
+            or self._tutorials.observe(message)
+            or heading_in(message)
+        )
+
+    def _block(self, message: str) -> Line | None:
         if "allennlp." in message:
             return self._allen(message)
         if any(mark in message for mark in COQUI_MARKS):
