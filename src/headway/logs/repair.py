@@ -42,6 +42,8 @@ class _Track:
     """Since the last step."""
     taken_s: float = 0.0
     """Of `passed_s`, by what is not training."""
+    untold: int = 0
+    """Steps since the last moment that showed none and no time: that of the next one is theirs too."""
     gaps_s: deque[float] = field(default_factory=lambda: deque(maxlen=101))
     begun: bool = False
     fresh: bool = False
@@ -74,13 +76,19 @@ class Course:
         at_s, seconds = self._moment(track, said, steps)
         if said.kind == "step" and said.step is not None:
             track.step = said.step
+            if said.at_s is None and seconds is None:
+                track.untold += steps or 0
+            elif steps:
+                track.untold = 0
         return replace(said, at_s=at_s, seconds=seconds, steps=steps, attempt=track.attempt)
 
     def _attempt(self, track: _Track, said: Observation) -> None:
         """Counts a new attempt where one begins, and moves its clock behind the last one's."""
         again = said.kind == "begin" and track.begun
         back = said.kind == "step" and said.step is not None and track.step is not None and said.step < track.step
-        track.begun = track.begun or said.kind in ("begin", "step")
+        # Rows without a step may stand before the first bar of the training that they are of.
+        numbered = said.kind == "step" and said.step is not None
+        track.begun = track.begun or numbered or said.kind in ("begin", "end")
         if not self._restarts or not (again or back or said.attempt > track.attempt):
             track.fresh = track.fresh and said.kind != "step"
             return
@@ -90,8 +98,10 @@ class Course:
             if said.at_s is not None and self._zero_s is not None and track.at_s is not None:
                 shown = said.at_s - self._zero_s + track.offset_s
                 track.offset_s += max(0.0, track.at_s - shown)
-            track.moving = False
+            track.moving, track.untold = False, 0
         track.fresh = said.kind == "begin"
+        if said.kind == "begin" and said.step is not None:
+            track.step = said.step  # of another training, whose steps are others
         if back and said.step is not None and track.step is not None:
             before = max(0, said.step - (said.steps or track.stride or 1))
             twice = track.step - before
@@ -164,13 +174,15 @@ class Course:
         """Seconds of `said`: a step has what passed since the last one and was not something else's."""
         if said.kind == "step" and steps:
             training_s = max(0.0, track.passed_s - track.taken_s)
+            if track.untold:
+                training_s *= steps / (steps + track.untold)
             track.gaps_s.append(training_s / steps)
             return training_s if said.seconds is None else said.seconds
         return gap if said.seconds is None and said.kind in ("evaluation", "checkpoint") else said.seconds
 
     def _gap(self, track: _Track, said: Observation, gap: float, steps: int | None) -> float:
         """The time since the moment before, a usual one where the clock jumped."""
-        usual = (median(track.gaps_s) if track.gaps_s else 0.0) * (steps or 1)
+        usual = (median(track.gaps_s) if track.gaps_s else 0.0) * ((steps or 1) + track.untold)
         place = f"at step {said.step}" if said.step is not None else f"at a line of kind {said.kind}"
         if gap < 0:
             if gap >= -SLACK_S:

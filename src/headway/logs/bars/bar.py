@@ -22,6 +22,7 @@ TQDM = re.compile(
     rf"\[(?P<elapsed>{TIME})<(?P<left>\?|{TIME})(?:,\s{{0,4}}(?P<rate>[^\]\n]{{0,2000}}))?\]?"
 )
 CLOCK = r"\d{1,5}:\d\d(?::\d\d)?"
+SCALED = r"\d{1,12}(?:\.\d{1,4})?[kMGT]?"
 SHORT = re.compile(
     rf"(?P<percent>\d{{1,3}})%\|[^|\n]{{0,400}}\|\s{{0,20}}(?P<n>{COUNT})/(?P<total>{COUNT})\s{{1,4}}"
     rf"(?P<elapsed>{CLOCK})(?:<(?P<left>\?|{CLOCK})(?:,\s{{0,4}}(?P<rate>[^\s,\]]{{1,40}}))?)?(?![\w:<])"
@@ -50,6 +51,11 @@ KERAS_PLAIN = re.compile(
 """Its `verbose=2`: a line an epoch."""
 ULTRALYTICS = re.compile(r"^(?P<epoch>\d{1,6})/(?P<epochs>\d{1,6})\s{1,20}\d[\d.]{0,9}G\b")
 """`70/1000 6.73G 1.081 ...: 100%|...`: epoch, memory, losses."""
+LOGGABLE = re.compile(
+    rf"\bProgress on: ?(?P<what>[^\d\n]{{0,80}}?) ?(?P<n>{SCALED})it/(?P<total>{SCALED})it rate:(?P<rate>\S{{1,40}})"
+    rf"(?: remaining:(?P<left>\S{{1,40}}))? elapsed:(?P<elapsed>{CLOCK})(?: postfix:(?P<values>.{{0,2000}}))?"
+)
+"""tqdm_loggable/tqdm_logging.py, whose counts have three digits from a thousand on; Levanter and openpi print it."""
 NOTEBOOK = re.compile(
     rf"\[ {{0,12}}(?P<n>(?!0\d)\d{{1,12}})/(?P<total>[1-9]\d{{0,11}}) (?P<elapsed>{CLOCK})"
     rf"(?: < (?P<left>{CLOCK}), (?P<rate>[\d.]{{1,20}} it/s|\+inf it/s))?"
@@ -65,13 +71,15 @@ CIFAR_COUNT = re.compile(r"[\s\x08](?P<n>\d{1,9})/(?P<total>\d{1,9})\s{0,20}$")
 EPOCH = re.compile(
     r"(?i)\bepochs?\b\s*(?:\.{3}\s{0,4})?[:#=\[(]*\s*(?P<epoch>\d{1,6})(?:\.\d+)?(?:\s*(?:/|of)\s*(?P<epochs>\d{1,6}))?"
 )
+BRACKETED = re.compile(r"(?i)\[(?P<epoch>epoch \d{1,6}/\d{1,6})$")
 PAIR = re.compile(
     r"([A-Za-z_][\w/.() -]{0,60}?)\s{0,3}[=:]\s{0,3}"
     r"([-+]?(?:\d[\d,]{0,30}\.?\d{0,30}(?:[eE][-+]?\d{1,4})?|(?:nan|inf)\b))(?![\d.])",
     re.IGNORECASE,
 )
 
-EVALUATION = re.compile(r"(?i)eval|valid|\bval\b|\btest|sanity|scoring|predict")
+EVALUATION = re.compile(r"(?i)eval|valid|\bval\b|\btest|sanity|scoring|predict|^calculating loss\b")
+"""The last is that of mlx_lm/tuner/trainer.py."""
 TOKENIZE = re.compile(
     r"(?i)^map\b|tokeni[sz]|^filter|packing|adding eos|chat template|converting|truncating|preproc|^extracting|grouping"
     r"|scanning|caching"
@@ -94,7 +102,7 @@ OF_ROWS = re.compile(
 """Units of which a step takes several."""
 UNIT_S: Final = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0}
 SHORTEST_STEP_S: Final = 200e-6
-"""What Keras calls a step is a row where it takes less."""
+"""What Keras calls a step is a row where it takes less; so is what a bar counts of which nothing else is known."""
 KERAS_ROUNDING_S: Final = 1.5
 """Of the seconds, which older ones cut, and of the time of one step, times all."""
 SHORTEST_ROW_S: Final = 5e-6
@@ -138,8 +146,7 @@ def bars_in(line: str) -> Iterator[Bar]:
         # No description is longer than a line of a terminal.
         before = line[max(start, match.start() - 200) : match.start()]
         start = match.end()
-        # What follows an opening brace or a closing bracket is the end of something else.
-        described = re.split(r"[\]}\r]", before)[-1].strip(" :,")
+        described = _described(before)
         tail = line[match.end() : match.end() + 200].partition("{")[0]
         tail = tail if tail[:1] in (" ", ",") and "%|" not in tail else ""
         yield _bar(match, described, f"{(match['rate'] or '').partition(',')[2]},{tail}")
@@ -148,8 +155,18 @@ def bars_in(line: str) -> Iterator[Bar]:
         yield other
 
 
+def _described(before: str) -> str:
+    """The description among what stands before a bar, with the epoch in brackets that some put before it."""
+    # What comes before a closing brace or bracket is the end of something else.
+    *others, described = re.split(r"[\]}\r]", before)
+    epoch = BRACKETED.search(others[-1]) if others else None
+    return f"{epoch['epoch']} {described.strip(' :,')}" if epoch else described.strip(" :,")
+
+
 def _other(line: str) -> Bar | None:
     """The bar of a line that has none of tqdm's."""
+    if "Progress on:" in line and (loggable := LOGGABLE.search(line)):
+        return _bar(loggable, loggable["what"].strip(), loggable["values"] or "")
     rich = RICH.search(line) if "━" in line or "╺" in line or "─" in line else None
     if rich:
         of = f"/{rich['epochs']}" if rich["epochs"] else ""
@@ -197,12 +214,15 @@ def _bar(match: re.Match[str], described: str, after: str) -> Bar:
     rate = (match["rate"] or "").partition(",")[0].strip()
     unit = _unit(rate or after)
     values = named_numbers(after) if "=" in after or ":" in after else {}
+    n, elapsed_s = _count(match["n"]), duration_s(match["elapsed"])
+    # Nothing shows that it trains, and it is too fast for that: vectors of words that are read, or so.
+    fast = not (described or values) and elapsed_s is not None and n * SHORTEST_STEP_S > elapsed_s + 1.0
     return Bar(
         description=described,
-        kind=_kind(described, unit, any("loss" in name.lower() for name in values)),
-        n=_count(match["n"]),
+        kind="" if fast else _kind(described, unit, any("loss" in name.lower() for name in values)),
+        n=n,
         total=_count(match["total"]),
-        elapsed_s=duration_s(match["elapsed"]),
+        elapsed_s=elapsed_s,
         epoch=epoch,
         epochs=epochs,
         rate=rate,
@@ -275,10 +295,17 @@ def _kind(described: str, rate: str, tells_loss: bool) -> str:
         ("evaluation", EVALUATION),
         ("generation", GENERATION),
     ):
-        if words.search(described):
+        if words.search(_words(described)):
             return kind
     prepares = OF_DATA.search(rate) and not tells_loss and not TRAINING.search(described)
     return "tokenize" if prepares else "train"
+
+
+def _words(described: str) -> str:
+    """What a description says of its bar: figures of an evaluation beside a loss of the training are no part of it."""
+    losses = [found for found in PAIR.finditer(described) if "loss" in found[1].lower()]
+    trains = any(not EVALUATION.search(found[1]) for found in losses)
+    return PAIR.sub("", described) if trains else described
 
 
 def named_numbers(text: str) -> dict[str, float]:

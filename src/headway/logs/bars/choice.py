@@ -9,11 +9,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from headway.logs.bars.bar import Bar
+from headway.domain.observation import Observation
+from headway.logs.bars.bar import EPOCH, Bar
 from headway.logs.bars.followed import PROVEN, SURE_S, Followed, counts_epochs, goes_on_as, words_of
 
 MOST_BARS: Final = 1_000
 """Bars that are remembered."""
+EPOCH_WITHIN: Final = 100
+"""Characters of a line in which it names its epoch."""
+NEAR: Final = 0.02
+"""Share of a training's time by which its bar may end beside it."""
 LONGER: Final = 2.0
 """A bar that lasts so many times as long as one before it, of which nothing tells more, is likelier the training's."""
 
@@ -31,6 +36,7 @@ class Choice:
         """The bar that may be a training's and that was last printed before it was full."""
         self.ended = False
         """Whether the last row of a training was read: what comes after is another one."""
+        self._ends, self._ended_s = 0, 0.0
         self.within = False
         """Whether a bar of epochs stands around the training's."""
         self.epochs: int | None = None
@@ -52,6 +58,12 @@ class Choice:
         main, going = self.bar, self.bars.get(self.going or "")
         is_open = main is not None and main.is_done and main.strength < PROVEN
         return going if is_open and going is not None and going.logged else main
+
+    @property
+    def start_s(self) -> float | None:
+        """When the bar began that a row is of."""
+        bar = self.running
+        return None if bar is None else bar.start_s
 
     def key_of(self, bar: Bar, rank: int) -> str:
         """What all prints of one bar have in common: its words, its total, its process.
@@ -86,19 +98,35 @@ class Choice:
         if bar.kind == "train" and bar.n < bar.total and not around:
             self.going = key
         trained = main.base + main.last.n if main is not None and key != self.main else 0
-        if known is not None and not known.begins_again(bar, trained):
+        closes = self._closes(bar)
+        next_one = known is not None and closes and known.is_done and 0 < known.closed_by < self._ends
+        if known is not None and not (known.begins_again(bar, trained) or next_one):
             known.learn(bar, meant=bar.total == meant)
+            known.closed_by = self._ends if closes else known.closed_by
             return known, False, False
+        another = self.ended and key == self.main
         base, first = self._base(key, known, bar), replace(bar, n=0)
-        made = Followed(start_s=start_s, last=first, rank=rank, base=base, rows=rows, trained=trained)
+        made = Followed(start_s=start_s, last=first, rank=rank, base=base, another=another, rows=rows, trained=trained)
         if known is not None:
             made.strength, made.outer = known.strength, known.outer
             made.spent_s = known.spent_s + (known.last.elapsed_s or 0.0)
         made.learn(bar, meant=bar.total == meant)
+        made.closed_by = self._ends if closes else 0
         self.bars[key] = made
         if len(self.bars) > MOST_BARS:
             self.bars.pop(next(other for other in self.bars if other not in (key, self.main)))
         return made, True, known is not None
+
+    def end(self, runtime_s: float) -> None:
+        """Takes in the last row of a training, which took so long."""
+        self.ended, self._ended_s = True, runtime_s
+        self._ends += 1
+
+    def _closes(self, bar: Bar) -> bool:
+        """Whether a full bar is that of the training which ended last: its clock shows as much."""
+        if not self._ends or bar.n < bar.total or bar.elapsed_s is None:
+            return False
+        return abs(bar.elapsed_s - self._ended_s) <= SURE_S + NEAR * self._ended_s
 
     def _base(self, key: str, known: Followed | None, bar: Bar) -> int:
         """Steps before the first of a bar that begins again: those of the epochs before, none after a restart."""
@@ -109,6 +137,27 @@ class Choice:
             return 0
         ahead = bar.epoch is not None and known.last.epoch is not None and bar.epoch > known.last.epoch
         return known.base + known.last.total if ahead or known.is_done else 0
+
+    def heed(self, message: str) -> None:
+        """Takes in a line that is no bar: Keras names the epoch above each, others that which a bar has come to."""
+        epoch = EPOCH.search(message[:EPOCH_WITHIN]) if "poch" in message else None
+        if epoch is None:
+            return
+        main, epochs = self.bar, int(epoch["epochs"]) if epoch["epochs"] else None
+        if main is not None and main.last.total == epochs and 0 <= int(epoch["epoch"]) - main.last.n <= 1:
+            main.epochs_named += 1
+        if epoch.span() == (0, len(message.rstrip())):
+            self.epochs = epochs
+            if main is not None:
+                main.trained = -1  # what is printed full again is another pass
+
+    def first_advance(self) -> Observation | None:
+        """That of the training's bar, once, while it is open whether its steps were done or skipped."""
+        main = self.bar
+        first = None if main is None else main.first
+        if main is not None:
+            main.first = None
+        return first
 
     def logged(self) -> None:
         """A loss was told of: it is of the bar that goes on."""
@@ -147,12 +196,15 @@ class Choice:
         brief = not main.last.description and total_s < SURE_S and bar.total > main.last.total
         return brief or (bar.elapsed_s or 0.0) > LONGER * max(total_s, SURE_S)
 
-    def hand_over(self, key: str) -> None:
-        """Makes another bar the training's; one that has not moved yet may stand around it."""
+    def hand_over(self, key: str) -> str | None:
+        """Makes another bar the training's; one that has not moved yet may stand around it. What there is to say."""
         main = self.bar
         if main is not None and main.last.n == 0:
             main.outer, self.within, self.epochs = True, True, None
         self.main = key
+        if main is None or not main.is_done:
+            return None
+        return f"a bar of {main.last.total:,} is not the training's: another one tells more of a training"
 
     def is_main(self, key: str, bar: Bar) -> bool:
         """Whether a bar is the training's: the one that was chosen, the one within it, or its later epochs."""

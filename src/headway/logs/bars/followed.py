@@ -38,6 +38,12 @@ class Followed:
     rank: int = 0
     base: int = 0
     """Steps of the epochs before."""
+    another: bool = False
+    """Whether it is of another training than the pass before it."""
+    closed_by: int = 0
+    """Number of the last row of a training that it was full with, counted from 1; a full one of the next is another."""
+    epochs_named: int = 0
+    """Lines that named the epoch which its count had come to, of as many as its length."""
     told: bool = False
     first: Observation | None = None
     """Its first advance, while that may be a resume, which moves it over the steps that were done before."""

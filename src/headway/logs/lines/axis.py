@@ -12,6 +12,8 @@ class Axis:
     def __init__(self) -> None:
         self.now_s: float | None = None
         self.zeros_s: dict[str, float] = {}
+        self.fresh = False
+        """Whether nothing has taken the moment for its own since a stamp showed it."""
         self.opened = False
         """Whether the beginning of the training was told of."""
 
@@ -25,8 +27,13 @@ class Axis:
                 self.zeros_s[clock] = bar_s if bar_s is not None else (self.now_s or 0.0)
             else:
                 self.zeros_s[clock] = self.now_s - shown_s if self.now_s is not None else 0.0
-        self.now_s = self.zeros_s[clock] + shown_s
+        self.now_s, self.fresh = self.zeros_s[clock] + shown_s, True
         return self.now_s
+
+    def taken(self) -> float | None:
+        """`now_s` for what shows no moment of its own, once: what comes after it was later, and is not dated."""
+        fresh, self.fresh = self.fresh, False
+        return self.now_s if fresh else None
 
     def opens(self, clock: str) -> bool:
         """True once: where a clock that runs since the start of the training was first seen."""

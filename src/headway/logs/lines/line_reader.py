@@ -11,22 +11,23 @@ from dataclasses import replace
 from typing import Final
 
 from headway.domain.observation import Observation
-from headway.logs.bars.bar import EPOCH, Bar, bars_in
+from headway.logs.bars.bar import Bar, bars_in
 from headway.logs.bars.choice import Choice
 from headway.logs.bars.counts import Counts
 from headway.logs.bars.followed import PROVEN, Followed, counts_epochs, is_reprint
-from headway.logs.forms.blocks import Blocks
+from headway.logs.forms.blocks.tools import Blocks
 from headway.logs.forms.epochs import Epochs
-from headway.logs.forms.line import Line
-from headway.logs.forms.metric_lines import metrics_in, saved_s
-from headway.logs.forms.mllog import MARK, Events
+from headway.logs.forms.known.mllog import MARK, Events
+from headway.logs.forms.metric_lines import metrics_in
 from headway.logs.hf_rows import STEP_KEYS, Rows, is_end, moment_of
 from headway.logs.lines.axis import Axis
+from headway.logs.lines.evaluations import Evaluations
 from headway.logs.lines.order import Order
 from headway.logs.lines.prefix import moment_in, rank_of
-from headway.logs.lines.printed import SAVING, Joiner, alike, resumed_at, rows_in, settings_in
+from headway.logs.lines.printed import Joiner, alike, behind_bars, resumed_at, rows_in, settings_in
+from headway.logs.lines.saves import Saves
 from headway.logs.repair import Course
-from headway.logs.text import LINE_END, LONGEST_LINE, Problems, plain
+from headway.logs.text import LINE_END, LONGEST_LINE, Problems, finite, plain
 
 SWIFT_KEY: Final = "global_step/max_steps"
 FEWEST_SKIPPED: Final = 20
@@ -57,11 +58,10 @@ class LineReader:
         self._step: int | None = None
         self._seen: dict[int, int] = {}
         self._rows_seen: float | None = None
-        self._evaluated: Observation | None = None
         self._resumed: int | None = None
         self._fed_s: float | None = None
         self._stamped = False
-        self._evaluation_rows = 0
+        self._evaluations, self._saves = Evaluations(), Saves()
         self._held: list[tuple[Mapping[str, str], float | None, int]] = []
         self._total: int | None = None
         self._epoch_total: int | None = None
@@ -100,7 +100,7 @@ class LineReader:
         """What the last line, which has no end, says, and what waited for another to be sure."""
         rest, self._rest = self._rest, ""
         found = self.line(plain(rest)) if rest else []
-        return found + self._believed() + self._let_go() + self._order.take(self._pending())
+        return found + self._believed() + self._let_go() + self._order.take(self._evaluations.pending())
 
     def line(self, line: str) -> list[Observation]:
         """What one whole line says."""
@@ -108,29 +108,32 @@ class LineReader:
         if not line.strip():
             return []
         rank, message = rank_of(line)
+        bars = list(bars_in(message)) if "%|" in message or "/" in message else []
+        behind = behind_bars(message, bars[-1].end) if bars else ""
+        found = self._message(message.removesuffix(behind), bars, rank or 0)
+        return found + (self._message(behind, [], rank or 0, beside=True) if behind else [])
+
+    # ---- one kind of line each
+
+    def _message(self, message: str, bars: list[Bar], rank: int, *, beside: bool = False) -> list[Observation]:
+        """What a line says behind the rank that speaks, with its bars; `beside`: behind a bar, which tells the step."""
         moment = moment_in(message)
         self._stamped = moment is not None
         if self._fed_s is not None:
             self._axis.now_s = self._fed_s
         elif moment is not None:
-            self._axis.now_s = self._on_axis("stamp", moment)
+            self._axis.now_s = self._axis.on("stamp", moment, self._choice.start_s)
         found: list[Observation] = []
         if MARK in message and (event := self._events.observe(message)) is not None:
             self.marks.add("mllog")
-            at_s = self._on_axis("mllog", event[0])
-            found += self._order.take([replace(item, at_s=at_s) for item in event[1]])
+            at_s = self._axis.on("mllog", event[0], self._choice.start_s)
             self.facts |= self._events.facts
-            return found
-        seen = False
-        for bar in bars_in(message) if "%|" in message or "/" in message else ():
-            seen = True
-            found += self._bar(bar, rank or 0)
-        for row in rows_in(message):
-            seen = True
-            found += (self._let_go() if is_end(row) else []) + self._row(row, rank or 0)
-        return found if seen else found + self._other(message, rank or 0)
-
-    # ---- one kind of line each
+            return self._order.take([replace(item, at_s=at_s) for item in event[1]])
+        for bar in bars:
+            found += self._bar(bar, rank)
+        for row in (rows := list(rows_in(message))):
+            found += (self._let_go() if is_end(row) else []) + self._row(row, rank)
+        return found if bars or rows else found + self._other(message, rank, beside=beside)
 
     def _row(self, row: Mapping[str, str], rank: int) -> list[Observation]:
         """A row; without a step of its own it waits for the bar that tqdm prints anew below it."""
@@ -141,8 +144,12 @@ class LineReader:
                 return believed
             self.ends.append(row)
         at_s = self._axis.now_s
-        if (shown := moment_of(row)) is not None and self._fed_s is None and not self._stamped:
-            at_s = self._on_axis(shown[0], shown[1])
+        if self._fed_s is None and not self._stamped:
+            shown = moment_of(row)
+            if shown is not None:
+                at_s = self._axis.on(*shown, self._choice.start_s)
+            elif self._choice.main is None and "stamp" in self._axis.zeros_s:
+                at_s = self._axis.taken()
         if self._choice.ended and "loss" in row and self._choice.going is not None:
             self._choice.main, self._choice.ended = self._choice.going, False
         waits = self._choice.main is not None and not any(key in row for key in (*STEP_KEYS, SWIFT_KEY))
@@ -152,8 +159,10 @@ class LineReader:
         found = believed + self._told(row, at_s, rank)
         if is_end(row):
             # What comes after is another training of the same script.
-            self._axis.opened, self._choice.ended = False, True
+            self._axis.opened = False
+            self._choice.end(finite(row["train_runtime"]) or 0.0)
             self._axis.zeros_s.pop("elapsed", None)
+            self._evaluations.forget()
         return found
 
     def _shown(self, row: Mapping[str, str]) -> list[Observation]:
@@ -173,12 +182,11 @@ class LineReader:
             return []
         self.marks.add("row")
         self.facts |= self._rows.facts
-        if any(item.kind == "evaluation" and item.seconds is not None for item in found):
-            self._evaluated = None
-            self._evaluation_rows += 1
+        found = self._evaluations.of_row(found)
+        self._trained()
         steps = [item.step for item in found if item.kind == "step" and item.step is not None]
         self._seen |= {rank: steps[-1]} if steps else {}
-        return self._order.take(self._begun(rank) + self._pending() + found)
+        return self._order.take(self._begun(rank) + self._evaluations.pending() + found)
 
     def _bar(self, bar: Bar, rank: int) -> list[Observation]:
         """One print of a bar, in steps where it counts something else."""
@@ -200,10 +208,15 @@ class LineReader:
         start_s = (self._axis.now_s or 0.0) - ((bar.elapsed_s or 0.0) if dated else 0.0)
         earlier = choice.bars.get(key)
         known, fresh, again = choice.followed(
-            key, bar, rank, start_s=start_s, rows=self._evaluation_rows, meant=self._meant
+            key, bar, rank, start_s=start_s, rows=self._evaluations.rows, meant=self._meant
         )
         if fresh and earlier is not None and earlier.first is not None:
             self._order.wait([earlier.first])  # nothing has shown that it was a resume
+        if fresh and known.another:
+            self._seen.pop(rank, None)
+        if bar.kind != "train" and key == choice.main:
+            choice.main = self._epoch_total = None  # as it goes on it shows that it is none
+            self._order.forget()
         believed = self._doubt(key, known, bar) if bar.kind == "train" else []
         if bar.kind == "train" and choice.main is None and bar.total > 1:
             choice.main = key
@@ -226,6 +239,7 @@ class LineReader:
     def _over(self, known: Followed, bar: Bar, rank: int) -> list[Observation]:
         """What a bar that is not the training's says at its end."""
         around = known.outer or counts_epochs(bar)
+        around = around or (bar.kind == "train" and bar.total == 1)  # one of anything shows nothing of what it is
         kind = "" if around else {"train": "evaluation"}.get(bar.kind, bar.kind)
         if not kind or bar.elapsed_s is None:
             return []
@@ -233,9 +247,10 @@ class LineReader:
         if kind != "evaluation":
             return self._order.take([done])
         # The row of the same evaluation comes after its bar and is exact.
-        if self._held or self._evaluation_rows > known.rows:
+        if self._held or self._evaluations.rows > known.rows:
             return []
-        waiting, self._evaluated = self._pending(), done
+        waiting = self._evaluations.pending()
+        self._evaluations.over(done)
         return self._order.take(waiting, doubtful=True)
 
     def _believed(self) -> list[Observation]:
@@ -259,15 +274,14 @@ class LineReader:
 
     def _hand_over(self, key: str, main: Followed, known: Followed) -> list[Observation]:
         """Makes another bar the training's, and forgets what was not told yet of the one before."""
-        if main.is_done:
-            said = f"a bar of {main.last.total:,} is not the training's: another one tells more of a training"
+        if (said := self._choice.hand_over(key)) is not None:
             self.course.problems.append(said)
-        self._choice.hand_over(key)
         if self._sure or known.base:
             self._resumed = known.base
         self._order.forget()
         self._order.wait([Observation(kind="begin", at_s=known.start_s, rank=known.rank)])
-        self._step, self._seen, self._evaluated, self._epoch_total = known.base + known.last.n, {}, None, None
+        self._step, self._seen, self._epoch_total = known.base + known.last.n, {}, None
+        self._evaluations.forget()
         self._axis.opened = True
         self._sure = known.strength >= PROVEN or self._fed_s is not None
         return self._believed() if self._sure else []
@@ -288,7 +302,8 @@ class LineReader:
         epochs = None if self._counts.validations.counted else self._choice.epochs_of(known, bar)
         self._epoch_total = bar.total * epochs if epochs and known.base < bar.total * epochs else None
         begun = begins and (self._axis.opens("bar") or again)
-        opened = [Observation(kind="begin", at_s=known.start_s, rank=rank)] if begun else []
+        first = 0 if known.another else None
+        opened = [Observation(kind="begin", at_s=known.start_s, step=first, rank=rank)] if begun else []
         step = known.base + bar.n
         self._step = step
         quiet = bar.elapsed_s is not None and bar.elapsed_s <= known.said_s and bar.n < bar.total
@@ -301,6 +316,7 @@ class LineReader:
         resumed, self._resumed = self._resumed, None
         steps = step - resumed if resumed is not None and resumed < step else None
         self._seen[rank] = step
+        self._trained()
         seconds = bar.elapsed_s if bar.description == "keras" and self._fed_s is None else None
         said = Observation(
             kind="step",
@@ -316,17 +332,15 @@ class LineReader:
         known.told = True
         if jumped and steps is None and seconds is None:
             known.first = said
-            return [*opened, *self._pending()]
-        return [*opened, *self._pending(), said]
+            return [*opened, *self._evaluations.pending()]
+        return [*opened, *self._evaluations.pending(), said]
 
-    def _other(self, message: str, rank: int) -> list[Observation]:
+    def _other(self, message: str, rank: int, *, beside: bool) -> list[Observation]:
         """Lines that are no bar and no row."""
         self._banner(message)
-        if (seconds := saved_s(message)) is not None:
-            return self._order.take([Observation(kind="checkpoint", seconds=seconds, step=self._step, rank=rank)])
-        if SAVING.search(message[:400]):
-            return self._order.take([Observation(kind="checkpoint", step=self._step, rank=rank)])
-        named = metrics_in(message) or self._blocks.observe(message)
+        if (saves := self._saves.observe(message, self._step, rank)) is not None:
+            return self._order.take(saves)
+        named = None if beside else metrics_in(message) or self._blocks.observe(message)
         if named is None or (line := self._epoch_count.through(named)) is None:
             return []
         self.marks.add("line")
@@ -335,10 +349,11 @@ class LineReader:
         # An evaluation is timed by the moments around it only where nothing was trained between them.
         timed = line.kind == "step" or (line.step == self._step and line.elapsed_s is None)
         if elapsed and line.elapsed_s is not None and self._fed_s is None and not self._stamped:
-            self._axis.now_s = self._on_axis("elapsed", line.elapsed_s)
+            self._axis.now_s = self._axis.on("elapsed", line.elapsed_s, self._choice.start_s)
             opened = self._begun(rank)
         if line.kind == "step":
             self._choice.logged()
+            self._saves.trained()
         self._total = line.total or (None if self._epoch_count.begins_again else self._total)
         self._step = line.step if line.kind == "step" else self._step
         said = Observation(
@@ -346,18 +361,17 @@ class LineReader:
             at_s=self._axis.now_s if timed and (self._stamped or elapsed or self._fed_s is not None) else None,
             seconds=line.each_s if line.kind == "evaluation" else None,
             step=line.step,
-            rows=self._new_rows(line),
+            rows=line.rows_since(self._rows_seen),
             values=line.values,
             rank=rank,
         )
-        told = [*opened, *self._pending(), *line.others(rank), said]
+        self._rows_seen = line.rows_seen
+        said = self._evaluations.of_line(said) if said.kind == "evaluation" else said
+        told = [*opened, *self._evaluations.pending(), *line.others(rank), said]
         return self._believed() + self._order.take(told, each_s=line.each_s)
 
     def _banner(self, message: str) -> None:
-        if message.startswith("Epoch ") and len(message) < 100 and (epoch := EPOCH.fullmatch(message.strip())):
-            self._choice.epochs = int(epoch["epochs"]) if epoch["epochs"] else None
-            if (main := self._choice.bar) is not None:
-                main.trained = -1  # what is printed full again is another pass
+        self._choice.heed(message)
         self._counts.rows.heed(message)
         settings = settings_in(message)
         self._total = int(settings.pop("total_steps", 0)) or self._total
@@ -366,10 +380,10 @@ class LineReader:
 
     # ---- clocks, and what waits
 
-    def _on_axis(self, clock: str, shown_s: float) -> float:
-        """A moment that one of a log's clocks shows."""
-        bar = self._choice.running
-        return self._axis.on(clock, shown_s, None if bar is None else bar.start_s)
+    def _trained(self) -> None:
+        """Takes in that a bar or a row told of a step."""
+        self._saves.trained()
+        self._epoch_count.told_elsewhere()
 
     def _begun(self, rank: int) -> list[Observation]:
         """The beginning of a training whose elapsed time was first seen just now."""
@@ -379,21 +393,8 @@ class LineReader:
     def _let_go(self) -> list[Observation]:
         """What the rows that waited say."""
         held, self._held = self._held, []
-        main = self._choice.bar
-        first = main.first if main is not None else None
-        if main is not None and first is not None:
-            main.first = None
+        first = self._choice.first_advance()
         believed = self._believed() if held or first is not None else []
         return (believed + self._order.take([first]) if first is not None else believed) + [
             item for row, at_s, rank in held for item in self._told(row, at_s, rank)
         ]
-
-    def _pending(self) -> list[Observation]:
-        waiting, self._evaluated = self._evaluated, None
-        return [] if waiting is None else [waiting]
-
-    def _new_rows(self, line: Line) -> float | None:
-        before, self._rows_seen = self._rows_seen, line.rows_seen
-        if line.rows_seen is None or (before is not None and line.rows_seen < before):
-            return None
-        return line.rows_seen - (before or 0.0) if before is not None else None

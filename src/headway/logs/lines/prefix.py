@@ -19,8 +19,11 @@ RANKS: Final = (
     re.compile(r"^\s*(\d{1,5}): (?=.)"),
 )
 RANK_INSIDE = re.compile(r"\[Rank:? ?(\d{1,5})(?: ?\|[^\]]{0,40})?\]|\brank[=: ](\d{1,5})\b", re.IGNORECASE)
-ISO = re.compile(r"(?<!\d)(\d{4})[-/](\d\d)[-/](\d\d)[T _-](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))?(Z|[+-]\d\d:?\d\d)?")
-AMERICAN = re.compile(r"(?<!\d)(\d\d)/(\d\d)/(\d{4})[ ,]{1,2}(\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))?")
+ISO = re.compile(
+    r"(?<!\d)(\d{4})[-/](\d\d)[-/](\d\d)[T _-](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))?"
+    r"(Z|[+-]\d\d:?\d\d| ?[AP]M\b)?"
+)
+AMERICAN = re.compile(r"(?<!\d)(\d\d)/(\d\d)/(\d{4})[ ,]{1,2}(\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))?( ?[AP]M\b)?")
 SHORT = re.compile(r"(?:^\s{0,4}[IWEF]|[\[(])(\d\d)/?(\d\d) (\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))?")
 SYSLOG = re.compile(
     r"^(?:\w{3} )?(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) {1,2}(\d{1,2}) (\d\d):(\d\d):(\d\d)"
@@ -49,8 +52,8 @@ def moment_in(line: str) -> float | None:
         year, month, day, hour, minute, second, part, zone = match.groups()
         return _seconds(int(year), int(month), int(day), int(hour), int(minute), int(second), part, zone)
     if match := AMERICAN.search(head):
-        month, day, year, hour, minute, second, part = match.groups()
-        return _seconds(int(year), int(month), int(day), int(hour), int(minute), int(second), part)
+        month, day, year, hour, minute, second, part, half = match.groups()
+        return _seconds(int(year), int(month), int(day), int(hour), int(minute), int(second), part, half)
     if match := SHORT.search(head):
         month, day, hour, minute, second, part = match.groups()
         return _seconds(SOME_YEAR, int(month), int(day), int(hour), int(minute), int(second), part)
@@ -66,6 +69,9 @@ def moment_in(line: str) -> float | None:
 def _seconds(
     year: int, month: int, day: int, hour: int, minute: int, second: int, part: str | None, zone: str | None = None
 ) -> float | None:
+    if zone is not None and zone.endswith("M"):
+        # Of a clock with two halves of a day, where 12 comes before 1.
+        hour, zone = hour % 12 + (12 if "P" in zone else 0), None
     try:
         moment = datetime(year, month, day, hour, minute, min(second, 59), tzinfo=UTC)
     except ValueError:

@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from headway.logs.lines.prefix import moment_in
+from headway.logs.lines.saves import LOOKED_AT, SAVING
 from headway.logs.text import finite
 
 ROW = re.compile(r"\{\s{0,4}['\"][^{}]{1,20000}\}")
@@ -16,10 +18,10 @@ ROW_BEGUN = re.compile(r"\{\s{0,4}['\"][\w/]{1,60}['\"]\s?:[^{}]{0,4000}$")
 ROW_PAIR = re.compile(
     r"""['"]([^'"]{1,120})['"]\s{0,4}:\s{0,4}(?:"([^"]{0,400})"|'([^']{0,400})'|(?:[\w.]{1,40}\()?([-+]?\w[\w.+-]{0,60})\)?)"""
 )
-BANNER: Final = (
+BANNER: Final = (  # of streamed rows the epochs are 9,223,372,036,854,775,807, which says nothing
     ("total_steps", re.compile(r"Total (?:optimization )?steps\s?=\s?([\d,]{1,15})")),
     ("rows", re.compile(r"Num examples\s?=\s?([\d,]{1,15})")),
-    ("epochs", re.compile(r"Num Epochs\s?=\s?([\d,]{1,15})")),
+    ("epochs", re.compile(r"Num Epochs\s?=\s?([\d,]{1,15})(?![\d,])")),
     ("micro_batch", re.compile(r"[Bb]atch size per device\s?=\s?([\d,]{1,9})")),
     ("grad_accum", re.compile(r"Gradient [Aa]ccumulation steps\s?=\s?([\d,]{1,9})")),
     ("global_batch", re.compile(r"Total train batch size .{0,60}=\s?([\d,]{1,9})")),
@@ -27,10 +29,6 @@ BANNER: Final = (
 RESUMED = re.compile(
     r"(?i)continuing training from global step (\d{1,12})|resum\w{1,3} .{0,80}?\bstep[ :=]{1,2}(\d{1,12})"
 )
-SAVING = re.compile(
-    r"(?i)saving model checkpoint to|saving checkpoint(?: at iteration)?\b|saved checkpoint|\bsaved state to\b"
-)
-"""Of accelerate's two lines the later one: `Saving current state to` mostly stands behind a bar."""
 
 
 def rows_in(message: str) -> Iterator[Mapping[str, str]]:
@@ -71,6 +69,17 @@ class Joiner:
             return line
         self._begun = line
         return ""
+
+
+def behind_bars(message: str, end: int) -> str:
+    """What a program printed behind a bar, which has no end of line: another message, which has a moment of its own,
+    or tells of a save or an epoch; empty where what stands there is of the bar.
+    """
+    behind = message[end:]
+    if not behind or behind[0] in " ,":
+        return ""
+    is_own = behind.startswith("Epoch ") or SAVING.search(behind[:LOOKED_AT]) or moment_in(behind) is not None
+    return behind if is_own else ""
 
 
 def settings_in(message: str) -> dict[str, float]:
