@@ -235,3 +235,31 @@ def test_mlflow_told_once_for_each_epoch_that_was_set(
     lines = [f"{1_700_000_060_000 + 60_000 * n} 0.5 {n}" for n in range(3)]
     (tmp_path / "metrics" / "loss").write_text("\n".join(lines) + "\n")
     assert [(item.step, item.epoch) for item in of_kind(mlflow.read(tmp_path), "step")] == told
+
+
+class TestRowsWrittenAtOnce:
+    def test_an_evaluation_that_is_written_with_its_training_row_has_no_time_of_its_own(self, tmp_path: Path) -> None:
+        """As published: rows of both 0.4 ms apart, after 200 steps and an evaluation that took 2,336 s together."""
+        said = [(t, n, name, 0.3) for t, n in ((2336.0, 200), (4625.0, 400)) for name in ("acc", "eval_acc")]
+        said = [(at_s + 0.0004 * (name == "eval_acc"), n, name, value) for at_s, n, name, value in said]
+        log = tfevents.read(event_file(tmp_path / "events.out.tfevents.1.host.1.0", said))
+        assert [item.seconds for item in of_kind(log, "evaluation")] == [None, None]
+        assert sum(item.seconds or 0.0 for item in of_kind(log, "step")) == pytest.approx(4625.0)
+        assert any("2 evaluations are told with the steps" in problem for problem in log.problems)
+
+    def test_an_evaluation_alone_is_of_steps_that_another_file_has(self, tmp_path: Path) -> None:
+        said = [(0.003, 300, name, value) for name, value in (("eval/loss", 0.1), ("eval/runtime", 0.3447))]
+        log = tfevents.read(event_file(tmp_path / "events.out.tfevents.1.host.1.0", said))
+        assert of_kind(log, "step") == []
+        assert [(item.step, item.seconds) for item in of_kind(log, "evaluation")] == [(300, pytest.approx(0.3447))]
+
+    def test_a_list_of_rows_that_was_copied_tells_no_times(self, tmp_path: Path) -> None:
+        """What OpenAI's fine-tunings give to W&B when they are over: 551 rows within 0.32 s."""
+        said = [{"_step": n, "_timestamp": BEGAN_S + 0.0006 * n, "train/loss": 0.5} for n in range(40)]
+        log = wandb_offline.read(run_file(tmp_path / "run-copied.wandb", said))
+        assert [item.seconds for item in of_kind(log, "step")] == [None] * 40
+        assert any("all at once" in problem for problem in log.problems)
+
+    def test_a_run_without_figures_says_so(self, tmp_path: Path) -> None:
+        log = wandb_offline.read(run_file(tmp_path / "run-empty.wandb", [{"_step": 0.0, "_timestamp": BEGAN_S}]))
+        assert any("no row tells" in problem for problem in log.problems)

@@ -100,6 +100,18 @@ class TestBarsOfEpochs:
             assert times(said) == {"step": (70.0, 10)}
             assert any("counts epochs" in problem for problem in reader.problems)
 
+    def test_it_gives_way_to_lines_that_name_steps(self) -> None:
+        """Its own count would go back behind theirs with each epoch."""
+        lines = []
+        for epoch in (1, 2, 3):
+            lines += [bar(epoch, 5, 2000 * epoch, "Epoch: ", rate="2000.00s/it")]
+            lines += [f"12/21/2022 1{epoch}:15:41 - INFO - __main__ -   train acc: 0.2{epoch}, loss: 1.{epoch}, "
+                      f"global steps: {200 * epoch}"]  # fmt: skip
+        reader, said = told(*lines)
+        assert steps(said)[1:] == [200, 400, 600]
+        assert {item.attempt for item in said} == {0}
+        assert not any("twice" in problem for problem in reader.problems)
+
     def test_bars_of_steps_do_not(self) -> None:
         lines = [line for n in range(1, 11) for line in (f"Epoch {n}/10", bar(100, 100, 20, "Training "))]
         reader, _ = told(*lines)

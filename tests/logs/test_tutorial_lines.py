@@ -308,3 +308,18 @@ def test_epochs_alone_are_no_steps(lines: list[str]) -> None:
     reader, said = told(*lines)
     assert said == []
     assert reader.total_steps is None
+
+
+def test_iterations_of_chinese_ner_are_epochs() -> None:
+    """zjy-ucas: steps of the epoch, which begins again."""
+    counts = [("22:40:46", 47, 1398), ("22:40:52", 47, 1498), ("22:41:05", 48, 11), ("22:41:11", 48, 111)]
+    stamped = "2018-08-20 {},811 - train.log - INFO - iteration:{} step:{}/1687, NER loss: 0.888115"
+    _, said = told(*(stamped.format(*one) for one in counts))
+    assert [item.step for item in said if item.kind == "step"] == [1398, 1498, 1698, 1798]
+    assert {item.attempt for item in said} == {0}
+
+
+def test_batches_of_paddle_rec() -> None:
+    line = "2022-04-12 20:{}:45,686 - INFO - epoch: 11, batch_id: {}, loss:0.087, avg_batch_cost: 0.56000 sec, ips: 1"
+    _, said = told(line.format(30, 500), line.format(35, 1000))
+    assert [(item.step, item.seconds) for item in said if item.kind == "step"][-1] == (1000, 280.0)

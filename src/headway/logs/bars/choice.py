@@ -159,8 +159,11 @@ class Choice:
             main.first = None
         return first
 
-    def logged(self) -> None:
-        """A loss was told of: it is of the bar that goes on."""
+    def logged(self, step: int | None = None) -> None:
+        """A loss was told of: it is of the bar that goes on; `step`: that which a line names, which no bar has to."""
+        main = self.bar
+        if step is not None and main is not None and counts_epochs(main.last):
+            main.outer, self.main, self.epochs = True, None, main.last.total
         bar = self.bars.get(self.going or "")
         if bar is None or bar.is_done:
             return

@@ -52,8 +52,8 @@ def read_as(name: str, path: Path) -> RunLog:
         seen += reader.line(line)
     seen += reader.close()
     problems.extend(reader.problems)
-    if not any(item.kind != "checkpoint" for item in seen):
-        if not LOG_NAMES.search(path.name):
+    if not any(item.kind in ("step", "evaluation", "end") for item in seen):
+        if not (seen or LOG_NAMES.search(path.name)):
             raise UserError(
                 "a console log has a line that tells of training",
                 got=f"{lines:,} lines without a step and its figures, a row of a Trainer or a progress bar",

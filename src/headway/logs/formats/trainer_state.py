@@ -83,6 +83,8 @@ def read(path: Path) -> RunLog:
         del facts["epochs"]
     if ends:
         _consistent(ends[-1], seen, total, problems)
+    if not rows:
+        problems.append("no step was logged: log_history is empty")
     return RunLog(
         format=NAME,
         name=path.name,

@@ -37,7 +37,7 @@ EPOCH_ITER: Final = "Epochiter: "
 MAXTEXT = re.compile(r"\bcompleted step: (?P<step>\d{1,12}), seconds: (?P<each>\d{1,9}\.\d{1,9})")
 """MaxText/metric_logger.py."""
 GENERIC = re.compile(
-    r"(?i)\b(?:global[_ ]?)?(?:steps?|iter(?:ation)?s?|updates?|batch(?:es)?)\b['\"]?\s{0,4}[:=#\[(]{0,2}\s{0,8}"
+    r"(?i)\b(?:global[_ ]?)?(?:steps?|iter(?:ation)?s?|updates?|batch(?:es|_id)?)\b['\"]?\s{0,4}[:=#\[(]{0,2}\s{0,8}"
     r"(?P<step>\d[\d,]{0,12})(?![\d,]*\.\d|[\d,]*[a-z%])(?:\s{0,8}(?:/|of)\s{0,8}(?P<total>\d[\d,]{0,12}))?"
 )
 LOSS = re.compile(
@@ -45,8 +45,9 @@ LOSS = re.compile(
     r"(?P<value>[-+]?(?:\d+\.?\d*(?:e[-+]?\d+)?|nan|inf)\b)"
 )
 EACH = re.compile(
-    r"(?i)\b(?:dt|timer?|(?:per[_ ])?step[_ ]time|iter[_ ]time|batch[_ ]?time|elapsed time per iteration|train_step_"
-    r"timing|sec/step|s/it)(?:\s*(?:\((?P<in>ms|s)\)|in (?P<inside>s|ms)))?\s{0,4}[:=]?\s{0,4}"
+    r"(?i)\b(?:dt|timer?|(?:per[_ ])?step[_ ]time|iter[_ ]time|(?:avg_)?batch[_ ]?(?:time|cost)"
+    r"|elapsed time per iteration|train_step_timing|sec/step|s/it)"
+    r"(?:\s*(?:\((?P<in>ms|s)\)|in (?P<inside>s|ms)))?\s{0,4}[:=]?\s{0,4}"
     r"(?P<value>\d+\.?\d*(?:e[-+]?\d+)?)\s?(?P<unit>ms|s|sec)?\b"
 )
 DATA_TIME = re.compile(r"\bdata_time: \d")

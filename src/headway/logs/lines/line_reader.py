@@ -218,7 +218,7 @@ class LineReader:
             choice.main = self._epoch_total = None  # as it goes on it shows that it is none
             self._order.forget()
         believed = self._doubt(key, known, bar) if bar.kind == "train" else []
-        if bar.kind == "train" and choice.main is None and bar.total > 1:
+        if bar.kind == "train" and choice.main is None and bar.total > 1 and not known.outer:
             choice.main = key
         if bar.elapsed_s is not None and self._fed_s is None:
             self._axis.now_s = max(self._axis.now_s or 0.0, known.start_s + bar.elapsed_s)
@@ -352,7 +352,7 @@ class LineReader:
             self._axis.now_s = self._axis.on("elapsed", line.elapsed_s, self._choice.start_s)
             opened = self._begun(rank)
         if line.kind == "step":
-            self._choice.logged()
+            self._choice.logged(line.step)
             self._saves.trained()
         self._total = line.total or (None if self._epoch_count.begins_again else self._total)
         self._step = line.step if line.kind == "step" else self._step

@@ -55,6 +55,10 @@ TEXT_CNN: Final = re.compile(
 )
 """run_cnn.py of gaussic/text-classification-cnn-rnn, train_eval.py of Chinese-Text-Classification-Pytorch: steps of the
 run from 0, time since the start; a small validation comes before each line."""
+CHINESE_NER: Final = re.compile(
+    r"\biteration:(?P<epoch>\d{1,6}) step:(?P<step>\d{1,9})/\s{0,9}(?P<total>\d{1,9}), NER loss:"
+)
+"""main.py of zjy-ucas/ChineseNER: its iterations are epochs."""
 TF_TUTORIAL: Final = re.compile(r"\bEpoch (?P<epoch>\d{1,6}) Batch (?P<step>\d{1,9}) Loss [-+\w.]{1,30}")
 """TensorFlow's tutorials of translation and of captions: each hundredth batch, from 0 in each epoch; how many an epoch
 has is not said, so its `Time taken for 1 epoch` is of an unknown number."""
@@ -174,6 +178,11 @@ def _run_since(match: re.Match[str], line: str) -> Line:
     return replace(found, total=int(match["total"]) if said.get("total") else None, values=values)
 
 
+def _chinese_ner(match: re.Match[str], line: str) -> Line:
+    step, total, values = int(match["step"]), int(match["total"]), named(line[match.end("total") :])
+    return Line(kind="step", step=step, total=total, epoch=int(match["epoch"]), per_epoch=True, values=values)
+
+
 def _tf_tutorial(match: re.Match[str], line: str) -> Line:
     values = named(line[match.start() :].replace(" Loss ", " loss: "))
     return Line(kind="step", step=int(match["step"]) + 1, epoch=int(match["epoch"]), per_epoch=True, values=values)
@@ -208,6 +217,7 @@ FORMS: Final[tuple[MarkedForm, ...]] = (
     (" - avg_train_loss: ", KAGGLE_EPOCH, _kaggle_epoch),
     ("] loss=", GPT_2, _gpt_2),
     ("Train Loss: ", TEXT_CNN, _run_since),
+    (", NER loss:", CHINESE_NER, _chinese_ner),
     (" Batch ", TF_TUTORIAL, _tf_tutorial),
     ("%) ", TIME_SINCE, _run_since),
     ("% (", TIME_SINCE_LAST, _run_since),
