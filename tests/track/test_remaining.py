@@ -93,6 +93,26 @@ def test_the_rhythm_of_evaluations_is_learnt() -> None:
     assert (part.units, part.p50_s) == (3, 18.0)
 
 
+@pytest.mark.parametrize(
+    ("rounds", "now", "units"),
+    [
+        ([1], 40, None),  # mlx_lm evaluates at step 1, and then every 200: how often, nobody knows yet
+        ([1, 200], 210, 4),  # each 199: 398, 597, 796, 995
+        ([100], 140, 9),  # each 100
+        ([100], 400, 2),  # none came at 200 and 300, so they are 300 apart or more: 600, 900
+        ([100, 200], 640, 1),  # the same: 440 apart, 880
+    ],
+)
+def test_a_round_that_did_not_come_when_it_was_due_is_further_off(
+    rounds: list[int], now: int, units: int | None
+) -> None:
+    items = [step(number, 1.0) for number in range(1, now + 1)]
+    for at in reversed(rounds):
+        items.insert(at, Observation(kind="evaluation", seconds=6.0, step=at))
+    parts = [part for part in fed(Course(total_steps=1000), *items).parts if part.term == "evaluation"]
+    assert [part.units for part in parts] == ([] if units is None else [units])
+
+
 def test_several_data_sets_at_one_step_are_one_round() -> None:
     items = [step(1, 1.0), step(2, 1.0), *(Observation(kind="evaluation", seconds=5.0, step=2) for _ in range(3))]
     left = fed(Course(total_steps=4, evaluate_every=2), *items)

@@ -7,7 +7,7 @@ observations come in, figures come out.
 from __future__ import annotations
 
 import math
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from headway.domain.observation import Observation
@@ -16,6 +16,8 @@ from headway.track.rhythm import Rhythm, high_of_mean
 
 ROUNDS = ("evaluation", "checkpoint", "final_save")
 """Phases that are paid per round, beside the steps."""
+OVERDUE = 1.5
+"""Rounds' distances after which one that did not come is not late, but further off."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,12 +227,19 @@ class Remaining:
         each_s = first.seconds / max(1, first.steps or 1)
         return _part("step", to_do, each_s, high_of_mean([each_s], 1.0))
 
+    def _seen_every(self, rounds: Sequence[int]) -> float | None:
+        """Steps between rounds, by those seen; None where the only one was made when the training began."""
+        if len(rounds) == 1 and rounds[0] - self._start <= 1 < self.step - rounds[0]:
+            return None
+        every, since = rounds[-1] - (rounds[-2] if len(rounds) > 1 else self._start), self.step - rounds[-1]
+        # Where the next one did not come when it was due, they are further apart than these were.
+        return float(since) if since > OVERDUE * every else float(every)
+
     def _every(self, term: str, every: float | None, total: int) -> list[Part]:
         """The rounds of one phase up to the last step: those due and not seen."""
         rounds = [at for at in self._rounds[term] if at > self._start]
         if every is None and rounds:
-            earlier = rounds[-2] if len(rounds) > 1 else self._start
-            every = rounds[-1] - earlier
+            every = self._seen_every(rounds)
         if every is None:
             units = self.course.promised_units.get(term, 0.0) * max(0.0, 1.0 - self.step / max(1, total))
             return [self._round(term, math.ceil(units - 1e-9), [])] if units > 0 else []
