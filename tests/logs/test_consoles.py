@@ -10,6 +10,7 @@ from tests.logs.told import bar, steps, times, told
 
 from headway.domain.observation import Observation
 from headway.logs.bars.bar import bars_in
+from headway.logs.lines.line_reader import LineReader
 from headway.logs.lines.prefix import moment_in
 from headway.logs.repair import settled
 
@@ -218,6 +219,19 @@ class TestRowsAndMoments:
         assert one is not None
         assert two is not None
         assert two - one == apart_s
+
+
+def test_while_it_goes_on_the_moments_of_its_prints_time_a_short_evaluation() -> None:
+    """Its bar shows whole seconds: 0 of 0.7, and 2 of 2.6."""
+    reader = LineReader()
+    said: list[Observation] = []
+    for step, lasted_s in ((10, 0.7), (20, 2.6)):
+        at_s = 10.0 * step
+        said += reader.feed(bar(step, 40, 10 * step, "Training ") + "\n", at_s=at_s)
+        said += reader.feed(bar(0, 8, 0, "Evaluating ") + "\n", at_s=at_s)
+        said += reader.feed(bar(8, 8, int(lasted_s), "Evaluating ") + "\n", at_s=at_s + lasted_s)
+    said += reader.close()
+    assert [item.seconds for item in said if item.kind == "evaluation"] == pytest.approx([0.7, 2.6])
 
 
 class TestLateRows:

@@ -67,6 +67,12 @@ class Followed:
         """Whether it is full."""
         return self.last.n >= self.last.total
 
+    def lasted_s(self, bar: Bar, now_s: float | None) -> float | None:
+        """Seconds of a full bar: those it shows, which are cut to whole ones, or by when its prints came (`now_s`)."""
+        if bar.elapsed_s is None or now_s is None:
+            return bar.elapsed_s
+        return min(max(bar.elapsed_s, now_s - self.start_s), bar.elapsed_s + 1.0)
+
     def learn(self, bar: Bar, *, meant: bool) -> None:
         """How surely it is a training's, after another print; `meant`: it is as long as the run means to be."""
         went_on = self.logged and bar.n > self.last.n

@@ -238,12 +238,12 @@ class LineReader:
 
     def _over(self, known: Followed, bar: Bar, rank: int) -> list[Observation]:
         """What a bar that is not the training's says at its end."""
-        around = known.outer or counts_epochs(bar)
-        around = around or (bar.kind == "train" and bar.total == 1)  # one of anything shows nothing of what it is
+        around = known.outer or counts_epochs(bar) or (bar.kind == "train" and bar.total == 1)  # one is of anything
         kind = "" if around else {"train": "evaluation"}.get(bar.kind, bar.kind)
         if not kind or bar.elapsed_s is None:
             return []
-        done = Observation(kind=kind, at_s=self._axis.now_s, seconds=bar.elapsed_s, step=self._step, rank=rank)
+        lasted_s = known.lasted_s(bar, self._fed_s)
+        done = Observation(kind=kind, at_s=self._axis.now_s, seconds=lasted_s, step=self._step, rank=rank)
         if kind != "evaluation":
             return self._order.take([done])
         # The row of the same evaluation comes after its bar and is exact.
