@@ -43,7 +43,9 @@ class Part:
 
 
 def undated(parts: Sequence[Part]) -> list[Part]:
-    """Parts without their moments, where those are of a copy: nothing was trained between them; else none."""
+    """The parts without their moments, where those are of a copy, so that nothing was trained between them; an empty
+    list where they are the run's own.
+    """
     moments = [part.at_s for part in parts if part.kind == "step" and part.at_s is not None]
     gaps_s = [after - before for before, after in itertools.pairwise(moments)]
     if len(gaps_s) < FEWEST_COPIED or not median(gaps_s) < COPIED_ROW_S:

@@ -49,8 +49,8 @@ def moment_in(line: str) -> float | None:
     if ":" not in head:
         return None
     if match := ISO.search(head):
-        year, month, day, hour, minute, second, part, zone = match.groups()
-        return _seconds(int(year), int(month), int(day), int(hour), int(minute), int(second), part, zone)
+        year, month, day, hour, minute, second, part, zone_or_half = match.groups()
+        return _seconds(int(year), int(month), int(day), int(hour), int(minute), int(second), part, zone_or_half)
     if match := AMERICAN.search(head):
         month, day, year, hour, minute, second, part, half = match.groups()
         return _seconds(int(year), int(month), int(day), int(hour), int(minute), int(second), part, half)
@@ -67,11 +67,19 @@ def moment_in(line: str) -> float | None:
 
 
 def _seconds(
-    year: int, month: int, day: int, hour: int, minute: int, second: int, part: str | None, zone: str | None = None
+    year: int,
+    month: int,
+    day: int,
+    hour: int,
+    minute: int,
+    second: int,
+    part: str | None,
+    zone_or_half: str | None = None,
 ) -> float | None:
-    if zone is not None and zone.endswith("M"):
+    zone = zone_or_half
+    if zone_or_half is not None and zone_or_half.endswith("M"):
         # Of a clock with two halves of a day, where 12 comes before 1.
-        hour, zone = hour % 12 + (12 if "P" in zone else 0), None
+        hour, zone = hour % 12 + (12 if "P" in zone_or_half else 0), None
     try:
         moment = datetime(year, month, day, hour, minute, min(second, 59), tzinfo=UTC)
     except ValueError:
