@@ -109,6 +109,57 @@ def test_runs_with_a_verdict_are_not_looked_at_again_until_nothing_else_is_left(
     assert {one.run for one in headway.load(plan).verify().verdicts} == {"a", "b"}
 
 
+def test_a_run_that_was_watched_and_recorded_itself_is_one(plan: str) -> None:
+    """`watch -- COMMAND` of a loop that is tracked: both leave a folder, the loop's own knows more."""
+    promised(plan)
+    tracked(plan, "watching", step_s=2.5)
+    tracked(plan, "own", watched_by="watching")
+    found = headway.load(plan).verify()
+    assert [one.run for one in found.verdicts] == ["own"]
+    assert [one.run for one in headway.load(plan).verify(every=True).verdicts] == ["own"]
+    assert found.answer.ledger.whole is not None and found.answer.ledger.whole.runs == 1
+    keep(made_now("run", read_run(Path(plan).parent / ".headway/runs/watching"), "headway watch"), plan)
+    assert [one.run for one in headway.load(plan).verify("watching").verdicts] == ["own"]
+
+
+def test_a_watched_run_is_of_the_experiment_that_its_watcher_was_told(plan: str) -> None:
+    promised(plan)
+    tracked(plan, "watching", experiment="small/2k", steps=2000)
+    tracked(plan, "own", experiment="", steps=2000, watched_by="watching")
+    assert [(one.run, one.experiment) for one in headway.load(plan).verify().verdicts] == [("own", "small/2k")]
+
+
+def test_a_loop_over_the_data_is_not_the_training_that_was_watched(plan: str) -> None:
+    promised(plan)
+    tracked(plan, "watching")
+    tracked(plan, "data", steps=100, step_s=0.1, watched_by="watching")
+    assert "watching" in [one.run for one in headway.load(plan).verify().verdicts]
+
+
+def test_a_run_in_epochs_that_went_on_is_looked_at_again(plan: str) -> None:
+    promised(plan)
+    folder = tracked(plan, "a", steps=0)
+    lines = (folder / "events.jsonl").read_text(encoding="utf-8").splitlines()[:2]
+    for done in (3, 5):
+        epochs = [
+            Observation(kind="epoch", at_s=380.0 * n, seconds=380.0, epoch=n, values={"epochs": 10})
+            for n in range(1, done + 1)
+        ]
+        text = "\n".join([*lines, *(item.to_line() for item in epochs)])
+        (folder / "events.jsonl").write_text(text + "\n", encoding="utf-8")
+        (verdict,) = headway.load(plan).verify().verdicts
+        assert (verdict.progress, verdict.measured_s) == (pytest.approx(done / 10), pytest.approx(380.0 * done))
+
+
+def test_epochs_before_a_resume_took_none_of_its_time(plan: str, tmp_path: Path) -> None:
+    promised(plan)
+    log = tmp_path / "train.log"
+    lines = [f"2026-11-21 10:{(380 * k // 60) % 60:02d}:{380 * k % 60:02d} Epoch {k}/5 loss: 0.5" for k in (3, 4, 5)]
+    log.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (verdict,) = headway.load(plan).verify(log, experiment="small/1k").verdicts
+    assert (verdict.progress, verdict.measured_s) == (pytest.approx(2 / 5), pytest.approx(760.0))
+
+
 def test_a_promise_made_after_the_run_began_is_shown_and_not_counted(plan: str) -> None:
     promised(plan, made="2026-11-20T10:00:01Z")
     tracked(plan, "a")
@@ -218,6 +269,20 @@ def test_a_log_of_another_tool_is_verified_and_recorded_once(plan: str, tmp_path
     assert not verdict.before, "a log that does not say when it began cannot show that the promise came first"
     assert [record.body["source"] for record in records("run", plan)] == ["trainer_log"]
     assert len(records("verdict", plan)) == 1
+
+
+@pytest.mark.parametrize("epochs", [5, 4])
+def test_a_log_of_epochs_is_compared_at_its_part_of_the_steps(plan: str, tmp_path: Path, epochs: int) -> None:
+    """Five epochs of 380 s are 1,900 s against 1,600-1,800-2,000 s of 1,000 steps, four of them 1,520 s of 800."""
+    promised(plan)
+    log = tmp_path / "train.log"
+    lines = [f"Epoch {k}/5 loss: 0.5 time: 380.0 s" for k in range(1, epochs + 1)]
+    log.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    project = headway.load(plan)
+    (verdict,) = project.verify(log, experiment="small/1k").verdicts
+    assert (verdict.measured_s, verdict.progress) == (pytest.approx(380 * epochs), pytest.approx(epochs / 5))
+    assert verdict.promised.p50 == pytest.approx(360 * epochs)
+    assert verdict.inside
 
 
 def test_a_recorded_run_is_named_by_the_beginning_of_its_id(plan: str) -> None:

@@ -18,11 +18,11 @@ from pilot import DATA, figures
 from pilots.bars import totals_by_bar
 from pilots.collect import wander
 from pilots.jobs import JOBS, LONG, MODELS, SHORT
-from pilots.score import covered, errors, markdown, summary
+from pilots.score import covered, errors, markdown, repeated_errors, summary
 from pilots.texts import write_rows
 
-SHORTER = (5, "lora-varied")
-"""The one long job that took less than five minutes: 295 s of the 340 s that its probe had promised."""
+SHORTER = {(5, "lora-varied"), (6, "full")}
+"""Long jobs that took less than five minutes, 295 and 292 s of the 340 s that their probes had promised."""
 STEADY = [10.0 + 0.5 * (index + 1) for index in range(100)]
 """Ends of 100 steps of half a second after ten seconds of loading."""
 
@@ -47,9 +47,9 @@ def test_a_bar_is_not_redrawn_for_steps_of_a_millisecond() -> None:
     assert totals_by_bar(moments, 0.0, 2000, 1.0) == pytest.approx(2.0, rel=1e-6)
 
 
-def row(predicted: float, actual: float, late: float | None = None) -> dict[str, object]:
+def row(predicted: float, actual: float, late: float | None = None, turn: int = 1) -> dict[str, object]:
     return {
-        "job": "a", "long": True, "actual_s": actual,
+        "job": "a", "pass": turn, "long": True, "actual_s": actual, "steps": 10,
         "predicted_s": {"p10": 0.9 * predicted, "p50": predicted, "p90": 1.1 * predicted},
         "bars_s": {"0.05": None, "0.2": late, "0.5": late}, "tracked_s": {"0.05": late, "0.2": late, "0.5": late},
         "peak_bytes": {"probe": 1e9, "run": 1e7 * predicted}, "wander": 0.04,
@@ -57,7 +57,7 @@ def row(predicted: float, actual: float, late: float | None = None) -> dict[str,
 
 
 def test_scores_by_hand() -> None:
-    rows = [row(100, 100, 110), row(110, 100, 100), row(80, 100)]
+    rows = [row(100, 100, 110), row(110, 100, 100, turn=2), row(80, 100, turn=3)]
     assert errors(rows) == pytest.approx([0.0, 0.1, -0.2])
     assert covered(rows) == pytest.approx(2 / 3)  # 99..121 and 90..110 hold 100, 72..88 does not
     found = summary(rows)
@@ -69,6 +69,14 @@ def test_scores_by_hand() -> None:
         "median": pytest.approx(0.05), "worst": pytest.approx(0.1), "within_5_percent": 1, "of": 2,
     }  # fmt: skip
     assert "| 3 jobs |".replace("jobs", "of it") in markdown({"of it": found})
+
+
+def test_a_run_is_held_against_that_of_the_pass_before_by_hand() -> None:
+    """100, 110 and 99 s for as many steps; between the first two passes the training itself was changed."""
+    assert repeated_errors([row(1, 100, turn=2), row(1, 110, turn=3), row(1, 99, turn=4)]) == pytest.approx(
+        [100 / 110 - 1, 110 / 99 - 1]
+    )
+    assert repeated_errors([row(1, 100, turn=1), row(1, 110, turn=2)]) == []
 
 
 def test_a_window_is_held_against_all_that_follows_by_hand() -> None:
@@ -112,7 +120,7 @@ def test_the_published_rows_are_those_of_all_jobs() -> None:
     for row in said["rows"]:
         assert row["probe_s"] <= 60
         assert row["predicted_s"]["p10"] < row["predicted_s"]["p50"] < row["predicted_s"]["p90"]
-        assert row["actual_s"] >= 300 or not row["long"] or (row["pass"], row["job"]) == SHORTER
+        assert row["actual_s"] >= 300 or not row["long"] or (row["pass"], row["job"]) in SHORTER
         timed = sum(term["measured"] for term in row["terms_s"].values())
         assert 0.95 * row["actual_s"] - 5 < timed <= row["actual_s"]  # all but the ends of the process
 

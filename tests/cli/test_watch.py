@@ -356,3 +356,54 @@ def test_of_a_run_sums_are_kept() -> None:
     for item in items:
         follower.take([item, replace(item, rank=1)] if follower.seen else [item], None)
     assert follower.answer("", "running", "").times == times_of(items)
+
+
+EPOCHS = """
+import time
+for epoch in range(1, 6):
+    time.sleep(0.05)
+    print(f"Epoch [{epoch}/5], Train Loss: {1 / epoch:.3f}, Val Loss: 0.4", flush=True)
+"""
+
+
+def test_a_command_that_tells_of_epochs_alone(here: Path) -> None:
+    """That the first line stood at the end of its epoch is known with the second."""
+    (here / "train.py").write_text(EPOCHS, encoding="utf-8")
+    page = json.loads(run("--json", "--", sys.executable, "train.py").stdout)
+    assert (page["state"], page["source"]) == ("ended", "epoch")
+    assert (page["epoch"], page["total_epochs"], page["step"]) == (5, 5, 0)
+    (phase,) = page["phases"]
+    assert (phase["term"], phase["units"]) == ("epoch", 4)
+    assert phase["seconds"] >= 4 * 0.05
+    kept = json.loads(run(page["run"], "--once", "--json").stdout)
+    assert (kept["epoch"], kept["total_epochs"], kept["state"]) == (5, 5, "ended")
+
+
+def test_the_log_of_a_run_in_epochs_says_what_is_left(here: Path) -> None:
+    """Two of five epochs of 60 s are done; without their number --epochs tells it."""
+    lines = [f"2026-11-21 10:0{k}:00,000 INFO Epoch {k} loss: 0.5" for k in (1, 2)]
+    (here / "train.log").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    said = run("train.log", "--once").stdout.decode()
+    assert "the log does not say how many epochs there are; --epochs N does" in " ".join(said.split())
+    page = json.loads(run("train.log", "--once", "--epochs", "5", "--json").stdout)
+    assert page["left_s"]["p50"] == pytest.approx(180.0, abs=20.0)
+
+
+TRACKED = """
+import headway, time
+for step in headway.track(range(1, 41)):
+    time.sleep(0.005)
+    print(f"Step {step} | loss:1")
+"""
+
+
+def test_a_command_that_tracks_itself_is_one_run(here: Path) -> None:
+    """The loop's own record names the run that watched it, whatever that saw of it."""
+    (here / "train.py").write_text(TRACKED, encoding="utf-8")
+    done = run("--json", "--", sys.executable, "train.py")
+    watching = json.loads(done.stdout)["run"]
+    with open_store(str(here / ".headway" / "headway.db")) as store:
+        bodies = {str(record.body["run"]): record.body for record in store.read("run")}
+    (own,) = bodies.keys() - {watching}
+    assert bodies[own]["watched_by"] == watching
+    assert "watched_by" not in bodies[watching]

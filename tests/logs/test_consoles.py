@@ -5,6 +5,8 @@ Shortened from published ones; figures counted by hand.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from tests.logs.told import bar, steps, times, told
 
@@ -12,6 +14,7 @@ from headway.domain.observation import Observation
 from headway.logs.bars.bar import bars_in
 from headway.logs.lines.line_reader import LineReader
 from headway.logs.lines.prefix import moment_in
+from headway.logs.read import read_log
 from headway.logs.repair import settled
 
 ADAPTERS = "Saved adapter weights to adapters/adapters.safetensors and adapters/0000800_adapters.safetensors."
@@ -88,18 +91,28 @@ class TestBarsOfOthers:
 
 
 class TestBarsOfEpochs:
-    def test_that_they_count_epochs_is_said(self) -> None:
-        reader, said = told(*(bar(n, 10, 7 * n, "Epochs: ", rate="7.16s/it") for n in range(11)))
-        assert times(said) == {"step": (70.0, 10)}
-        assert any("counts epochs" in problem for problem in reader.problems)
+    @pytest.mark.parametrize(("described", "rate"), [("Epochs: ", "7.16s/it"), ("Training: ", "7.16s/Epochs")])
+    def test_by_their_words_or_their_unit(self, described: str, rate: str) -> None:
+        reader, said = told(*(bar(n, 10, 7 * n, described, rate=rate) for n in range(11)))
+        assert steps(said) == []
+        assert [(item.epoch, item.seconds) for item in said if item.kind == "epoch"] == [(n, 7) for n in range(1, 11)]
+        assert reader.total_steps is None
+        assert said[-1].values == {"epochs": 10}
 
-    def test_lines_between_show_it_too(self) -> None:
+    def test_one_that_goes_on_after_a_resume_has_done_no_more_than_it_did(self) -> None:
+        _, said = told(*(bar(n, 10, 7 * (n - 6), "Epochs: ", rate="7.16s/it") for n in (6, 7, 8)))
+        assert [(item.epoch, item.seconds) for item in said if item.kind == "epoch"] == [(6, None), (7, 7), (8, 7)]
+
+    def test_lines_between_show_it_too(self, tmp_path: Path) -> None:
         lines = [bar(n, 10, 7 * n, rate="7.16s/it") + f"Epoch {n + 1}/10, Loss: 0.0{n}" for n in range(10)]
         lines_of_its_own = [line for n in range(10) for line in (bar(n, 10, 7 * n), f"Epoch {n + 1}/10, Loss: 0.0{n}")]
         for shown in (lines, lines_of_its_own):
-            reader, said = told(*shown, bar(10, 10, 70, rate="7.16s/it"))
-            assert times(said) == {"step": (70.0, 10)}
-            assert any("counts epochs" in problem for problem in reader.problems)
+            path = tmp_path / "train.log"
+            path.write_text("\n".join([*shown, bar(10, 10, 70, rate="7.16s/it")]) + "\n", encoding="utf-8")
+            log = read_log(path)
+            found = [item for item in log.observations if item.kind == "epoch"]
+            assert [(item.epoch, item.seconds) for item in found] == [(n, 7) for n in range(1, 11)]
+            assert (log.total_steps, steps(list(log.observations))) == (None, [])
 
     def test_it_gives_way_to_lines_that_name_steps(self) -> None:
         """Its own count would go back behind theirs with each epoch."""
@@ -109,14 +122,15 @@ class TestBarsOfEpochs:
             lines += [f"12/21/2022 1{epoch}:15:41 - INFO - __main__ -   train acc: 0.2{epoch}, loss: 1.{epoch}, "
                       f"global steps: {200 * epoch}"]  # fmt: skip
         reader, said = told(*lines)
-        assert steps(said)[1:] == [200, 400, 600]
+        assert steps(said) == [200, 400, 600]
         assert {item.attempt for item in said} == {0}
         assert not any("twice" in problem for problem in reader.problems)
 
     def test_bars_of_steps_do_not(self) -> None:
         lines = [line for n in range(1, 11) for line in (f"Epoch {n}/10", bar(100, 100, 20, "Training "))]
-        reader, _ = told(*lines)
-        assert not any("counts epochs" in problem for problem in reader.problems)
+        reader, said = told(*lines)
+        assert reader.counts.of_epochs is None
+        assert {item.kind for item in said} == {"begin", "step"}
 
 
 class TestBarsWithoutALength:

@@ -218,3 +218,37 @@ class TestHeadings:
         reader, said = told("[Training] Epoch 1:", "Step 96/818 - loss: 1.2", "Step 192/818 - loss: 1.1")
         assert steps(said) == [96, 192]
         assert reader.total_steps is None
+
+
+def test_darknet_has_a_line_for_each_batch() -> None:
+    _, said = told(
+        "Loaded: 0.000034 seconds",
+        "Region 94 Avg IOU: 0.775313, Class: 0.775805, Obj: 0.726921, No Obj: 0.002233, .5R: 1.0,  count: 28",
+        " 1: 730.512, 730.512 avg, 0.000000 rate, 3.250000 seconds, 64 images",
+        " 2: 2.950644, 15.939886 avg loss, 0.001000 rate, 2.750000 seconds, 128 images, 12.300000 hours left",
+        " 3: -nan, nan avg loss, 0.001000 rate, 3.000000 seconds, 192 images",
+    )
+    assert times(said) == {"step": (9.0, 3)}
+    assert [item.rows for item in said] == [None, 64, 64]
+    assert said[1].values == {"loss": 2.950644, "learning_rate": 0.001}
+
+
+def test_fastai_shows_bars_of_its_own() -> None:
+    """fastprogress on a console: a bar of the training and one of the validation under the same words."""
+
+    def shown(epoch: int, n: int, total: int, elapsed_s: int, loss: str = " 0.4512") -> str:
+        filled = "█" * n + "-" * (total - n)
+        return f"Epoch {epoch}/2 : |{filled}| {100 * n / total:.2f}% [{n}/{total} 00:{elapsed_s:02d}<00:05{loss}]"
+
+    lines = [
+        line
+        for epoch in (1, 2)
+        for line in (
+            *(shown(epoch, n, 20, 2 * n, "" if n == 0 else " 0.4512") for n in (0, 5, 10, 15, 20)),
+            *(shown(epoch, n, 4, n) for n in (0, 2, 4)),
+        )
+    ]
+    reader, said = told(*lines)
+    assert steps(said) == [5, 10, 15, 20, 25, 30, 35, 40]
+    assert times(said) == {"step": (80.0, 40), "evaluation": (8.0, 2)}
+    assert reader.total_steps == 40

@@ -283,30 +283,38 @@ def test_retinaface_counts_in_the_epoch_and_through_the_run() -> None:
 
 
 @pytest.mark.parametrize(
-    "lines",
+    ("lines", "epochs"),
     [
-        ["Epoch: 01 | Epoch Time: 0m 26s", "\tTrain Loss: 0.317 | Train Acc: 86.41%",
-         "\t Val. Loss: 0.162 |  Val. Acc: 94%"],
-        ["Epoch: 0001 loss_train: 2.1885 acc_train: 0.1177 loss_val: 2.1724 acc_val: 0.1675 time: 0.3276s"],
-        ["Epoch 00197 | Time(s) 0.0053 | Loss 0.3799 | Accuracy 0.8020 | ETputs(KTEPS) 2007.47"],
-        ["# epoch: 20", "epoch       main/loss   main/accuracy  elapsed_time",
-         "1           0.189677    0.9419         13.51"],
-        ["  epoch    train_loss    valid_acc    valid_loss     dur", "-------  ------------  -----------  ----  ------",
-         "      1        0.7679       0.5008        0.7617  3.1300"],
-        ["Epoch 1 of 500 took 58.438s", "  training loss:        1.360644", "  validation accuracy:  87.55 %%"],
-        ["2021-07-31 06:04:01,312 - INFO - Epoch 1/10", "2021-07-31 06:13:14,049 - INFO - Train loss 0.71",
-         "2021-07-31 06:14:10,222 - INFO - Val loss 0.66 accuracy 0.64"],
-        ["2025-12-02 03:34:18,436 - INFO - Epoch 1/20 - Train Loss: 0.6938, Cell Acc: 0.0000, EP Acc: 0.2197"],
-        ["2024-12-26 08:14:54,333:INFO::Epoch_batch_00000 | lr 0.0005 |Train_Loss 0.7066 | Loss 0.8879 |"
-         " Val_Loss 0.6405| Train Time(s) 3.5625| Val Time(s) 0.0713 | Time(s) 3.6338"],
-        ["2025-03-02 05:16:20,348 - INFO - ##### Epoch 1 #####",
-         "2025-03-02 05:16:20,962 - INFO - Epoch 1 - Batch loss: 12.1"],
+        (["Epoch: 01 | Epoch Time: 0m 26s", "\tTrain Loss: 0.317 | Train Acc: 86.41%",
+          "\t Val. Loss: 0.162 |  Val. Acc: 94%"], [(1, 26.0)]),
+        (["Epoch: 0001 loss_train: 2.1885 acc_train: 0.1177 loss_val: 2.1724 acc_val: 0.1675 time: 0.3276s"],
+         [(1, 0.3276)]),
+        (["Epoch 00197 | Time(s) 0.0053 | Loss 0.3799 | Accuracy 0.8020 | ETputs(KTEPS) 2007.47"],
+         [(196, None), (197, 0.0053)]),
+        (["# epoch: 20", "epoch       main/loss   main/accuracy  elapsed_time",
+          "1           0.189677    0.9419         13.51", "2           0.073214    0.9775         26.02"],
+         [(1, 13.51), (2, 12.51)]),
+        (["  epoch    train_loss    valid_acc    valid_loss     dur",
+          "-------  ------------  -----------  ----  ------",
+          "      1        0.7679       0.5008        0.7617  3.1300"], [(1, 3.13)]),
+        (["Epoch 1 of 500 took 58.438s", "  training loss:        1.360644", "  validation accuracy:  87.55 %%"],
+         [(1, 58.438)]),
+        (["2021-07-31 06:04:01,312 - INFO - Epoch 1/10", "2021-07-31 06:13:14,049 - INFO - Train loss 0.71",
+          "2021-07-31 06:14:10,222 - INFO - Val loss 0.66 accuracy 0.64"], []),
+        (["2025-12-02 03:34:18,436 - INFO - Epoch 1/20 - Train Loss: 0.6938, Cell Acc: 0.0000, EP Acc: 0.2197"], []),
+        (["2024-12-26 08:14:54,333:INFO::Epoch_batch_00000 | lr 0.0005 |Train_Loss 0.7066 | Loss 0.8879 |"
+          " Val_Loss 0.6405| Train Time(s) 3.5625| Val Time(s) 0.0713 | Time(s) 3.6338"], []),
+        (["2025-03-02 05:16:20,348 - INFO - ##### Epoch 1 #####",
+          "2025-03-02 05:16:20,962 - INFO - Epoch 1 - Batch loss: 12.1"], []),
     ],
     ids=["bentrevett", "pygcn", "dgl", "chainer", "skorch", "lasagne", "bert", "zh", "simplehgn", "t5"],
 )  # fmt: skip
-def test_epochs_alone_are_no_steps(lines: list[str]) -> None:
+def test_epochs_alone_are_no_steps(lines: list[str], epochs: list[tuple[int, float | None]]) -> None:
     reader, said = told(*lines)
-    assert said == []
+    assert {item.kind for item in said} <= {"epoch"}
+    assert [(item.epoch, item.seconds) for item in said] == [
+        (done, None if seconds is None else pytest.approx(seconds)) for done, seconds in epochs
+    ]
     assert reader.total_steps is None
 
 

@@ -166,12 +166,14 @@ class Project:
         stage: str = "",
         price: float | None = None,
         total_steps: int | None = None,
+        total_epochs: int | None = None,
     ) -> WatchResult:
         """How far a run is, what is left of it and what it costs, beside what this plan promised of it.
 
         `run` is a folder, a log or a run's id; empty: the newest run beside the plan. `price` in dollars an hour
-        stands for the plan's own; `total_steps` where the log does not say. Looks once, and does not wait. Raises
-        UsageError where there is no such run, UserError for a file that is no run log.
+        stands for the plan's own; `total_steps` where the log does not say, `total_epochs` where it tells of no steps.
+        Looks once, and does not wait. Raises UsageError where there is no such run, UserError for a file that is no
+        run log.
         """
         from headway.app.watched import Asked
         from headway.app.watched_log import watch_log
@@ -181,7 +183,7 @@ class Project:
                 str(run),
                 Asked(
                     plan=self.plan.file if Path(self.plan.file).is_file() else "", experiment=experiment, stage=stage,
-                    price=price, total_steps=total_steps, once=True,
+                    price=price, total_steps=total_steps, total_epochs=total_epochs, once=True,
                 ),
             )
         )  # fmt: skip

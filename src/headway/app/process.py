@@ -11,7 +11,7 @@ import selectors
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -49,8 +49,16 @@ class _Stream:
 class Process:
     """A running command. `seen(text)` gets whole lines (of either kind of end) as they come."""
 
-    def __init__(self, words: Sequence[str], *, alone: bool = False, to_stderr: bool = False) -> None:
-        """Start it; `alone`: in a session of its own, without input, so that all of it can be stopped.
+    def __init__(
+        self,
+        words: Sequence[str],
+        *,
+        alone: bool = False,
+        to_stderr: bool = False,
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
+        """Start it; `alone`: in a session of its own, without input, so that all of it can be stopped. `variables` of
+        its environment are beside ours.
 
         Raises UserError where it cannot be started.
         """
@@ -69,7 +77,7 @@ class Process:
                 stdout=theirs[0],
                 stderr=theirs[1],
                 start_new_session=alone,
-                env={"PYTHONUNBUFFERED": "1", **os.environ},
+                env={"PYTHONUNBUFFERED": "1", **os.environ, **(variables or {})},
             )
         except (OSError, ValueError) as error:
             for end in ours:

@@ -59,10 +59,11 @@ def run_document(log: RunLog, run: str = "") -> dict[str, Any]:
         raise UserError("a run is verified by its times", got=f"{log.name} ({log.format}) without any",
                         hint="Logs with times: console output, TensorBoard, or a run tracked by headway.")  # fmt: skip
     started = moment(log.facts.get("started"))
-    ended = any(item.kind == "end" for item in said) or "train_runtime_s" in log.facts
+    epochs, over = _epochs(said)
+    ended = over or any(item.kind == "end" for item in said) or "train_runtime_s" in log.facts
     finished = ended and str(log.facts.get("state") or log.facts.get("status") or OVER[0]).upper() in OVER
     steps = _steps(said)
-    if not steps and log.total_steps and (not finished or any(item.step is not None for item in said)):
+    if not steps and not epochs and log.total_steps and (not finished or any(item.step is not None for item in said)):
         raise UserError("a run is verified by the steps that it did",
                         got=f"{log.name}: of {log.total_steps:,} that were meant none is known to be done")  # fmt: skip
     return {
@@ -82,6 +83,8 @@ def run_document(log: RunLog, run: str = "") -> dict[str, Any]:
         "machine": {"host": str(log.facts["host"])} if "host" in log.facts else {},
         "source": log.format,
         "problems": list(log.problems[:MOST_PROBLEMS]),
+        **epochs,
+        **{name: str(said) for name, said in log.facts.items() if name == "watched_by"},
     }
 
 
@@ -97,6 +100,20 @@ def _steps(said: Sequence[Observation]) -> int:
         before = next((one.step - (one.step if one.steps is None else one.steps) for one in firsts if one.step), 0)
     done = max((item.step - before for item in said if item.step is not None), default=0)
     return done or sum(1 if item.steps is None else item.steps for item in said if item.kind == "step")
+
+
+def _epochs(said: Sequence[Observation]) -> tuple[dict[str, float | None], bool]:
+    """Epochs whose time a log tells that tells of no steps, and how many were meant; and whether the last is over.
+
+    Those before a resume took none of its time, and how long the first took is not always known.
+    """
+    told = [item for item in said if item.kind == "epoch"]
+    if not told or any(item.kind == "step" for item in said):
+        return {}, False
+    counts = [0.0, *(item.epoch or 0.0 for item in told)]
+    timed = sum(now - before for item, before, now in zip(told, counts, counts[1:], strict=False) if item.seconds)
+    total = told[-1].values.get("epochs")
+    return {"epochs": timed, "total_epochs": total}, total is not None and counts[-1] >= total
 
 
 def device_name(said: str) -> str:
@@ -135,7 +152,9 @@ def _identity(log: RunLog) -> str:
 
 
 def _wall_s(log: RunLog) -> float | None:
-    """From the first to the last moment of the log, or what it says of the whole training, whichever is longer."""
+    """From the first to the last moment of the log, or what it says of its epochs or the whole training, whichever is
+    longer.
+    """
     # Samples of the machine may begin before it and go on after it.
     said = [item for item in log.of_rank_0 if item.at_s is not None and item.kind != "device"]
     moments: list[float] = []
@@ -143,6 +162,8 @@ def _wall_s(log: RunLog) -> float | None:
         first = said[0]
         begun = (first.seconds or 0.0) if first.kind != "begin" and not first.at_s else 0.0
         moments.append(max(item.at_s or 0.0 for item in said) + begun)
+    if epochs_s := [item.seconds for item in log.of_rank_0 if item.kind == "epoch" and item.seconds is not None]:
+        moments.append(sum(epochs_s))
     runtime = log.facts.get("train_runtime_s")
     if isinstance(runtime, int | float) and runtime > 0:
         moments.append(float(runtime))

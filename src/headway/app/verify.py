@@ -125,9 +125,10 @@ def _runs(asked: Asked, history: History) -> list[list[Mapping[str, Any]]]:
                     done.discard(str(body["run"]))
             except UserError as error:
                 history.remark(f"{folder.name} is left out: {error}")
-    own = _of_plan(_in_time(recorded.values()), history, {folder.name for folder in here})
+    told = {str(body["run"]): body for body in _told_once(recorded).values()}
+    own = _of_plan(_in_time(told.values()), history, {folder.name for folder in here})
     if not own:
-        others = f" of this plan, {len(recorded):,} of others" if recorded else ""
+        others = f" of this plan, {len(told):,} of others" if told else ""
         raise UserError("there is a run to verify", got=f"none recorded {_beside(history.file)}{others}",
                         hint="Name a log: headway verify trainer_log.jsonl --plan plan.yaml; or record a run: "
                         "headway watch -- python train.py.")  # fmt: skip
@@ -148,11 +149,32 @@ def _recorded(history: History) -> dict[str, Mapping[str, Any]]:
     return {str(body["run"]): body for body in _in_time(bodies)}
 
 
+def _told_once(recorded: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """Runs by their ids, where what `watch -- COMMAND` saw of one that recorded itself is that one, which knows more.
+
+    One that took little of its steps and its time was another loop of the program, as one over its data.
+    """
+    found = dict(recorded)
+    for own in sorted(recorded.values(), key=_done_in):
+        seen = recorded.get(str(own.get("watched_by")))
+        if seen is None or all(2 * (own.get(name) or 0) < (seen.get(name) or 0) for name in ("steps", "wall_s")):
+            continue
+        # What it is of was said to the one that watched.
+        named = {name: own.get(name) or seen.get(name) for name in ("plan", "experiment")}
+        found[str(own["run"])] = found[str(seen["run"])] = {**own, **named}
+    return found
+
+
+def _done_in(body: Mapping[str, Any]) -> tuple[float, float]:
+    """How far a run came: steps, and epochs where it tells of these alone."""
+    return body.get("steps") or 0, body.get("epochs") or 0
+
+
 def _in_time(bodies: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Runs in the order in which they began, and what was recorded of one of them in the order in which it went on."""
 
-    def moment(body: Mapping[str, Any]) -> tuple[str, str, float, float]:
-        return str(body.get("started") or ""), str(body["run"]), body.get("steps") or 0, body.get("wall_s") or 0
+    def moment(body: Mapping[str, Any]) -> tuple[str, str, tuple[float, float], float]:
+        return str(body.get("started") or ""), str(body["run"]), _done_in(body), body.get("wall_s") or 0
 
     return sorted(bodies, key=moment)
 
@@ -196,14 +218,15 @@ def _beside(file: str | None) -> str:
 
 
 def _run(word: str, recorded: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
-    """A folder or log, else the recorded run of that id, of its beginning or its last part. Raises UserError."""
+    """A folder or log, else the recorded run of that id, of its beginning or its last part. Raises UserError.
+
+    What `watch -- COMMAND` saw of a run that recorded itself is that run.
+    """
     if os.path.exists(word):
         return read_run(word)
     found = [run for run in recorded if run.startswith(word) or run.endswith(f"-{word}")]
-    if word in recorded:
-        return recorded[word]
-    if len(found) == 1:
-        return recorded[found[0]]
+    if word in recorded or len(found) == 1:
+        return _told_once(recorded)[word if word in recorded else found[0]]
     if found:
         several = ", ".join(found[:5]) + (", …" if len(found) > 5 else "")
         raise UsageError("a run is named so that it is one", got=word, hint=f"Meant may be {several}.")
@@ -265,8 +288,7 @@ def _record(body: Mapping[str, Any], verdict: Verdict, history: History, told: C
 
 def _went_on(known: Mapping[str, Any], run: Mapping[str, Any]) -> bool:
     """Whether a run has done more, or has ended, since it was recorded while it was in progress."""
-    more = (run.get("steps") or 0) > (known.get("steps") or 0)
-    return more or bool(run.get("finished") and not known.get("finished", True))
+    return _done_in(run) > _done_in(known) or bool(run.get("finished") and not known.get("finished", True))
 
 
 def _past(history: History) -> list[tuple[str, Verdict]]:

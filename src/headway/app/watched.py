@@ -21,7 +21,7 @@ from headway.domain.units import format_duration, format_share
 from headway.logs.lines.line_reader import LineReader
 from headway.report.view import Page
 from headway.report.watch_view import Ahead, WatchAnswer, watch_page
-from headway.track.kept.journal import Journal, now
+from headway.track.kept.journal import WATCHED_BY, Journal, new_id, now
 from headway.track.kept.promise import Promise, promised
 from headway.track.remaining import Course, Left, Remaining
 from headway.track.slowdowns.causes import standing
@@ -33,7 +33,8 @@ SURE_SHARE = 0.01
 """`measure -- COMMAND` stops when the mean step is known so well."""
 NOTHING = (
     "nothing in the output was recognised as progress of a training: looked for the Trainer's rows ({'loss': ...}), "
-    "progress bars (25%|... 100/400 [00:10<00:30]), step lines (Step 10 | loss: 1.2; iteration 10/100) and MLLOG lines"
+    "progress bars (25%|... 100/400 [00:10<00:30]), step lines (Step 10 | loss: 1.2; iteration 10/100), "
+    "lines of epochs (Epoch 3/20, loss: 1.2) and MLLOG lines"
 )
 MAKE_VISIBLE = "Log more often (logging_steps=10), let Python print at once (PYTHONUNBUFFERED=1), or use headway.track."
 SAMPLE_S = 20.0
@@ -51,6 +52,7 @@ class Asked:
     stage: str = ""
     price: float | None = None
     total_steps: int | None = None
+    total_epochs: int | None = None
     once: bool = False
     every_s: float = 10.0
     stale_s: float = 600.0
@@ -69,6 +71,7 @@ class Follower:
         self.remarks = (f"{missing[:1].upper()}{missing[1:]}.",) if missing else ()
         course = Course(
             total_steps=asked.total_steps or self.promise.total_steps,
+            total_epochs=asked.total_epochs,
             promised=self.promise.each_s,
             promised_units=self.promise.units,
             usd_per_hour=self.promise.usd_per_hour if asked.price is None else asked.price,
@@ -103,10 +106,11 @@ class Follower:
         """Whether the run said that it is over, as headway's own events do; or took its last step, and every evaluation
         and save that it showed before is done.
         """
-        total = self.remaining.course.total_steps
-        if self.remaining.ended or self.tells_its_end or total is None or not self.remaining.step >= total > 0:
+        left = self.remaining.left()
+        done, total, _ = left.progress
+        if self.remaining.ended or self.tells_its_end or total is None or not done >= total > 0:
             return self.remaining.ended
-        return not any(part.kind == "measured" for part in self.remaining.left().parts)
+        return not any(part.kind == "measured" for part in left.parts)
 
     def left(self, since_s: float = 0.0) -> Left:
         """What is left, `since_s` after the last progress that was seen."""
@@ -132,6 +136,8 @@ class Follower:
         left = self.left(since_s)
         promise = self._promised(left)
         times = {term: self._times[term] for term in TIMED if term in self._times}
+        if (epochs := self.remaining.epochs) is not None and epochs.timed.units:
+            times = {"epoch": epochs.timed}  # all else that was timed is in them
         seconds = {term: timed.seconds for term, timed in times.items()}
         slow = standing(seconds, max(left.elapsed_s, 1e-9), self._machine)
         codes = {finding.code for finding in self.changes.found}
@@ -141,6 +147,8 @@ class Follower:
             source=source,
             step=left.step,
             total_steps=left.total_steps,
+            epoch=left.epoch,
+            total_epochs=left.total_epochs,
             elapsed_s=left.elapsed_s,
             times=times,
             ahead=tuple(
@@ -177,16 +185,27 @@ class _Session:
         self._due = Due(live=False)
         self._began = self._last = time.monotonic()
         self._next_sample_s = 0.0
-        self._started = now()
-        self._process = Process(words, alone=budget_s is not None, to_stderr=asked.to_stderr)
+        self._started, self._run = now(), new_id()
+        self._process = Process(
+            words, alone=budget_s is not None, to_stderr=asked.to_stderr, variables={WATCHED_BY: self._run}
+        )
 
     def run(self) -> int:
         """To its end; its exit code."""
         code = self._process.run(self._saw, self._tick)
         self._take(self.reader.close())
+        if code == 0:
+            self._take(self._last_epoch())
         if self._events is not None:
             self._events.flush()
         return code
+
+    def _last_epoch(self) -> list[Observation]:
+        """The epoch that headings leave open (`Epoch 5/5`), of a program that ended by itself."""
+        left = self.follower.left()
+        if self.why or left.epoch is None or left.total_epochs != left.epoch + 1:
+            return []
+        return [Observation(kind="epoch", epoch=float(left.total_epochs), values={"epochs": float(left.total_epochs)})]
 
     def _saw(self, text: str) -> None:
         self._take(self.reader.feed(text, at_s=time.monotonic() - self._began))
@@ -213,7 +232,7 @@ class _Session:
         promise = self.follower.promise
         header = {"plan": promise.plan, "experiment": promise.experiment, "stage": promise.stage,
                   "total_steps": self._total_steps}  # fmt: skip
-        self.journal = Journal(header, plan_file=self.asked.plan, started=self._started)
+        self.journal = Journal(header, plan_file=self.asked.plan, run=self._run, started=self._started)
         return Gathered(self.journal.write)
 
     def _tick(self) -> None:
@@ -266,6 +285,8 @@ class _Session:
             return replace(found, remarks=(f"Stopped because {self.why}.",) if self.why else ())
         record = self.journal.record(
             wall_s=wall_s, steps=self.follower.remaining.done, total_steps=found.total_steps,
+            epochs=None if (seen := self.follower.remaining.epochs) is None
+            else (seen.done - seen.begun, found.total_epochs),
             stage=self.follower.promise.stage, name=_called(self.words), source="console",
             command=f"headway watch -- {Path(self.words[0]).name}",
         )  # fmt: skip

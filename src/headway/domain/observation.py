@@ -19,8 +19,9 @@ EVENTS_FILE = "events.jsonl"
 """In the folder of a run: a header with the schema, then an observation on each line."""
 TIMED = ("load", "tokenize", "compile", "step", "data_wait", "evaluation", "checkpoint", "final_save", "generation")
 """Kinds that take time, by the names of the terms of an estimate."""
-KINDS = ("begin", *TIMED, "device", "end")
-"""`begin` opens a run or an attempt of it, `device` is a sample of the machine, `end` closes the run."""
+KINDS = ("begin", *TIMED, "epoch", "device", "end")
+"""`begin` opens a run or an attempt of it, `device` is a sample of the machine, `end` closes the run. `epoch` is told
+of where nothing tells of steps: its time has all in it that was done, and is no term of an estimate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,12 +33,14 @@ class Observation:
     at_s: float | None = None
     """Since the run's first known moment, when it was over; never runs backwards within an attempt. None: not said."""
     seconds: float | None = None
-    """How long it took, where that is known from the log itself or from the moments before it."""
+    """How long it took, where that is known from the log itself or from the moments before it; of an `epoch`: of all
+    since the one before."""
     step: int | None = None
     """Optimizer steps of the run that were done with it."""
     steps: int | None = None
     """Optimizer steps that it covers, for `step`."""
     epoch: float | None = None
+    """Passes over the data that were done with it, for `epoch`; where it is, for others."""
     rows: float | None = None
     """Rows processed in it."""
     tokens: float | None = None

@@ -195,14 +195,14 @@ def _quietly(path: Path) -> RunLog | None:
 
 
 def _says(log: RunLog) -> tuple[bool, float, int]:
-    """How much a log tells: whether of single steps' times, of how many, and how many observations it has.
+    """How much a log tells: whether of single times of steps or epochs, of how many, and how many observations it has.
 
     The one mean that totals have, at a rate that was rounded, may seem to be of more steps than were done.
     """
     said = log.of_rank_0
     times = times_of(said)
     steps = times["step"].units if "step" in times else 0.0
-    timed = sum(item.kind == "step" and item.seconds is not None for item in said)
+    timed = sum(item.kind in ("step", "epoch") and item.seconds is not None for item in said)
     return (timed > 1, steps + len(times), len(log.observations))
 
 

@@ -153,6 +153,8 @@ class Course:
             # The first known moment is when the first thing that was timed began.
             self._zero_s = said.at_s - (said.seconds or 0.0)
         at_s = said.at_s - self._zero_s + track.offset_s
+        if said.kind == "epoch":  # told of beside steps: their gaps go on
+            return max(at_s, 0.0), said.seconds
         if not track.moving:
             track.at_s = at_s if track.at_s is None else max(at_s, track.at_s)
             track.moving, track.taken_s, track.passed_s = True, 0.0, 0.0

@@ -18,9 +18,9 @@ from headway.report.view import Column, Fact, Item, Note, Page, Section, View, b
 
 SCHEMA = "headway.watch/1"
 FEW = 3
-"""Steps after which a log that knows their times has shown them."""
+"""Steps, or epochs, after which a log that knows their times has shown them."""
 NAMES = {
-    "load": "loading", "tokenize": "tokenizing", "compile": "compiling", "step": "steps",
+    "load": "loading", "tokenize": "tokenizing", "compile": "compiling", "step": "steps", "epoch": "epochs",
     "data_wait": "waiting for data", "evaluation": "evaluations", "checkpoint": "saves", "final_save": "final save",
     "generation": "generation",
 }  # fmt: skip
@@ -49,6 +49,9 @@ class WatchAnswer:
     """The format of what was read."""
     step: int
     total_steps: int | None
+    epoch: int | None = None
+    """Epochs that are done, of a run that tells of these and of no steps."""
+    total_epochs: int | None = None
     elapsed_s: float
     times: Mapping[str, Timed]
     ahead: tuple[Ahead, ...]
@@ -65,6 +68,11 @@ class WatchAnswer:
     """Of the command that was run."""
     run: str = ""
     next_command: str = ""
+
+    @property
+    def progress(self) -> tuple[int, int | None]:
+        """What is done and the whole, in steps, or in epochs where it tells of these alone."""
+        return (self.step, self.total_steps) if self.epoch is None else (self.epoch, self.total_epochs)
 
     @property
     def end_p50_s(self) -> float | None:
@@ -93,6 +101,8 @@ def _document(answer: WatchAnswer) -> dict[str, Any]:
         "exit_code": answer.exit_code,
         "step": answer.step,
         "total_steps": answer.total_steps,
+        "epoch": answer.epoch,
+        "total_epochs": answer.total_epochs,
         "elapsed_s": answer.elapsed_s,
         "left_s": {"p50": answer.left_p50_s, "p90": answer.left_p90_s},
         "whole_s": {"p50": answer.end_p50_s, "p90": answer.end_p90_s},
@@ -142,14 +152,15 @@ def _how(answer: WatchAnswer) -> str:
 
 
 def _facts(answer: WatchAnswer) -> Iterator[Fact]:
-    done = f"{answer.step:,}" if answer.total_steps is None else f"{answer.step:,} of {answer.total_steps:,}"
-    share = "" if not answer.total_steps else f" ({format_share(answer.step / answer.total_steps)})"
-    yield Fact(label="steps", text=f"{done}{share}")
-    if answer.elapsed_s or not answer.step:
+    done, total = answer.progress
+    of = "" if total is None else f" of {total:,}"
+    share = f" ({format_share(done / total)})" if total else ""
+    yield Fact(label="steps" if answer.epoch is None else "epochs", text=f"{done:,}{of}{share}")
+    if answer.elapsed_s or not done:
         yield Fact(label="time so far", text=format_duration(answer.elapsed_s), kind="measured")
     else:
         yield Fact(label="time so far", text="unknown")
-    if answer.state != "ended" and (answer.state != "failed" or answer.step):
+    if answer.state != "ended" and (answer.state != "failed" or done):
         yield Fact(label="left", text=_span(answer.left_p50_s, answer.left_p90_s), note=_without(answer))
         if answer.end_p50_s is not None:
             yield Fact(label="whole run", text=_span(answer.end_p50_s, answer.end_p90_s), note=_against(answer))
@@ -170,9 +181,11 @@ def _span(p50_s: float | None, p90_s: float | None) -> str:
 def _without(answer: WatchAnswer) -> str:
     unseen = [NAMES[one.term] for one in answer.ahead if one.p50_s is None]
     if answer.left_p50_s is None:
-        if answer.total_steps is None:
-            return "the log does not say how many steps there are; --steps N does"
-        return "too few steps yet" if answer.step < FEW else "the log does not say how long steps took"
+        done, total = answer.progress
+        unit = "steps" if answer.epoch is None else "epochs"
+        if total is None:
+            return f"the log does not say how many {unit} there are; --{unit} N does"
+        return f"too few {unit} yet" if done < FEW else f"the log does not say how long {unit} took"
     return f"without {' and '.join(unseen)}, not seen yet" if unseen else ""
 
 

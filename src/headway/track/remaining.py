@@ -9,9 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from headway.domain.observation import Observation
 from headway.domain.units import Range
+from headway.track.epochs import Epochs
 from headway.track.rhythm import Rhythm, high_of_mean
 
 ROUNDS = ("evaluation", "checkpoint", "final_save")
@@ -26,6 +28,8 @@ class Course:
 
     total_steps: int | None = None
     """Optimizer steps at its end; micro-batches are no steps."""
+    total_epochs: int | None = None
+    """Passes over the data at its end, for a run that tells of these alone."""
     evaluate_every: float | None = None
     """Optimizer steps between two evaluations; 0: none."""
     save_every: float | None = None
@@ -58,6 +62,15 @@ class Part:
     """`measured` in this run, `promised` by the estimate, or `unknown`."""
 
 
+class Progress(NamedTuple):
+    """How far a run is."""
+
+    done: int
+    total: int | None
+    unit: str
+    """`step` or `epoch`."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Left:
     """What is left of a run at one moment."""
@@ -73,6 +86,17 @@ class Left:
     usd_per_hour: float | None = None
     own_steps: int | None = None
     """Of `total_steps`, those that no earlier process did, of which nothing was seen."""
+    epoch: int | None = None
+    """Epochs that are done, of a run that tells of these and of no steps."""
+    total_epochs: int | None = None
+    """Those at its end."""
+
+    @property
+    def progress(self) -> Progress:
+        """How far it is: in steps, or in epochs where it tells of these alone."""
+        if self.epoch is None:
+            return Progress(self.step, self.total_steps, "step")
+        return Progress(self.epoch, self.total_epochs, "epoch")
 
     @property
     def unknown(self) -> tuple[str, ...]:
@@ -117,6 +141,7 @@ class Remaining:
         self._pending_wait_s = 0.0
         self._rhythm = Rhythm()
         self._rounds: dict[str, dict[int, float]] = {kind: {} for kind in ROUNDS}
+        self._epochs, self._stepped = Epochs(), False
 
     def feed(self, item: Observation) -> None:
         """Take in one observation; those of a kind without a future are elapsed time alone.
@@ -138,6 +163,10 @@ class Remaining:
             rounds[at] = rounds.get(at, 0.0) + item.seconds  # several data sets at one step are one round
         elif item.kind == "data_wait":
             self._pending_wait_s += item.seconds or 0.0
+        elif item.kind == "epoch":
+            if item.seconds is None and (item.epoch or 0.0) < self._epochs.done:  # another training
+                self._epochs = Epochs()
+            self._epochs.feed(item)
         elif item.kind == "end":
             self.ended = True
 
@@ -151,6 +180,7 @@ class Remaining:
 
     def _step(self, item: Observation) -> None:
         self.ended = False  # a loop that was over goes on
+        self._stepped = self._stepped or item.step is not None or item.seconds is not None
         covered = item.steps or (item.step - self.step if item.step is not None else 1)
         if item.step is not None and item.step < self.step:  # it went back: a restart that nobody announced
             covered = item.steps or 1
@@ -175,23 +205,28 @@ class Remaining:
         return 0 if self._origin is None else max(0, self.step - self._origin)
 
     @property
+    def epochs(self) -> Epochs | None:
+        """Its epochs, where it tells of these and of no steps."""
+        return self._epochs if self._epochs.seen and not self._stepped else None
+
+    @property
     def precision(self) -> float | None:
         """How sure the pace is: its p90 above its mean, as a share; None where too little was seen."""
-        return self._rhythm.precision
+        return self._rhythm.precision if self.epochs is None else self.epochs.precision
 
     def left(self) -> Left:
         """What is left now; arithmetic over at most some dozen batches, to be asked about once a second."""
-        total, course = self.course.total_steps, self.course
-        parts: list[Part] = []
-        if total is not None and not self.ended:
-            to_do = max(0, total - self.step)
-            parts = [*self._steps(to_do), *self._every("evaluation", course.evaluate_every, total)]
-            parts += [*self._every("checkpoint", course.save_every, total), *self._final()]
+        total, epochs = self.course.total_steps, self.epochs
+        if epochs is None:
+            done, end, parts = self.step, total, self._to_come(total)
+        else:
+            done, end = epochs.done, epochs.total(self.course.total_epochs)
+            parts = self._of_epochs(epochs, end)
         known = [part for part in parts if part.p50_s is not None and part.p90_s is not None]
-        stepping = self.ended or any(part.term == "step" or total == self.step for part in known) or total == self.step
+        paced = done == end or any(part.term in ("step", "epoch") for part in known)
+        says = self.ended or (end is not None and paced)
         p50 = sum(part.p50_s or 0.0 for part in known)
         over = math.sqrt(sum(((part.p90_s or 0.0) - (part.p50_s or 0.0)) ** 2 for part in known))
-        says = stepping and (self.ended or total is not None)
         return Left(
             step=self.step,
             total_steps=total,
@@ -199,9 +234,26 @@ class Remaining:
             parts=tuple(parts),
             p50_s=p50 if says else None,
             p90_s=p50 + over if says else None,
-            usd_per_hour=course.usd_per_hour,
+            usd_per_hour=self.course.usd_per_hour,
             own_steps=None if total is None else total - (self._start if self._origin is None else self._origin),
+            epoch=None if epochs is None else epochs.done,
+            total_epochs=None if epochs is None else end,
         )
+
+    def _to_come(self, total: int | None) -> list[Part]:
+        """All phases up to the last step."""
+        if total is None or self.ended:
+            return []
+        evaluations = self._every("evaluation", self.course.evaluate_every, total)
+        saves = self._every("checkpoint", self.course.save_every, total)
+        return [*self._steps(max(0, total - self.step)), *evaluations, *saves, *self._final()]
+
+    def _of_epochs(self, epochs: Epochs, total: int | None) -> list[Part]:
+        """The epochs to come, with all that is done in them."""
+        if total is None or self.ended or total <= epochs.done:
+            return []
+        each_s, high_s = epochs.each_s(total - epochs.done) or (None, None)
+        return [_part("epoch", total - epochs.done, each_s, high_s)]
 
     def _steps(self, to_do: int) -> list[Part]:
         """Computing and waiting for the steps to do."""

@@ -38,12 +38,13 @@ def status_line(left: Left, *, bar: bool = True, promise_p90_s: float | None = N
 
     `promise_p90_s`: seconds of the whole run that an estimate holds not to be exceeded; said where they will be.
     """
-    if left.total_steps:
-        share = left.step / left.total_steps
+    done, total, unit = left.progress
+    if total:
+        share = done / total
         head = f"{share:.0%}|{_bar(share)}| " if bar else f"{share:.0%} "
-        head += f"{left.step:,}/{left.total_steps:,}"
+        head += f"{done:,}/{total:,}{'' if unit == 'step' else f' {unit}s'}"
     else:
-        head = f"{left.step:,} steps"
+        head = f"{done:,} {unit}s"
     said = [f"{clock(left.elapsed_s)}<{_until(left)}", *_pace(left), *_money(left)]
     late = _late(left, promise_p90_s)
     return f"{head} [{', '.join(said)}]{late}"
@@ -57,8 +58,8 @@ def _until(left: Left) -> str:
 
 
 def _pace(left: Left) -> list[str]:
-    each_s = sum(part.each_s or 0.0 for part in left.parts if part.term in ("step", "data_wait"))
-    return [f"{format_duration(each_s)}/step"] if each_s else []
+    each_s = sum(part.each_s or 0.0 for part in left.parts if part.term in ("step", "data_wait", "epoch"))
+    return [f"{format_duration(each_s)}/{left.progress.unit}"] if each_s else []
 
 
 def _money(left: Left) -> list[str]:

@@ -33,6 +33,9 @@ class Ran:
     """Optimizer steps that it did itself, after the checkpoint that it may have gone on from; 0: unknown or none."""
     total_steps: float | None
     """Optimizer steps that the run meant to take."""
+    epochs: tuple[float, float | None] | None = None
+    """Of a run that told of epochs and of no steps: those that its time holds, and how many it means to have at its
+    end, if it said."""
     device: str
     started: str
     """Moment in UTC, ISO 8601; empty: unknown."""
@@ -74,6 +77,7 @@ def ran_from(body: Mapping[str, Any]) -> Ran:
             wall_s=None if wall is None else float(wall),
             steps=float(body.get("steps") or sum(terms["step"].units for terms in timed.values() if "step" in terms)),
             total_steps=float(goal) if goal else None,
+            epochs=_epochs(body.get("epochs"), body.get("total_epochs")),
             device=str(body.get("device") or ""),
             started=str(body.get("started") or ""),
             ended=bool(body.get("finished", body.get("ended"))),
@@ -84,6 +88,10 @@ def ran_from(body: Mapping[str, Any]) -> Ran:
     except (KeyError, TypeError, ValueError, AttributeError) as problem:
         raise UserError("a stored run has the form headway.run/1",
                         got=f"{type(problem).__name__}: {problem}") from problem  # fmt: skip
+
+
+def _epochs(done: Any, total: Any) -> tuple[float, float | None] | None:
+    return None if done is None else (float(done), float(total) if total else None)
 
 
 def _timed(said: Mapping[str, Any]) -> Timed:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from headway.check.verdicts.promise import Promise, PromisedTerm, merged, spread_from
@@ -142,8 +142,10 @@ def compare(promise: Promise, ran: Ran, *, record: str = "", before: bool = True
     """The verdict on a run. Raises UserError where run and promise have nothing in common.
 
     A run that is not finished is compared with the promise at its progress. Terms of the loop that were not timed
-    apart are compared together with the step, with the time of the run that no other term holds.
+    apart are compared together with the step, with the time of the run that no other term holds. One that told of
+    epochs alone did as large a part of the promised steps.
     """
+    ran = _with_steps(promise, ran)
     progress = _progress(promise, ran)
     stages = promise.covering(ran.stages)
     promised = merged(stages)
@@ -178,6 +180,15 @@ def compare(promise: Promise, ran: Ran, *, record: str = "", before: bool = True
         progress=progress,
         ended=ran.ended,
     )
+
+
+def _with_steps(promise: Promise, ran: Ran) -> Ran:
+    """A run that counted its epochs alone with the steps that these come to, where it said how many it meant to do."""
+    promised = merged(promise.covering(ran.stages)).get("step")
+    if ran.steps or ran.epochs is None or promised is None:
+        return ran
+    done, total = ran.epochs
+    return ran if total is None else replace(ran, steps=promised.units * done / total, total_steps=promised.units)
 
 
 def _progress(promise: Promise, ran: Ran) -> float:

@@ -33,6 +33,7 @@ LOG_ONLY = ("once", "every", "stale")
 @click.option("--stage", default="", metavar="NAME", help="Which stage (the first that trains).")
 @click.option("--price", metavar="USD", help="Dollars an hour of everything (0.59).")
 @click.option("--steps", type=click.IntRange(1), metavar="N", help="Optimizer steps, where the log does not say.")
+@click.option("--epochs", type=click.IntRange(1), metavar="N", help="Epochs, where the log tells of no steps.")
 @click.option("--once", is_flag=True, help="One status, then leave.")
 @click.option("--every", metavar="TIME", help="How often a log is looked at (10 s).")
 @click.option("--stale", metavar="TIME", help="Leave when a log has not grown for so long (10 min).")
@@ -104,8 +105,8 @@ def _asked(given: dict[str, Any], *, to_stderr: bool) -> Asked:
         stale_s = 600.0 if given["stale"] is None else parse(given["stale"], "s").range.mid
     return Asked(
         plan=given["plan"], experiment=given["experiment"], stage=given["stage"], price=price,
-        total_steps=given["steps"], once=given["once"], every_s=max(every_s, 0.1), stale_s=stale_s,
-        quiet=given["quiet"], to_stderr=to_stderr,
+        total_steps=given["steps"], total_epochs=given["epochs"], once=given["once"], every_s=max(every_s, 0.1),
+        stale_s=stale_s, quiet=given["quiet"], to_stderr=to_stderr,
     )  # fmt: skip
 
 

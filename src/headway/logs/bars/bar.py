@@ -1,5 +1,5 @@
-"""Progress bars as text: tqdm's (and Lightning's, which is one), Ultralytics' own, rich's in Lightning, Keras', the
-Trainer's in a notebook, and that of a much copied training on CIFAR.
+"""Progress bars as text: tqdm's (and Lightning's, which is one), Ultralytics' own, rich's in Lightning, Keras',
+fastai's, the Trainer's in a notebook, and that of a much copied training on CIFAR.
 
 Owns one printed bar to its numbers; which bar is the training's is `choice.py`. Source of tqdm's form:
 `tqdm/std.py: format_meter`, `{desc}: {percentage}|{bar}| {n}/{total} [{elapsed}<{remaining}, {rate}{postfix}]`.
@@ -34,6 +34,11 @@ ULTRALYTICS_BAR = re.compile(
     r"(?P<elapsed>\d{1,5}:\d\d(?::\d\d)?|\d{1,2}\.\d{1,2}s)(?:<(?P<left>[\d:.]{1,12}s?))?"
 )
 """ultralytics/utils/tqdm.py."""
+FASTPROGRESS = re.compile(
+    rf"\|[█X-]{{1,200}}\| (?P<percent>\d{{1,3}})\.\d\d% \[(?P<n>\d{{1,12}})/(?P<total>\d{{1,12}}) (?P<elapsed>{CLOCK})<"
+    rf"(?P<left>\?|{CLOCK})(?P<rate>)(?: (?P<loss>\d{{1,9}}\.\d{{1,9}}))?\]"
+)
+"""fastprogress/fastprogress.py, as fastai shows it on a console: behind the count the loss so far."""
 RICH = re.compile(
     r"Epoch (?P<epoch>\d{1,9})(?:/(?P<epochs>-?\d{1,9}))?\s{1,9}[━╸╺─ ]{3,400}\s{0,9}"
     r"(?P<n>\d{1,12})/(?P<total>\d{1,12})\s{1,9}(?P<elapsed>\d{1,5}:\d\d(?::\d\d)?)\s{1,9}[•·]\s{1,9}"
@@ -142,6 +147,7 @@ def bars_in(line: str) -> Iterator[Bar]:
     start = 0
     own = list(ULTRALYTICS_BAR.finditer(line)) if "━" in line or "─" in line else []
     own = own or list(TQDM.finditer(line)) or (list(SHORT.finditer(line)) if "%|" in line else [])
+    own = own or (list(FASTPROGRESS.finditer(line)) if "% [" in line else [])
     for match in own:
         # No description is longer than a line of a terminal.
         before = line[max(start, match.start() - 200) : match.start()]
@@ -149,7 +155,8 @@ def bars_in(line: str) -> Iterator[Bar]:
         described = _described(before)
         tail = line[match.end() : match.end() + 200].partition("{")[0]
         tail = tail if tail[:1] in (" ", ",") and "%|" not in tail else ""
-        yield _bar(match, described, f"{(match['rate'] or '').partition(',')[2]},{tail}")
+        loss = f",loss={said}" if (said := match.groupdict().get("loss")) else ""
+        yield _bar(match, described, f"{(match['rate'] or '').partition(',')[2]},{tail}{loss}")
     other = _other(line[:4_000]) if start == 0 else None
     if other is not None:
         yield other

@@ -229,7 +229,7 @@ class Choice:
     def epochs_of(self, known: Followed, bar: Bar) -> int | None:
         """Epochs of the run, each as long as the bar of the training; None where that is not known."""
         if counts_epochs(bar):
-            return 1
+            return None
         if self.within or bar.description == "keras" or bar.one_epoch:
             return bar.epochs or self.epochs
         return bar.epochs or (None if bar.epoch is not None or known.base else 1)

@@ -12,7 +12,7 @@ from typing import Final
 
 from headway.logs.bars.bar import Bar
 from headway.logs.bars.choice import Choice
-from headway.logs.bars.followed import PROVEN, counts_epochs, strength_of
+from headway.logs.bars.followed import PROVEN, strength_of
 from headway.logs.text import Problems
 
 NAMED: Final = re.compile(r"\s{0,9}Train on (?P<rows>\d{1,9}) samples\b")
@@ -30,9 +30,6 @@ FEWEST_OF_KERAS: Final = 2
 SURELY_ROWS: Final = 3
 MOST_BARS: Final = 1_000
 UNREAD: Final = "the bar of the training counts rows, not steps: not read where nothing shows how many a step takes"
-EPOCHS: Final = (
-    "the bar of the training counts epochs: each is taken for a step, for nothing tells how many steps it has"
-)
 FEWEST_NAMED: Final = 2
 """Epochs that lines have named at a bar as it came to them, from which it counts them."""
 VALIDATIONS: Final = (
@@ -195,6 +192,8 @@ class Counts:
     def __init__(self, problems: Problems) -> None:
         self.rows, self.validations = RowCounts(problems), Validations(problems)
         self._problems = problems
+        self.of_epochs: int | None = None
+        """Length of a bar of the training that has turned out to count epochs, which its words and unit do not say."""
 
     def in_steps(self, key: str, bar: Bar, choice: Choice) -> Bar | None:
         """A print in steps, where its bar counts something else; None for one that tells of none."""
@@ -206,8 +205,7 @@ class Counts:
         if bar.kind != "train":
             return bar
         named = 0 if key != choice.main or choice.bar is None else choice.bar.epochs_named
-        if bar.n >= bar.total > 1 and key == choice.main and (counts_epochs(bar) or named >= FEWEST_NAMED):
-            self._problems.append(EPOCHS)
+        self.of_epochs = bar.total if bar.total > 1 and named >= FEWEST_NAMED else self.of_epochs
         counted = self.rows.in_steps(key, bar)
         if counted is not None:
             return self.validations.in_steps(counted) if key == choice.main else counted

@@ -14,6 +14,7 @@ from headway.logs.bars.bar import Bar
 
 OF_EPOCHS: Final = re.compile(r"(?i)(?:\w+ )?epochs?")
 """Description of a bar that counts epochs: the steps are those of the bar within it."""
+EPOCH_RATE: Final = re.compile(r"(?i)(?<![a-z])epochs?/s|s/epochs?\b")
 FIGURES: Final = re.compile(r"(?i)(?:[\d\s.,:/=-]|\b(?:nan|inf)\b)+")
 """What moves in a description while its bar goes on."""
 OF_TRAINING: Final = re.compile(r"(?i)\btrain|\bepochs?\b|\bsteps?\b|\biter(?:ation)?s?\b")
@@ -142,10 +143,10 @@ def is_reprint(before: Bar, bar: Bar) -> bool:
 
 
 def counts_epochs(bar: Bar) -> bool:
-    """Whether a bar counts epochs, by its words, or by a number of them that is its length."""
+    """Whether a bar counts epochs, by its words or its unit, or by a number of them that is its length."""
     if bar.kind != "train":
         return False
-    if OF_EPOCHS.fullmatch(bar.description):
+    if OF_EPOCHS.fullmatch(bar.description) or EPOCH_RATE.search(bar.rate):
         return True
     if bar.epoch is None or bar.epochs != bar.total or "epoch" not in bar.description.lower():
         return False

@@ -14,6 +14,7 @@ from headway.domain.observation import Observation, RunLog
 from headway.logs.forms.epochs import counts_rows
 from headway.logs.hf_rows import with_mean_steps, with_steps_of_epochs
 from headway.logs.history import rounds
+from headway.logs.lines.epochs_alone import of_one_unit
 from headway.logs.lines.line_reader import LineReader
 from headway.logs.text import Problems, as_text, finite, is_text, lines_of
 
@@ -21,6 +22,8 @@ NAME: Final = "console"
 LOG_NAMES: Final = re.compile(r"(?i)\.(?:log|out|err|txt)(?:\.\w+)?$|^nohup|console|stdout|slurm|output\.log")
 PAGES: Final = re.compile(r"(?i)\.(?:md|markdown|rst|adoc|html?|py|ipynb)$")
 """Documents and programs, which may show what a training prints."""
+
+ROWS: Final = "lines count rows, not steps, of a batch that is not said: not read"
 
 
 def claims(path: Path, head: bytes) -> float:
@@ -52,7 +55,12 @@ def read_as(name: str, path: Path) -> RunLog:
         seen += reader.line(line)
     seen += reader.close()
     problems.extend(reader.problems)
-    if not any(item.kind in ("step", "evaluation", "end") for item in seen):
+    seen, total = of_one_unit(seen, reader.total_steps, reader.counts.of_epochs)
+    if any(item.kind == "epoch" for item in seen):
+        problems.append("epochs are told of, steps are not: an epoch's time has all in it that was done")
+        if of_rows:
+            problems.append(ROWS)
+    elif not any(item.kind in ("step", "evaluation", "end") for item in seen):
         if not (seen or LOG_NAMES.search(path.name)):
             raise UserError(
                 "a console log has a line that tells of training",
@@ -63,14 +71,14 @@ def read_as(name: str, path: Path) -> RunLog:
             f"no line of {lines:,} names a step with its figures, and none is a row of a Trainer or a progress bar"
         )
         if of_rows:
-            problems.append("lines count rows, not steps, of a batch that is not said: not read")
+            problems.append(ROWS)
     epochs = finite(reader.facts.get("epochs"))
-    told = with_steps_of_epochs(seen, reader.ends, reader.total_steps, epochs, problems)
+    told = with_steps_of_epochs(seen, reader.ends, total, epochs, problems)
     return RunLog(
         format=name,
         name=path.name,
         observations=with_mean_steps(rounds(told), reader.ends, problems),
-        total_steps=reader.total_steps,
+        total_steps=total,
         facts=reader.facts,
         problems=tuple(problems),
     )

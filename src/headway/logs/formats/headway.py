@@ -12,7 +12,8 @@ from headway.logs.repair import settled
 from headway.logs.text import Problems, as_text, lines_of, mapping_in, whole
 
 NAME: Final = "headway"
-FACTS: Final = ("micro_batch", "grad_accum", "gpus", "device", "host", "plan", "experiment", "stage", "started", "run")
+FACTS: Final = ("micro_batch", "grad_accum", "gpus", "device", "host", "plan", "experiment", "stage", "started", "run",
+                "watched_by")  # fmt: skip
 
 
 def claims(path: Path, head: bytes) -> float:

@@ -5,6 +5,8 @@ Owns where each of them has its zero; what is read off them is `line_reader.py`.
 
 from __future__ import annotations
 
+from headway.domain.observation import Observation
+
 
 class Axis:
     """`now_s` is the moment of the last line that told of one; None: none did."""
@@ -41,3 +43,8 @@ class Axis:
             return False
         self.opened = True
         return True
+
+    def begun(self, rank: int) -> list[Observation]:
+        """The beginning of a training whose elapsed time was first seen just now."""
+        first = self.opens("elapsed")
+        return [Observation(kind="begin", at_s=self.zeros_s["elapsed"], rank=rank)] if first else []

@@ -21,6 +21,7 @@ from headway.logs.forms.known.mllog import MARK, Events
 from headway.logs.forms.metric_lines import metrics_in
 from headway.logs.hf_rows import STEP_KEYS, Rows, is_end, moment_of
 from headway.logs.lines.axis import Axis
+from headway.logs.lines.epochs_alone import EpochsAlone
 from headway.logs.lines.evaluations import Evaluations
 from headway.logs.lines.order import Order
 from headway.logs.lines.prefix import moment_in, rank_of
@@ -49,19 +50,20 @@ class LineReader:
         self.ends: list[Mapping[str, str]] = []
         """Rows that closed a training."""
         self.marks: set[str] = set()
-        """Kinds of lines that were understood: `row`, `bar`, `line`, `mllog`."""
+        """Kinds of lines that were understood: `row`, `bar`, `line`, `epoch`, `mllog`."""
         self.course = Course()
+        self.problems: Problems = self.course.problems
+        """What was odd so far."""
         self._rows, self._events, self._blocks, self._epoch_count = Rows(), Events(), Blocks(), Epochs()
         self._rest, self._joiner, self._axis = "", Joiner(), Axis()
-        self._choice, self._counts, self._order = Choice(), Counts(self.problems), Order(self.course)
-        self._sure = False
+        self._choice, self.counts, self._order = Choice(), Counts(self.problems), Order(self.course)
+        self._sure = self._stamped = False
         self._step: int | None = None
         self._seen: dict[int, int] = {}
         self._rows_seen: float | None = None
         self._resumed: int | None = None
         self._fed_s: float | None = None
-        self._stamped = False
-        self._evaluations, self._saves = Evaluations(), Saves()
+        self._evaluations, self._saves, self._epochs_alone = Evaluations(), Saves(), EpochsAlone()
         self._held: list[tuple[Mapping[str, str], float | None, int]] = []
         self._total: int | None = None
         self._epoch_total: int | None = None
@@ -70,16 +72,6 @@ class LineReader:
     def total_steps(self) -> int | None:
         """Optimizer steps that the run means to take, as far as it said."""
         return self._rows.total_steps or self._events.total_steps or self._total or self._epoch_total
-
-    @property
-    def problems(self) -> Problems:
-        """What was odd so far."""
-        return self.course.problems
-
-    @property
-    def _meant(self) -> int | None:
-        """Steps of the run, where other lines than bars say them."""
-        return self._rows.total_steps or self._total
 
     def feed(self, text: str, *, at_s: float | None = None) -> list[Observation]:
         """What the lines that `text` completes say."""
@@ -113,8 +105,6 @@ class LineReader:
         found = self._message(message.removesuffix(behind), bars, rank or 0)
         return found + (self._message(behind, [], rank or 0, beside=True) if behind else [])
 
-    # ---- one kind of line each
-
     def _message(self, message: str, bars: list[Bar], rank: int, *, beside: bool = False) -> list[Observation]:
         """What a line says behind the rank that speaks, with its bars; `beside`: behind a bar, which tells the step."""
         moment = moment_in(message)
@@ -133,7 +123,9 @@ class LineReader:
             found += self._bar(bar, rank)
         for row in (rows := list(rows_in(message))):
             found += (self._let_go() if is_end(row) else []) + self._row(row, rank)
-        return found if bars or rows else found + self._other(message, rank, beside=beside)
+        if not bars:
+            found += self._epoch(message, rank) if rows else self._other(message, rank, beside=beside)
+        return found
 
     def _row(self, row: Mapping[str, str], rank: int) -> list[Observation]:
         """A row; without a step of its own it waits for the bar that tqdm prints anew below it."""
@@ -183,19 +175,18 @@ class LineReader:
         self.marks.add("row")
         self.facts |= self._rows.facts
         found = self._evaluations.of_row(found)
-        self._trained()
         steps = [item.step for item in found if item.kind == "step" and item.step is not None]
+        self._trained(numbered=bool(steps))
         self._seen |= {rank: steps[-1]} if steps else {}
-        return self._order.take(self._begun(rank) + self._evaluations.pending() + found)
+        return self._order.take(self._axis.begun(rank) + self._evaluations.pending() + found)
 
     def _bar(self, bar: Bar, rank: int) -> list[Observation]:
         """One print of a bar, in steps where it counts something else."""
         self.marks.add("bar")
         key = self._choice.key_of(bar, rank)
-        counted = self._counts.in_steps(key, bar, self._choice)
-        found: list[Observation] = []
-        if (over := self._counts.validations.over()) is not None:
-            found = self._printed(*over, rank)
+        counted = self.counts.in_steps(key, bar, self._choice)
+        over = self.counts.validations.over()
+        found = [] if over is None else self._printed(*over, rank)
         known = self._choice.bars.get(key)
         if counted is None or (known is not None and known.is_behind(counted)):
             return found
@@ -208,7 +199,7 @@ class LineReader:
         start_s = (self._axis.now_s or 0.0) - ((bar.elapsed_s or 0.0) if dated else 0.0)
         earlier = choice.bars.get(key)
         known, fresh, again = choice.followed(
-            key, bar, rank, start_s=start_s, rows=self._evaluations.rows, meant=self._meant
+            key, bar, rank, start_s=start_s, rows=self._evaluations.rows, meant=self._rows.total_steps or self._total
         )
         if fresh and earlier is not None and earlier.first is not None:
             self._order.wait([earlier.first])  # nothing has shown that it was a resume
@@ -227,7 +218,7 @@ class LineReader:
             over = bar.n >= bar.total and (before.n < bar.total or fresh)
             return believed + (self._over(known, bar, rank) if over else [])
         # Printed anew with the rate it had, the bar shows the step that the rows above it are of.
-        if is_reprint(before, bar):
+        if is_reprint(before, bar) and not counts_epochs(bar):
             self._step = known.base + bar.n
         if known.first is not None and bar.n <= (known.first.step or 0):
             return believed
@@ -266,7 +257,7 @@ class LineReader:
         main = self._choice.bar
         if main is None or key == self._choice.main or main.rank != known.rank:
             return []
-        if self._choice.gives_way(key, bar, self._meant, told=self._sure):
+        if self._choice.gives_way(key, bar, self._rows.total_steps or self._total, told=self._sure):
             return self._hand_over(key, main, known)
         if main.last.n == 0 or (main.is_done and self._fed_s is None):
             return []
@@ -299,11 +290,13 @@ class LineReader:
         return found
 
     def _steps(self, known: Followed, bar: Bar, rank: int, *, begins: bool, again: bool) -> list[Observation]:
-        epochs = None if self._counts.validations.counted else self._choice.epochs_of(known, bar)
+        epochs = None if self.counts.validations.counted else self._choice.epochs_of(known, bar)
         self._epoch_total = bar.total * epochs if epochs and known.base < bar.total * epochs else None
-        begun = begins and (self._axis.opens("bar") or again)
-        first = 0 if known.another else None
-        opened = [Observation(kind="begin", at_s=known.start_s, step=first, rank=rank)] if begun else []
+        begin = Observation(kind="begin", at_s=known.start_s, step=0 if known.another else None, rank=rank)
+        opened = [begin] if begins and (self._axis.opens("bar") or again) else []
+        if counts_epochs(bar) and not (known.base or known.told):
+            self._saves.trained()
+            return opened + self._epochs_alone.of_bar(bar, known.start_s, self._axis.now_s, rank)
         step = known.base + bar.n
         self._step = step
         quiet = bar.elapsed_s is not None and bar.elapsed_s <= known.said_s and bar.n < bar.total
@@ -342,7 +335,7 @@ class LineReader:
             return self._order.take(saves)
         named = None if beside else metrics_in(message) or self._blocks.observe(message)
         if named is None or (line := self._epoch_count.through(named)) is None:
-            return []
+            return self._epoch(message, rank)
         self.marks.add("line")
         opened: list[Observation] = []
         elapsed = line.elapsed_s is not None and line.kind == "step"
@@ -350,10 +343,11 @@ class LineReader:
         timed = line.kind == "step" or (line.step == self._step and line.elapsed_s is None)
         if elapsed and line.elapsed_s is not None and self._fed_s is None and not self._stamped:
             self._axis.now_s = self._axis.on("elapsed", line.elapsed_s, self._choice.start_s)
-            opened = self._begun(rank)
+            opened = self._axis.begun(rank)
         if line.kind == "step":
             self._choice.logged(line.step)
             self._saves.trained()
+            self._epochs_alone.trained()
         self._total = line.total or (None if self._epoch_count.begins_again else self._total)
         self._step = line.step if line.kind == "step" else self._step
         said = Observation(
@@ -370,25 +364,27 @@ class LineReader:
         told = [*opened, *self._evaluations.pending(), *line.others(rank), said]
         return self._believed() + self._order.take(told, each_s=line.each_s)
 
+    def _epoch(self, message: str, rank: int) -> list[Observation]:
+        """Epochs that are over with a line that tells of no step."""
+        at_s = self._axis.now_s if self._stamped or self._fed_s is not None else None
+        found = self._epochs_alone.observe(message, at_s, rank, live=self._fed_s is not None)
+        self.marks |= {item.kind for item in found}
+        return self._order.take(found)
+
     def _banner(self, message: str) -> None:
         self._choice.heed(message)
-        self._counts.rows.heed(message)
+        self.counts.rows.heed(message)
         settings = settings_in(message)
         self._total = int(settings.pop("total_steps", 0)) or self._total
         self.facts |= settings
         self._resumed = resumed_at(message) or self._resumed
 
-    # ---- clocks, and what waits
-
-    def _trained(self) -> None:
-        """Takes in that a bar or a row told of a step."""
+    def _trained(self, *, numbered: bool = True) -> None:
+        """Takes in that a bar or a row told of a step; `numbered`: and of which."""
         self._saves.trained()
         self._epoch_count.told_elsewhere()
-
-    def _begun(self, rank: int) -> list[Observation]:
-        """The beginning of a training whose elapsed time was first seen just now."""
-        first = self._axis.opens("elapsed")
-        return [Observation(kind="begin", at_s=self._axis.zeros_s["elapsed"], rank=rank)] if first else []
+        if numbered:
+            self._epochs_alone.trained()
 
     def _let_go(self) -> list[Observation]:
         """What the rows that waited say."""

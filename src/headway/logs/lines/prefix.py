@@ -16,7 +16,7 @@ LOOKED_AT: Final = 160
 RANKS: Final = (
     re.compile(r"^\s*\[(?:rank|default|worker|gpu)\s*_?(\d{1,5})\]:?\s?", re.IGNORECASE),
     re.compile(r"^\s*\[1,(\d{1,5})\]<std(?:out|err)>:\s?"),
-    re.compile(r"^\s*(\d{1,5}): (?=.)"),
+    re.compile(r"^\s*(\d{1,5}): (?=.)(?!\S{1,30}, \S{1,30} avg\b)"),  # Darknet counts its steps as srun its ranks
 )
 RANK_INSIDE = re.compile(r"\[Rank:? ?(\d{1,5})(?: ?\|[^\]]{0,40})?\]|\brank[=: ](\d{1,5})\b", re.IGNORECASE)
 ISO = re.compile(

@@ -22,6 +22,9 @@ from headway.track.screen import warn
 from headway.track.slowdowns.machine import device_in_use
 from headway.worker.machine.host import host_cpu
 
+WATCHED_BY = "HEADWAY_WATCHED_BY"
+"""The variable in which `watch -- COMMAND` tells the command the id of its own run: both are one training."""
+
 
 def now() -> str:
     """The moment, as records write it."""
@@ -42,17 +45,19 @@ class Journal:
         *,
         plan_file: str = "",
         folder: str | os.PathLike[str] | None = None,
+        run: str = "",
         started: str = "",
     ) -> None:
-        """`started`: the moment from which events count; now, where it is not given."""
+        """`started`: the moment from which events count; now, where it is not given. `run`: its id; else a new one."""
         from headway.store.place import folder_of, place_of
 
-        self.run, self.started = new_id(), started or now()
+        self.run, self.started = run or new_id(), started or now()
         # a training may change its working directory
         self._folder, self._place = folder_of(plan_file or None).absolute(), place_of(plan_file or None)
         if self._place != "none" and "://" not in self._place:
             self._place = os.path.abspath(self._place)
-        self._header = dict(header)
+        watched_by = os.environ.get(WATCHED_BY, "")
+        self._header = {**header, **({"watched_by": watched_by} if watched_by else {})}
         self._seconds: dict[str, float] = {}
         self._units: dict[str, float] = {}
         self._out = -1
@@ -108,10 +113,14 @@ class Journal:
         total_steps: int | None,
         stage: str,
         name: str,
+        epochs: tuple[int, int | None] | None = None,
         source: str = "headway",
         command: str = "headway.track",
     ) -> Record:
-        """The run as `headway.run/1`, as it stands now: `steps` are those that it did itself, `source` told of it."""
+        """The run as `headway.run/1`, as it stands now: `steps` are those that it did itself, `source` told of it.
+
+        `epochs`: those that it did itself and those meant, of a run that tells of no steps.
+        """
         stages = {stage: {term: {"seconds": t.seconds, "units": t.units} for term, t in self.times().items()}}
         device = str(self._header.get("device", "") or device_in_use())
         body = {
@@ -130,6 +139,8 @@ class Journal:
             "steps": steps,
             "total_steps": total_steps,
             "problems": [],
+            **({} if epochs is None else {"epochs": epochs[0], "total_epochs": epochs[1]}),
+            **{name: said for name, said in self._header.items() if name == "watched_by"},
         }
         return Record(kind="run", body=body, made=now(), by=_provenance(command))
 

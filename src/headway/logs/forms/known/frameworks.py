@@ -1,4 +1,4 @@
-"""Lines of named trainers that say all themselves: LeRobot, MindFormers, HiFi-GAN, minGPT, timm's tests.
+"""Lines of named trainers that say all themselves: LeRobot, MindFormers, HiFi-GAN, minGPT, Darknet, timm's tests.
 
 Owns such forms; trainers that tell of a step in several lines are `blocks/frameworks.py`.
 """
@@ -10,6 +10,7 @@ from typing import Final
 
 from headway.logs.forms.figures import named
 from headway.logs.forms.line import Line, MarkedForm, is_stamped
+from headway.logs.text import number
 
 LEROBOT: Final = re.compile(r"\bstep:(?P<step>\d{1,12})(?P<unit>[KMB])? smpl:\S{1,16} ep:\S{1,16} ")
 LEROBOT_UPDATE: Final = re.compile(r"\bupdt_s:(?P<s>\d{1,6}\.\d{1,6})\b")
@@ -25,6 +26,11 @@ HIFI_GAN: Final = re.compile(r"\bSteps : (?P<step>\d{1,12}), .{0,600}?\bs/b : (?
 """train.py of jik876/hifi-gan and MP-SENet: steps of the run from 0, seconds of that batch."""
 MIN_GPT: Final = re.compile(r"\biter_dt (?P<ms>\d{1,12}\.\d{1,6})ms; iter (?P<step>\d{1,12}): train loss ")
 """karpathy/minGPT, demo.ipynb: steps of the run from 0, the time of the last, 0 where there is none."""
+DARKNET: Final = re.compile(
+    r"^\s{0,4}(?P<step>\d{1,9}): (?P<loss>-?(?:\d{1,12}\.\d{1,9}|nan|inf)), \S{1,24} avg(?: loss)?, "
+    r"(?P<rate>\d{1,3}\.\d{1,9}) rate, (?P<each>\d{1,9}\.\d{1,9}) seconds, (?P<images>\d{1,12}) images\b"
+)
+"""src/detector.c of pjreddie/darknet and AlexeyAB/darknet: a line for each batch, whose loading has one of its own."""
 TIMM_TEST: Final = re.compile(
     r"\bTest(?: \(EMA\))?: \[\s{0,9}(?P<step>\d{1,9})/\s{0,9}(?P<last>\d{1,9})\]\s{1,4}"
     r"Time: \d{1,6}\.\d{1,6} \(\s{0,6}(?P<mean>\d{1,6}\.\d{1,6})\)"
@@ -69,6 +75,17 @@ def _min_gpt(match: re.Match[str], line: str) -> Line:
     return Line(kind="step", step=int(match["step"]), each_s=each_s or None, values=values)
 
 
+def _darknet(match: re.Match[str], line: str) -> Line:
+    loss, rate = number(match["loss"]), float(match["rate"])
+    return Line(
+        kind="step",
+        step=int(match["step"]),
+        each_s=float(match["each"]),
+        rows_seen=float(match["images"]),
+        values={"learning_rate": rate, **({} if loss is None else {"loss": loss})},
+    )
+
+
 def _timm_test(match: re.Match[str], line: str) -> Line | None:
     batches = int(match["last"]) + 1
     if int(match["step"]) + 1 != batches:
@@ -82,7 +99,8 @@ FORMS: Final[tuple[MarkedForm, ...]] = (
     ("per_step_time:", MIND_FORMERS, _mind_formers),
     ("s/b : ", HIFI_GAN, _hifi_gan),
     ("iter_dt ", MIN_GPT, _min_gpt),
+    (" rate, ", DARKNET, _darknet),
     ("]  Time: ", TIMM_TEST, _timm_test),
 )
-MARKS: Final = ("]  Time: ",)
+MARKS: Final = (" rate, ", "]  Time: ")
 """One of them, or of those of `metric_lines.py`, stands in each of these lines."""
