@@ -407,3 +407,32 @@ def test_a_command_that_tracks_itself_is_one_run(here: Path) -> None:
     (own,) = bodies.keys() - {watching}
     assert bodies[own]["watched_by"] == watching
     assert "watched_by" not in bodies[watching]
+
+
+def test_a_log_without_times_is_timed_as_it_grows(here: Path) -> None:
+    """Epochs of 0.3 s, of which the log says nothing but that they are over: the last of ten are left."""
+    program = (
+        "import time\n"
+        "for epoch in range(1, 11):\n"
+        "    time.sleep(0.3)\n"
+        "    print(f'Epoch [{epoch}/10], loss: 0.5', flush=True)\n"
+    )
+    log = here / "train.log"
+    with log.open("w", encoding="utf-8") as out, subprocess.Popen([sys.executable, "-c", program], stdout=out):
+        while "Epoch [2" not in log.read_text(encoding="utf-8"):
+            time.sleep(0.05)
+        done = run("train.log", "--every", "0.1s", "--json")
+    page = json.loads(done.stdout)
+    (phase,) = page["phases"]
+    assert phase["units"] >= 4
+    assert phase["seconds"] / phase["units"] == pytest.approx(0.3, abs=0.1)
+    assert b"epochs [" in done.stderr and b"ms/epoch" in done.stderr
+
+
+def test_arrivals_count_from_the_first_that_was_seen_to_come() -> None:
+    said = [Observation(kind="step", step=n, steps=1) for n in range(1, 11)]
+    arrivals = watched_log.Arrivals()
+    seen = [arrivals.timed(said[:count], now_s) for count, now_s in ((3, 0.0), (3, 10.0), (4, 20.0), (6, 40.0))]
+    assert [[item.seconds for item in one] for one in seen][2:] == [[None] * 4, [None] * 4 + [10.0, 10.0]]
+    told = [Observation(kind="step", step=1, steps=1, seconds=2.0)]
+    assert watched_log.Arrivals().timed(told, 0.0) == told

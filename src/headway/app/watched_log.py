@@ -9,6 +9,7 @@ import os
 import shlex
 import stat
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -34,7 +35,7 @@ def watch_log(place: str, asked: Asked) -> WatchAnswer:
     without one: at once where it is looked at once, else where it has none before it is stale.
     """
     path = _found(place, asked)
-    shown, changed_s = "", time.time()
+    shown, changed_s, arrivals = "", time.time(), Arrivals()
     while True:
         began = time.monotonic()
         log, problem = _log(path)
@@ -43,7 +44,7 @@ def watch_log(place: str, asked: Asked) -> WatchAnswer:
         stale = age_s > asked.stale_s
         if problem is not None and (asked.once or stale or not path.is_dir()):
             raise problem
-        follower, since_s = _followed(log, asked, age_s)
+        follower, since_s = _followed(log, asked, age_s, arrivals)
         if asked.once or stale or follower.ended:
             return _answer(follower, path, log, age_s, since_s, stale)
         line = follower.line(since_s) if problem is None else f"waiting: {problem}"
@@ -53,12 +54,36 @@ def watch_log(place: str, asked: Asked) -> WatchAnswer:
         time.sleep(max(asked.every_s, took_s / READ_SHARE))
 
 
-def _followed(log: RunLog | None, asked: Asked, age_s: float) -> tuple[Follower, float]:
+class Arrivals:
+    """When steps or epochs came into a log that says nothing of times: between two looks at it."""
+
+    def __init__(self) -> None:
+        self._known: int | None = None
+        self._last_s: float | None = None
+        self._seconds: dict[int, float] = {}
+
+    def timed(self, said: Sequence[Observation], now_s: float) -> list[Observation]:
+        """What a log says, with the time of what came while it was looked at; as it is where it says times itself."""
+        places = [index for index, item in enumerate(said) if item.kind in ("step", "epoch")]
+        if any(said[index].seconds is not None or said[index].at_s is not None for index in places):
+            return list(said)
+        before = len(places) if self._known is None or len(places) < self._known else self._known
+        if len(places) > before:
+            if self._last_s is not None:
+                each_s = (now_s - self._last_s) / (len(places) - before)
+                self._seconds |= dict.fromkeys(places[before:], each_s)
+            self._last_s = now_s
+        self._known = len(places)
+        return [replace(item, seconds=self._seconds.get(index)) if index in self._seconds else item
+                for index, item in enumerate(said)]  # fmt: skip
+
+
+def _followed(log: RunLog | None, asked: Asked, age_s: float, arrivals: Arrivals) -> tuple[Follower, float]:
     """The run as its log tells it, and the seconds since its last progress: samples of the machine may be newer."""
     follower = Follower(asked)
     if log is None:
         return follower, age_s
-    said = log.of_rank_0
+    said = arrivals.timed(log.of_rank_0, time.monotonic())
     follower.tells_its_end = log.format == OWN
     follower.take(said, log.total_steps)
     done = log.facts.get("steps_done")
