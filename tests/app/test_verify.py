@@ -73,6 +73,13 @@ def tracked(plan: str, run: str, /, *, experiment: str = "small/1k", steps: int 
     return folder
 
 
+def of_epochs(plan: str, epochs: int, rows: int) -> None:
+    """Makes the plan one of epochs, of 8 rows a step, and has it promised."""
+    text = PLAN.replace("rows: 80k", f"rows: {rows}").replace("matrix: {steps: [1k, 2k]}", f"epochs: {epochs}")
+    Path(plan).write_text(text, encoding="utf-8")
+    promised(plan)
+
+
 # ---- a run is found, judged and recorded
 
 
@@ -137,8 +144,8 @@ def test_a_loop_over_the_data_is_not_the_training_that_was_watched(plan: str) ->
 
 
 def test_a_run_in_epochs_that_went_on_is_looked_at_again(plan: str) -> None:
-    promised(plan)
-    folder = tracked(plan, "a", steps=0)
+    of_epochs(plan, 10, rows=800)
+    folder = tracked(plan, "a", steps=0, experiment="")
     lines = (folder / "events.jsonl").read_text(encoding="utf-8").splitlines()[:2]
     for done in (3, 5):
         epochs = [
@@ -151,12 +158,23 @@ def test_a_run_in_epochs_that_went_on_is_looked_at_again(plan: str) -> None:
         assert (verdict.progress, verdict.measured_s) == (pytest.approx(done / 10), pytest.approx(380.0 * done))
 
 
+def test_a_trial_of_one_epoch_is_not_the_promised_three(plan: str, tmp_path: Path) -> None:
+    """30k rows at 8 a step are 3,750 steps an epoch: of 1.8 s each, a third of what was promised."""
+    of_epochs(plan, 3, rows=30_000)
+    log = tmp_path / "train.log"
+    log.write_text("Epoch 1/1 loss: 0.5 time: 7000.0 s\n", encoding="utf-8")
+    (verdict,) = headway.load(plan).verify(log).verdicts
+    assert verdict.progress == pytest.approx(1 / 3)
+    assert verdict.promised.p50 == pytest.approx(3750 * 1.8)
+    assert verdict.measured_s == pytest.approx(7000.0)
+
+
 def test_epochs_before_a_resume_took_none_of_its_time(plan: str, tmp_path: Path) -> None:
-    promised(plan)
+    of_epochs(plan, 5, rows=1600)
     log = tmp_path / "train.log"
     lines = [f"2026-11-21 10:{(380 * k // 60) % 60:02d}:{380 * k % 60:02d} Epoch {k}/5 loss: 0.5" for k in (3, 4, 5)]
     log.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    (verdict,) = headway.load(plan).verify(log, experiment="small/1k").verdicts
+    (verdict,) = headway.load(plan).verify(log).verdicts
     assert (verdict.progress, verdict.measured_s) == (pytest.approx(2 / 5), pytest.approx(760.0))
 
 
@@ -274,12 +292,12 @@ def test_a_log_of_another_tool_is_verified_and_recorded_once(plan: str, tmp_path
 @pytest.mark.parametrize("epochs", [5, 4])
 def test_a_log_of_epochs_is_compared_at_its_part_of_the_steps(plan: str, tmp_path: Path, epochs: int) -> None:
     """Five epochs of 380 s are 1,900 s against 1,600-1,800-2,000 s of 1,000 steps, four of them 1,520 s of 800."""
-    promised(plan)
+    of_epochs(plan, 5, rows=1600)
     log = tmp_path / "train.log"
     lines = [f"Epoch {k}/5 loss: 0.5 time: 380.0 s" for k in range(1, epochs + 1)]
     log.write_text("\n".join(lines) + "\n", encoding="utf-8")
     project = headway.load(plan)
-    (verdict,) = project.verify(log, experiment="small/1k").verdicts
+    (verdict,) = project.verify(log).verdicts
     assert (verdict.measured_s, verdict.progress) == (pytest.approx(380 * epochs), pytest.approx(epochs / 5))
     assert verdict.promised.p50 == pytest.approx(360 * epochs)
     assert verdict.inside

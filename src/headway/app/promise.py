@@ -62,6 +62,7 @@ def _stage(said: Stage, found: StageEstimate) -> dict[str, Any]:
         "pace": said.pace,
         "kind": found.kind,
         "steps": found.steps,
+        "epochs": found.epochs,
         "gpus": found.gpus.mid,
         "counts": {term: count for term, count in found.counts.items() if term in found.terms_s},
         "terms_s": {term: _spread(spread) for term, spread in found.terms_s.items()},

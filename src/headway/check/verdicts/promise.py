@@ -41,6 +41,8 @@ class PromisedStage:
     steps: float | None
     """Optimizer steps; None for a stage without any."""
     terms: Mapping[str, PromisedTerm]
+    epochs: float | None = None
+    """Passes over the data; None where the promise does not say, or it has none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +152,7 @@ def _stage(said: Mapping[str, Any]) -> PromisedStage:
         kind=str(said.get("kind", "")),
         gpus=float(said.get("gpus") or 1),
         steps=float(said["steps"]) if said.get("steps") else None,
+        epochs=float(said["epochs"]) if said.get("epochs") else None,
         terms={
             name: PromisedTerm(seconds=spread_from(seconds), units=float(counts.get(name) or 0.0))
             for name, seconds in said["terms_s"].items()

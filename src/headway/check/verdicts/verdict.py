@@ -183,12 +183,17 @@ def compare(promise: Promise, ran: Ran, *, record: str = "", before: bool = True
 
 
 def _with_steps(promise: Promise, ran: Ran) -> Ran:
-    """A run that counted its epochs alone with the steps that these come to, where it said how many it meant to do."""
-    promised = merged(promise.covering(ran.stages)).get("step")
+    """A run that counted its epochs alone with the promised steps of so many.
+
+    By the epochs that were promised; where the promise does not say them, by those that the run meant to do.
+    """
+    stages = promise.covering(ran.stages)
+    promised, meant = merged(stages).get("step"), [stage.epochs for stage in stages if "step" in stage.terms]
     if ran.steps or ran.epochs is None or promised is None:
         return ran
     done, total = ran.epochs
-    return ran if total is None else replace(ran, steps=promised.units * done / total, total_steps=promised.units)
+    total = sum(one or 0.0 for one in meant) if all(meant) else total
+    return ran if not total else replace(ran, steps=promised.units * done / total, total_steps=promised.units)
 
 
 def _progress(promise: Promise, ran: Ran) -> float:
