@@ -436,3 +436,20 @@ def test_arrivals_count_from_the_first_that_was_seen_to_come() -> None:
     assert [[item.seconds for item in one] for one in seen][2:] == [[None] * 4, [None] * 4 + [10.0, 10.0]]
     told = [Observation(kind="step", step=1, steps=1, seconds=2.0)]
     assert watched_log.Arrivals().timed(told, 0.0) == told
+
+
+def test_epochs_that_begin_again_are_followed_further(here: Path) -> None:
+    """Two rounds of three epochs of 0.4 s: after the first the run is not over."""
+    program = (
+        "import time\n"
+        "for epoch in (1, 2, 3, 1, 2, 3):\n"
+        "    time.sleep(0.4)\n"
+        "    print(f'Epoch {epoch}/3 loss: 0.5 time: 0.4 s', flush=True)\n"
+    )
+    log = here / "train.log"
+    with log.open("w", encoding="utf-8") as out, subprocess.Popen([sys.executable, "-c", program], stdout=out):
+        while "Epoch 1" not in log.read_text(encoding="utf-8"):
+            time.sleep(0.05)
+        page = json.loads(run("train.log", "--every", "0.1s", "--json").stdout)
+    assert log.read_text(encoding="utf-8").count("Epoch 3/3") == 2
+    assert (page["state"], page["epoch"]) == ("ended", 3)

@@ -112,6 +112,14 @@ class Follower:
             return self.remaining.ended
         return not any(part.kind == "measured" for part in left.parts)
 
+    @property
+    def settles_s(self) -> float:
+        """Seconds without news from which a run that did all it meant to do is over: epochs may begin again, as those
+        of a policy's updates or of another fold do.
+        """
+        epochs = self.remaining.epochs
+        return 0.0 if epochs is None or self.remaining.ended else epochs.timed.each_s
+
     def left(self, since_s: float = 0.0) -> Left:
         """What is left, `since_s` after the last progress that was seen."""
         left = self.remaining.left()

@@ -45,7 +45,7 @@ def watch_log(place: str, asked: Asked) -> WatchAnswer:
         if problem is not None and (asked.once or stale or not path.is_dir()):
             raise problem
         follower, since_s = _followed(log, asked, age_s, arrivals)
-        if asked.once or stale or follower.ended:
+        if asked.once or stale or (follower.ended and age_s >= follower.settles_s):
             return _answer(follower, path, log, age_s, since_s, stale)
         line = follower.line(since_s) if problem is None else f"waiting: {problem}"
         if not asked.quiet and line != shown:
