@@ -30,9 +30,9 @@ Processor = Literal["cpu", "gpu"]
 
 WANDER = {"cpu": 0.04, "gpu": 0.005}
 """Allan deviation of a machine's speed at long times, relative, before its own steps are seen. Of a shared CPU host: in
-fifty trainings of five minutes, five passes of ten over two days, alone on one of two virtual cores, the mean of the
-first 20 s is 7.0 % (rms) from that of all that follows, of 57 s 5.4 %, of 110 s 5.4 %; over `drift_of_means` that is
-0.041, 0.035 and 0.038, and 0.02 to 0.05 by pass (benchmarks/pilot.py, 2026-11-22). Of a GPU, which wanders with its
+sixty trainings of five minutes, six passes of ten over two days, alone on one of two virtual cores, the mean of the
+first 20 s is 7.0 % (rms) from that of all that follows, of 57 s 5.2 %, of 110 s 5.2 %; over `drift_of_means` that is
+0.041, 0.034 and 0.036, and 0.02 to 0.05 by pass (benchmarks/pilot.py, 2026-11-22). Of a GPU, which wanders with its
 temperature: assumed."""
 OTHERS = 0.3
 """Allan deviation for a host whose processors all belong to other programs, which come and go: in proportion to their
