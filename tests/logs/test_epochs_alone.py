@@ -248,6 +248,14 @@ def test_a_bar_that_jumps_from_its_beginning_did_all_of_it(tmp_path: Path) -> No
         "validation took 3.2 s",
         "(120s left)",
         "remaining time: 1200 s",
+        "cost=29.800000000",
+        "duration model loss: 812.5",
+        "time MAE: 812.5",
+        "loss 0.3, finishes in 100s",
+        "estimated time 96s",
+        "of 9, 12 M params",
+        "time limit 30s",
+        "| loss 0.3 [00:15]",
         "Time: 2024-01-05 10:11:12",
     ],
 )
@@ -264,6 +272,24 @@ def test_times_of_something_else_are_not_an_epochs(end: str) -> None:
         ("completed in 12 seconds", 12.0),
         ("val_loss 0.5 time 1m 12s", 72.0),
         ("- 34s", 34.0),
+        ("time: 1m12s", 72.0),
+        ("took 1h2m3s", 3723.0),
+        ("time: 1,234.5s", 1234.5),
+        ("time: 350us", 0.00035),
+        ("time: 1.2e-02s", 0.012),
+        ("time (ms): 2500", 2.5),
+        ("time(min): 2.5", 150.0),
+        ("time: 12,5 s", 12.5),
+        ("time: 1 day, 2:00:00", 93_600.0),
+        ("took 1 minutes and 12 seconds", 72.0),
+        ("cost: 0.35 time: 12s", 12.0),
+        ("finished. Loss: 0.3. Time taken: 0:00:31.123456", 31.123456),
+        ("loss 0.3 time 0:02:11", 131.0),
+        ("(1m12s)", 72.0),
+        ("loss 0.3, 12.5 s/epoch", 12.5),
+        ("Accuracy: 910/10000 (92%) time 12s", 12.0),
+        ("time/step 15ms time/epoch 15s", 15.0),
+        ("loss 0.3 耗时: 12.3秒", 12.3),
     ],
 )
 def test_times_of_epochs(end: str, seconds: float) -> None:
@@ -331,3 +357,66 @@ def test_whatever_stands_there_epochs_go_on_and_take_time(lines: list[str], live
         before = done
     left = remaining.left()
     assert left.p50_s is None or 0 <= left.p50_s < math.inf
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        "2026-11-22 10:01:00,123 INFO     ",
+        "[10:01:00] INFO     ",
+        "WARNING ",
+        "2026-11-22 10:01:00,123 INFO trainer ",
+        "2026-11-22T10:01:00.123Z stdout F ",
+        "Sun Nov 22 10:01:00 2026 ",
+        "Fold 1, ",
+        "Fold 1 ",
+        "🚀 ",
+        "Time for ",
+        "[train] ",
+        "loss: 0.3, ",
+    ],
+)
+def test_what_may_stand_before_an_epoch(prefix: str) -> None:
+    named = epoch_named(f"{prefix}Epoch 3/9 loss 0.3")
+    assert named is not None
+    assert (named.epoch, named.epochs) == (3, 9)
+
+
+def test_constant_times_that_are_called_elapsed_are_of_one_epoch(tmp_path: Path) -> None:
+    lines = [f"Epoch {k}/9 loss 0.3 elapsed: {20 + k / 10}s" for k in (1, 2, 3, 4)]
+    assert epochs(read(tmp_path, *lines)) == [(k, pytest.approx(20 + k / 10)) for k in (1, 2, 3, 4)]
+
+
+def test_a_short_first_epoch_makes_no_sum_of_the_others(tmp_path: Path) -> None:
+    lines = [f"Epoch {k}/9 loss 0.3 time: {seconds}s" for k, seconds in enumerate((5.1, 9.0, 9.2, 9.3), 1)]
+    assert epochs(read(tmp_path, *lines))[2:] == [(3, pytest.approx(9.2)), (4, pytest.approx(9.3))]
+
+
+def test_lines_of_training_and_validation_are_two_kinds(tmp_path: Path) -> None:
+    lines = [
+        f"[{what}] epoch {k}/9 loss 0.3 time {seconds}s"
+        for k in (1, 2, 3)
+        for what, seconds in (("train", 10), ("valid", 2))
+    ]
+    assert [done for done, _ in epochs(read(tmp_path, *lines))] == [1, 2, 3]
+
+
+def test_the_number_that_was_set_decides(tmp_path: Path) -> None:
+    lines = ["Namespace(batch_size=64, epochs=9)", *(f"Epoch [{k}/9] loss 0.3" for k in (0, 1, 2))]
+    assert total(read(tmp_path, *lines)) == 9
+    assert total(read(tmp_path, "python train.py --epochs 30", "Epoch 1 loss: 0.5", "Epoch 2 loss: 0.4")) == 30
+
+
+def test_rows_of_a_table_may_have_empty_cells(tmp_path: Path) -> None:
+    """skorch's checkpoints: `+` where one was saved."""
+    rows = [f"      {k}    0.7111    0.5100    0.6894     {'+' if k < 3 else ' '}  0.1345" for k in (1, 2, 3, 4)]
+    log = read(tmp_path, "  epoch    train_loss    valid_acc    valid_loss    cp     dur", *rows)
+    assert epochs(log) == [(k, 0.1345) for k in (1, 2, 3, 4)]
+
+
+def test_the_last_heading_is_over_with_the_training(tmp_path: Path) -> None:
+    """PyTorch's tutorial of transfer learning, at its end."""
+    lines = [line for k in range(3) for line in (f"Epoch {k}/2", "----------", "train Loss: 0.61 Acc: 0.70")]
+    log = read(tmp_path, *lines, "", "Training complete in 1m 7s", "Best val Acc: 0.93")
+    assert [done for done, _ in epochs(log)] == [1, 2, 3]
+    assert total(log) == 3

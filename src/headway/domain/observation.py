@@ -21,7 +21,7 @@ TIMED = ("load", "tokenize", "compile", "step", "data_wait", "evaluation", "chec
 """Kinds that take time, by the names of the terms of an estimate."""
 KINDS = ("begin", *TIMED, "epoch", "device", "end")
 """`begin` opens a run or an attempt of it, `device` is a sample of the machine, `end` closes the run. `epoch` is told
-of where nothing tells of steps: its time has all in it that was done, and is no term of an estimate."""
+of where nothing tells of steps: what was done within it is not told apart, and it is no term of an estimate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

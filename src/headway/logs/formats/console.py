@@ -57,7 +57,7 @@ def read_as(name: str, path: Path) -> RunLog:
     problems.extend(reader.problems)
     seen, total = of_one_unit(seen, reader.total_steps, reader.counts.of_epochs)
     if any(item.kind == "epoch" for item in seen):
-        problems.append("epochs are told of, steps are not: an epoch's time has all in it that was done")
+        problems.append("epochs are told of, steps are not: what was done within an epoch is not told apart")
         if of_rows:
             problems.append(ROWS)
     elif not any(item.kind in ("step", "evaluation", "end") for item in seen):

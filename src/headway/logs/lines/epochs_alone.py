@@ -11,7 +11,9 @@ from typing import Final
 from headway.domain.observation import Observation
 from headway.logs.bars.bar import Bar
 from headway.logs.forms.named_epochs import (
+    COMPLETE,
     LOOKED_AT,
+    MARKS,
     ROW,
     NamedEpoch,
     Table,
@@ -22,8 +24,10 @@ from headway.logs.forms.named_epochs import (
 )
 
 MOST_FORMS: Final = 32
-GROWS: Final = 1.6
-"""Times the first: so much more the second time is, where it is since the beginning of the training."""
+GROWS: Final = 0.6
+"""A time since the beginning grows by at least so much of an epoch's with each of them."""
+GROWS_AS_SAID: Final = 0.2
+"""And where its words say so: the first may have taken long."""
 HELD: Final = 0.5
 """Lines that come sooner, as a share of the time that they name, were printed together."""
 
@@ -48,11 +52,12 @@ class _Form:
         """Epochs that are over when the last one is."""
         return self.epoch + self.from_0
 
-    @property
-    def total(self) -> int | None:
+    def total(self, announced: int | None) -> int | None:
         """Epochs of the run: counted from 0 some print the last one's number instead (`Epoch 0/24`)."""
-        last = self.from_0 and self.epochs is not None and (self.epoch == self.epochs or self.epochs % 5 == 4)
-        return self.epochs + 1 if self.epochs is not None and last else self.epochs
+        if self.epochs is None or not self.from_0:
+            return self.epochs
+        last = self.epoch == self.epochs or (self.epochs % 5 == 4 and announced != self.epochs)
+        return self.epochs + 1 if last else self.epochs
 
 
 class EpochsAlone:
@@ -104,13 +109,16 @@ class EpochsAlone:
         `live`: the moment is when the line came, which it may have done late, with others.
         """
         self._live = live
-        if self._stepped or not (self._table or "poch" in message or "POCH" in message):
+        if self._stepped or not (self._table or any(mark in message for mark in MARKS)):
             return []
         if table := table_in(message):
             self._table = table
             if ROW in self._forms:  # a row of the next training, which may be of the same epoch
                 self._begin_anew()
         named = row_of(message, self._table) or epoch_named(message[:LOOKED_AT])
+        if named is None and self._epochs and self._done == self._epochs - 1 and COMPLETE.search(message[:LOOKED_AT]):
+            self._done = self._epochs
+            return [self._said(self._epochs, at_s)]
         if named is None:
             self._announced = epochs_announced(message[:4_000]) or self._announced
             return []
@@ -161,7 +169,9 @@ class EpochsAlone:
         own_s, before_s = None if known.within else named.took_s, known.took_s
         known.took_s = own_s
         if own_s is not None and before_s is not None:
-            known.summed = own_s >= GROWS * before_s if known.summed is None else known.summed and own_s >= before_s
+            grows = GROWS if named.summed is None else GROWS_AS_SAID
+            told = known.summed is not False or named.summed is True
+            known.summed = told and own_s >= before_s * (1.0 + between * grows / max(1, known.done))
             own_s = (own_s - before_s) / between if known.summed else own_s
         if at_s is None or known.at_s is None or at_s < known.at_s:
             return own_s
@@ -174,7 +184,7 @@ class EpochsAlone:
         before = max(0, begun) if self._done is None else self._done
         if done <= before or (self._timed and at_s is None and each_s is None):  # another line says how long it took
             return []
-        self._epochs = form.total or self._epochs or self._announced
+        self._epochs = form.total(self._announced) or self._epochs or self._announced
         # Others were done before what the log begins with, or it begins anew.
         found = [self._said(before)] if self._again or (before and not self._told) else []
         self._done, self._again, self._told = done, False, True
