@@ -409,19 +409,23 @@ def test_a_command_that_tracks_itself_is_one_run(here: Path) -> None:
     assert "watched_by" not in bodies[watching]
 
 
+def watched_from(first: str, program: str, log: Path) -> subprocess.CompletedProcess[bytes]:
+    """`watch` of the file that a program prints to, from when `first` stands in it."""
+    with log.open("w", encoding="utf-8") as out, subprocess.Popen([sys.executable, "-c", program], stdout=out):
+        while first not in log.read_text(encoding="utf-8"):
+            time.sleep(0.05)
+        return run(log.name, "--every", "0.1s", "--json")
+
+
 def test_a_log_without_times_is_timed_as_it_grows(here: Path) -> None:
-    """Epochs of 0.3 s, of which the log says nothing but that they are over: the last of ten are left."""
+    """Ten epochs of 0.3 s, of which the log says nothing but that they are over."""
     program = (
         "import time\n"
         "for epoch in range(1, 11):\n"
         "    time.sleep(0.3)\n"
         "    print(f'Epoch [{epoch}/10], loss: 0.5', flush=True)\n"
     )
-    log = here / "train.log"
-    with log.open("w", encoding="utf-8") as out, subprocess.Popen([sys.executable, "-c", program], stdout=out):
-        while "Epoch [2" not in log.read_text(encoding="utf-8"):
-            time.sleep(0.05)
-        done = run("train.log", "--every", "0.1s", "--json")
+    done = watched_from("Epoch [2", program, here / "train.log")
     page = json.loads(done.stdout)
     (phase,) = page["phases"]
     assert phase["units"] >= 4
@@ -447,9 +451,6 @@ def test_epochs_that_begin_again_are_followed_further(here: Path) -> None:
         "    print(f'Epoch {epoch}/3 loss: 0.5 time: 0.4 s', flush=True)\n"
     )
     log = here / "train.log"
-    with log.open("w", encoding="utf-8") as out, subprocess.Popen([sys.executable, "-c", program], stdout=out):
-        while "Epoch 1" not in log.read_text(encoding="utf-8"):
-            time.sleep(0.05)
-        page = json.loads(run("train.log", "--every", "0.1s", "--json").stdout)
+    page = json.loads(watched_from("Epoch 1", program, log).stdout)
     assert log.read_text(encoding="utf-8").count("Epoch 3/3") == 2
     assert (page["state"], page["epoch"]) == ("ended", 3)

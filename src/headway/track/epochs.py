@@ -28,7 +28,7 @@ class Epochs:
         self._first_s: float | None = None
 
     def feed(self, item: Observation) -> None:
-        """Take in that further epochs are over; a count that goes back is another training's."""
+        """Take in that further epochs are over; what lags behind what was told before says nothing new."""
         done, said = round(item.epoch or 0.0), item.values.get("epochs")
         if not self.seen and item.seconds is None and done > 1:
             self.begun = done

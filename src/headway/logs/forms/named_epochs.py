@@ -57,6 +57,8 @@ TOOK: Final = re.compile(
 """`time: 42.38s`, `took 1m 12s`, `Time taken: 0:00:31`, `(2395.4s)`, `- 34s`, `in 34 s`; a number alone behind `time`
 is in seconds."""
 CLOCK_OF_DAY: Final = re.compile(r"\d\d:\d\d:\d\d$")
+SPENT: Final = re.compile(r"(?i)took|taken|elapsed|dur|cost")
+"""Words behind which such a clock tells a duration."""
 WORDS: Final = re.compile(r"[A-Za-z_ ]{0,24}$")
 OF_LESS: Final = re.compile(
     r"(?i)step|batch|iter|sample|image|data|val|eval|test|load|sav|infer|check|left|remain|\beta\b|estimat|finishes|expect"
@@ -87,7 +89,7 @@ TABLE: Final = re.compile(r"^\s{0,8}epoch\s{1,20}\S.{0,400}?\s(?:time|dur|(?P<su
 """Above the rows of fastai (`epoch  train_loss  valid_loss  time`), of skorch (`dur`) and of Chainer."""
 NUMBERS: Final = re.compile(r"(?i)[-+]?\d[\d.,:]*(?:e[-+]?\d+)?|\b(?:nan|inf)\b")
 FORM: Final = 24
-"""Characters behind the epoch that tell lines of one kind from others."""
+"""Characters before the epoch, and behind it, that tell lines of one kind from others."""
 EMPTY_CELLS: Final = 2
 """As many may be left out of a row."""
 ROW: Final = "row"
@@ -202,9 +204,7 @@ def _is_of_epoch(took: re.Match[str], rest: str) -> bool:
     """Whether a number is a time, and not one of something else, or one of the day."""
     words = _before(took, rest)
     is_time = (took["named"] or took["parts"] or took["comma"]) is not None
-    of_day = (
-        took["clock"] and CLOCK_OF_DAY.match(took["clock"]) and not re.search(r"(?i)took|taken|elapsed|dur|cost", words)
-    )
+    of_day = took["clock"] and CLOCK_OF_DAY.match(took["clock"]) and not SPENT.search(words)
     return is_time and not of_day and OF_LESS.search(words) is None and TO_COME.match(rest, took.end()) is None
 
 
